@@ -1,0 +1,43 @@
+# make demo    set up if needed, then the whole chain on a small real data set      -> runs/demo/report/
+# make test    set up if needed, then lint, types and tests
+# Variables: PYTHON=/path/to/python3.11   DETECTRON2=git+https://github.com/facebookresearch/detectron2.git
+
+VENV       ?= .venv
+DETECTRON2 ?= wheel
+READY      := $(VENV)/.ready
+PY         := $(VENV)/bin/python
+
+.PHONY: setup demo test check test-slow test-gpu clean
+
+setup: $(READY)
+
+# The stamp holds what the environment was built from, so that a second run does nothing and another
+# DETECTRON2 or a changed pin rebuilds it.
+WANTED := $(shell { cat requirements/*.txt requirements/setup.sh pyproject.toml; echo '$(DETECTRON2)'; } | cksum)
+ifneq ($(shell cat $(READY) 2>/dev/null),$(WANTED))
+.PHONY: $(READY)
+endif
+
+$(READY):
+	@requirements/setup.sh $(VENV) '$(DETECTRON2)'
+	@echo '$(WANTED)' > $@
+
+demo: $(READY)
+	@$(PY) -m transfer.demo --out runs/demo
+
+test: check
+	@$(PY) -m pytest -q
+
+check: $(READY)
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+test-slow: $(READY)
+	@$(PY) -m pytest -q -m slow
+
+test-gpu: $(READY)
+	@$(PY) -m pytest -q -m gpu
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
