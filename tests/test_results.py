@@ -1,0 +1,120 @@
+import dataclasses
+import json
+
+import pytest
+
+from transfer import results
+from transfer.errors import InputError
+
+
+def record(**changes):
+    split = results.Split("images", "ann.json", "f" * 64, 10, 20, ["zero", "one"])
+    bbox = {"AP": 12.5, "AP50": 30.0, "AP75": 0.0, "APs": None, "APm": 12.0, "APl": 100.0}
+    fields = {
+        "name": "run",
+        "init": "metamask",
+        "seed": 0,
+        "weights": results.Weights("a.pth", "0" * 64, 100, 100, "metamask", {"epoch": "3"}),
+        "config": results.Config("c.yaml", "1" * 64),
+        "data": results.Data(split, split),
+        "schedule": results.Schedule(100, 4, 0.02, [60, 80], 10),
+        "engine": "pycocotools",
+        "versions": {"torch": "2.11.0"},
+        "device": "CPU",
+        "seconds": results.Seconds(1.5, None),
+        "metrics": {"bbox": bbox, "segm": dict.fromkeys(results.METRICS)},
+        "per_class": {"bbox": {"zero": 12.5, "one": None}, "segm": {}},
+        "detections": "coco_instances_results.json",
+    }
+    return results.Record(**(fields | changes))
+
+
+def test_what_is_written_reads_back_equal(tmp_path):
+    results.write(tmp_path / "run" / "record.json", record())
+    assert results.read(tmp_path / "run") == record()
+    assert results.read(tmp_path / "run" / "record.json") == record()
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["record.json"]
+
+
+def test_not_measured_is_null_in_the_file(tmp_path):
+    results.write(tmp_path / "record.json", record())
+    content = json.loads((tmp_path / "record.json").read_text())
+    assert content["metrics"]["bbox"]["APs"] is None
+    assert content["metrics"]["bbox"]["AP75"] == 0
+    assert next(iter(content)) == "schema"
+
+
+def edit(content, path, value):
+    *parents, last = path
+    for key in parents:
+        content = content[key]
+    if value is KeyError:
+        del content[last]
+    else:
+        content[last] = value
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (["schema"], "transfer.record/2", "newer: expected transfer.record/1, found transfer.record/2; update"),
+        (["schema"], "transfer.record/0", "older: expected transfer.record/1, found transfer.record/0; evaluate"),
+        (["schema"], "coco", 'schema: expected transfer.record/1, found "coco"'),
+        (["schema"], KeyError, 'no run record: expected an object with "schema"'),
+        (["seed"], KeyError, "a field is missing: expected seed"),
+        (["colour"], "red", "a field is unknown: .* found colour"),
+        (["weights", "loaded"], "100", 'weights.loaded: expected a whole number, found "100"'),
+        (["weights", "sha256"], KeyError, "weights: a field is missing: expected sha256"),
+        (["weights"], None, "weights null exactly when init"),
+        (["data", "val", "classes", 1], 5, r"data.val.classes\[1\]: expected text, found 5"),
+        (["data", "val"], [], r"data.val: expected an object, found \[\]"),
+        (["metrics", "bbox", "AP"], -1.0, r"metrics.bbox.AP: expected a number in 0-100 or null, found -1.0"),
+        (["metrics", "bbox", "AP"], 100.1, "found 100.1"),
+        (["metrics", "bbox", "AP"], float("nan"), "metrics.bbox.AP: expected a finite number, found nan"),
+        (["metrics", "bbox", "AP"], "12", 'metrics.bbox.AP: expected a number, found "12"'),
+        (["metrics", "bbox", "AP"], True, "metrics.bbox.AP: expected a number, found true"),
+        (["metrics", "segm"], KeyError, "metrics: a field is missing: expected segm"),
+        (["metrics", "bbox", "mAP"], 1.0, "metrics.bbox: a field is unknown: .* found mAP"),
+        (["per_class", "bbox", "zero"], -1.0, "per_class.bbox.zero"),
+        (["schedule", "steps"], {}, "schedule.steps: expected a list, found {}"),
+        (["seconds", "train"], None, None),
+        (["seed"], None, None),
+        (["label_fraction"], 0.0, "label_fraction: expected more than 0"),
+        (["label_fraction"], 1, None),
+    ],
+)
+def test_a_file_that_is_no_record_of_this_schema_is_refused_in_one_line(tmp_path, path, value, said):
+    content = results.to_json(record())
+    edit(content, path, value)
+    file = tmp_path / "record.json"
+    file.write_text(json.dumps(content))
+    if said is None:
+        results.read(file)
+        return
+    with pytest.raises(InputError, match=said) as caught:
+        results.read(file)
+    assert str(caught.value).startswith(str(file))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"", "cannot be read"), (b"{", "cannot be read"), (b"\xff\xfe", "cannot"), (b"[]", "no run")]
+)
+def test_a_file_that_is_no_json_object_is_refused(tmp_path, content, said):
+    (tmp_path / "record.json").write_bytes(content)
+    with pytest.raises(InputError, match=said) as caught:
+        results.read(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_without_a_record_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"record.json is missing: expected a finished run's record"):
+        results.read(tmp_path)
+
+
+def test_a_record_that_would_not_read_back_is_not_written(tmp_path):
+    results.write(tmp_path / "record.json", record())
+    bad = dataclasses.replace(record(), metrics={"bbox": dict.fromkeys(results.METRICS, float("nan")), "segm": {}})
+    with pytest.raises(InputError, match=r"metrics.bbox.AP: expected a finite number"):
+        results.write(tmp_path / "record.json", bad)
+    assert results.read(tmp_path) == record()
