@@ -13,7 +13,7 @@ setup: $(READY)
 
 # The stamp holds what the environment was built from, so that a second run does nothing and another
 # DETECTRON2 or a changed pin rebuilds it.
-WANTED := $(shell { cat requirements/*.txt requirements/setup.sh pyproject.toml; echo '$(DETECTRON2)'; } | cksum)
+WANTED := $(shell { cat requirements/*; sed -n '/^dependencies/,/^\[tool/p' pyproject.toml; echo '$(DETECTRON2)'; } | cksum)
 ifneq ($(shell cat $(READY) 2>/dev/null),$(WANTED))
 .PHONY: $(READY)
 endif

@@ -1,0 +1,133 @@
+"""The backbones, and the one file that pretraining leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torchvision
+from torch import Tensor, nn
+
+from pretrain.errors import InputError
+
+ARCHITECTURES = ("resnet18", "resnet34", "resnet50", "resnet101")
+STEMS = ("imagenet", "small")
+FORMAT = "pretrain.backbone/1"
+
+# The statistics that torchvision's and nearly every published backbone was trained with, for RGB pixels in 0-1.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def build_backbone(arch: str, stem: str = "imagenet") -> nn.Module:
+    """A torchvision ResNet without its classifier.
+
+    Args:
+        arch: one of `ARCHITECTURES`.
+        stem: "imagenet" (7x7 convolution of stride 2 and max-pooling) or "small" (3x3 of stride 1, no pooling, as
+            for CIFAR; He et al. 2016, section 4.2).
+
+    Returns:
+        Module: normalised RGB images (N, 3, H, W) -> pooled features (N, D); ``feature_width`` holds D (512 or 2048).
+
+    Raises:
+        InputError: unknown architecture or stem.
+    """
+    if arch not in ARCHITECTURES:
+        raise InputError(f"backbone.arch: expected one of {', '.join(ARCHITECTURES)}, found {arch!r}")
+    if stem not in STEMS:
+        raise InputError(f"backbone.stem: expected one of {', '.join(STEMS)}, found {stem!r}")
+    net = torchvision.models.get_model(arch, weights=None)
+    net.feature_width = net.fc.in_features
+    net.fc = nn.Identity()
+    if stem == "small":
+        net.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=1, bias=False)
+        nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")
+        net.maxpool = nn.Identity()
+    return net
+
+
+def save_backbone(path: Path, backbone: nn.Module, metadata: Mapping[str, Any]) -> None:
+    """Write ``backbone.safetensors`` atomically: torchvision names, float32, everything a reader must know.
+
+    Args:
+        path: the file to write; replaced in one step when it exists.
+        backbone: from `build_backbone`.
+        metadata: at least arch, stem, mean, std, channel_order, method (``docs/design.md``, contract 1); values that
+            are not strings are stored as JSON text.
+    """
+    header = {"format": FORMAT} | {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
+    tensors = {name: t.detach().cpu().float().contiguous() for name, t in _tensors(backbone).items()}
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        safetensors.torch.save_file(tensors, partial, metadata=header)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_backbone(path: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """Rebuild the backbone that `save_backbone` wrote, completely or not at all.
+
+    Returns:
+        The module and the decoded metadata.
+
+    Raises:
+        InputError: not such a file, or a tensor is missing, extra or of another shape.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            header = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except FileNotFoundError:
+        raise InputError(f"weights: expected a file, found nothing at {path}") from None
+    except safetensors.SafetensorError as error:
+        raise InputError(f"{path} is not a readable safetensors file ({error}); give a backbone.safetensors") from None
+    if header.get("format") != FORMAT:
+        raise InputError(
+            f"{path}: expected format {FORMAT}, found {header.get('format')!r}; convert foreign weights with "
+            f"'python -m transfer convert FILE --to torchvision'"
+        )
+    metadata = {k: _decoded(v) for k, v in header.items()}
+    backbone = build_backbone(metadata["arch"], metadata["stem"])
+    fill_backbone(backbone, tensors, str(path))
+    return backbone, metadata
+
+
+def fill_backbone(backbone: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Copy tensors under torchvision names into the backbone; refuse anything but a complete match.
+
+    Raises:
+        InputError: names and counts of what is missing, unexpected or misshapen in ``source``.
+    """
+    expected = _tensors(backbone)
+    missing = sorted(expected.keys() - tensors.keys())
+    extra = sorted(tensors.keys() - expected.keys())
+    misshapen = sorted(k for k in expected.keys() & tensors.keys() if expected[k].shape != tensors[k].shape)
+    faults = [
+        f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+        for what, names in (("missing", missing), ("unexpected", extra), ("of another shape", misshapen))
+        if names
+    ]
+    if faults:
+        raise InputError(
+            f"{source} does not fit the backbone: expected {len(expected)} tensors, found {'; '.join(faults)}; give "
+            f"weights of the same architecture and stem"
+        )
+    for name, tensor in tensors.items():
+        expected[name].data.copy_(tensor)
+
+
+def _tensors(backbone: nn.Module) -> dict[str, Tensor]:
+    return {k: v for k, v in backbone.state_dict().items() if not k.endswith("num_batches_tracked")}
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text

@@ -1,0 +1,69 @@
+"""What stands between the pooled feature and the losses: projection heads, the dimensional mask, the view fusion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+def mlp(widths: Sequence[int], *, last_norm: bool = False) -> nn.Sequential:
+    """Linear, batch norm, ReLU, ..., Linear [, batch norm].
+
+    Args:
+        widths: input, hidden and output widths, at least two.
+        last_norm: batch norm after the last layer too (both heads of MetaMask).
+
+    Returns:
+        Module (N, widths[0]) -> (N, widths[-1]). A Linear followed by a norm has no bias: the norm would remove it.
+    """
+    if len(widths) < 2:
+        raise ValueError(f"mlp: expected at least an input and an output width, found {list(widths)}")
+    layers: list[nn.Module] = []
+    last = len(widths) - 2
+    for k, (inputs, outputs) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        norm = k < last or last_norm
+        layers.append(nn.Linear(inputs, outputs, bias=not norm))
+        if norm:
+            layers.append(nn.BatchNorm1d(outputs))
+        if k < last:
+            layers.append(nn.ReLU())
+    return nn.Sequential(*layers)
+
+
+class DimensionalMask(nn.Module):
+    """One weight per feature dimension, shared by all samples and both views (MetaMask, Li et al. 2022, fig. 3).
+
+    ``h~ = h ⊙ M`` with ``M = sigmoid(m)``, m = 0 at the start, or ``M = m``, m = 1 at the start (``identity``).
+    Every head begins with Linear and batch norm, so that only the weights' ratios matter to the losses.
+    """
+
+    def __init__(self, *, width: int, form: str = "sigmoid") -> None:
+        super().__init__()
+        if form not in ("sigmoid", "identity"):
+            raise ValueError(f"mask: expected sigmoid or identity, found {form!r}")
+        self.form = form
+        self.logits = nn.Parameter(torch.zeros(width) if form == "sigmoid" else torch.ones(width))
+
+    def weights(self) -> Tensor:
+        """The mask M, (D,): in (0, 1) for ``sigmoid``."""
+        return self.logits.sigmoid() if self.form == "sigmoid" else self.logits
+
+    def forward(self, h: Tensor) -> Tensor:
+        """(..., D) -> (..., D)."""
+        if h.shape[-1] != self.logits.shape[0]:
+            raise ValueError(f"mask: expected features of width {self.logits.shape[0]}, found {tuple(h.shape)}")
+        return h * self.weights()
+
+
+class ViewFusion(nn.Module):
+    """CompMod's network g_ξ on the concatenated features of both views (Guo et al. 2024, eq. 5): 2D - D - d."""
+
+    def __init__(self, *, width: int, out: int) -> None:
+        super().__init__()
+        self.layers = mlp([2 * width, width, out])
+
+    def forward(self, views: Tensor) -> Tensor:
+        """(2, N, D) -> (N, d)."""
+        return self.layers(torch.cat([views[0], views[1]], dim=1))
