@@ -2,31 +2,14 @@ import dataclasses
 import json
 
 import pytest
+from records import make_record
 
 from transfer import results
 from transfer.errors import InputError
 
 
 def record(**changes):
-    split = results.Split("images", "ann.json", "f" * 64, 10, 20, ["zero", "one"])
-    bbox = {"AP": 12.5, "AP50": 30.0, "AP75": 0.0, "APs": None, "APm": 12.0, "APl": 100.0}
-    fields = {
-        "name": "run",
-        "init": "metamask",
-        "seed": 0,
-        "weights": results.Weights("a.pth", "0" * 64, 100, 100, "metamask", {"epoch": "3"}),
-        "config": results.Config("c.yaml", "1" * 64),
-        "data": results.Data(split, split),
-        "schedule": results.Schedule(100, 4, 0.02, [60, 80], 10),
-        "engine": "pycocotools",
-        "versions": {"torch": "2.11.0"},
-        "device": "CPU",
-        "seconds": results.Seconds(1.5, None),
-        "metrics": {"bbox": bbox, "segm": dict.fromkeys(results.METRICS)},
-        "per_class": {"bbox": {"zero": 12.5, "one": None}, "segm": {}},
-        "detections": "coco_instances_results.json",
-    }
-    return results.Record(**(fields | changes))
+    return make_record("metamask", **{"segm": dict.fromkeys(results.METRICS)} | changes)
 
 
 def test_what_is_written_reads_back_equal(tmp_path):

@@ -1,0 +1,28 @@
+"""Run records for tests."""
+
+from transfer import results
+
+METRICS = {"AP": 12.5, "AP50": 30.0, "AP75": 0.0, "APs": None, "APm": 12.0, "APl": 100.0}
+
+
+def make_record(init="random", seed=0, bbox=None, segm=None, **changes):
+    """A valid record; ``bbox`` and ``segm`` replace some metrics, ``changes`` whole fields."""
+    split = results.Split("images", "ann.json", "f" * 64, 10, 20, ["zero", "one"])
+    weights = results.Weights("a.pth", "0" * 64, 100, 100, init, {"epoch": "3"})
+    fields = {
+        "name": f"{init}-{seed}",
+        "init": init,
+        "seed": seed,
+        "weights": None if init == "random" else weights,
+        "config": results.Config("c.yaml", "1" * 64),
+        "data": results.Data(split, split),
+        "schedule": results.Schedule(100, 4, 0.02, [60, 80], 10),
+        "engine": "pycocotools",
+        "versions": {"torch": "2.11.0"},
+        "device": "CPU",
+        "seconds": results.Seconds(1.5, None),
+        "metrics": {"bbox": METRICS | (bbox or {}), "segm": METRICS | (segm or {})},
+        "per_class": {"bbox": {"zero": 12.5, "one": None}, "segm": {}},
+        "detections": None,
+    }
+    return results.Record(**(fields | changes))
