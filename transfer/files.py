@@ -1,0 +1,132 @@
+"""Open a checkpoint file without trusting it: its tree of containers and tensors, and nothing executed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+
+from transfer.errors import CheckpointError, InputError
+from transfer.unpickle import inert_globals, load
+
+_BLOCKED = re.compile(r"(?:GLOBAL |the global )([\w.]+)")
+
+
+def sha256(path: Path) -> str:
+    """The file's SHA-256, as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def open_tree(path: Path) -> tuple[Any, dict[str, str]]:
+    """Read a checkpoint file safely.
+
+    Args:
+        path: a ``.safetensors``, ``.pth``, ``.pt``, ``.pth.tar``, ``.ckpt`` or ``.pkl`` file.
+
+    Returns:
+        (the nested containers and CPU tensors in it, the header metadata of a safetensors file or {}).
+
+    Raises:
+        InputError: no such file.
+        CheckpointError: truncated, not a checkpoint, or asking for code to be run.
+    """
+    if not path.is_file():
+        raise InputError(f"no such checkpoint: expected a file, found nothing at {path}; check the path")
+    if path.stat().st_size == 0:
+        raise CheckpointError(f"{path} is empty: expected a checkpoint, found 0 bytes; copy or download it again")
+    try:
+        if path.suffix == ".safetensors":
+            return _open_safetensors(path)
+        if zipfile.is_zipfile(path):
+            _check_zip(path)
+        elif path.suffix == ".pkl" or _is_plain_pickle(path):
+            with path.open("rb") as file:
+                return load(file), {}
+        with torch.serialization.safe_globals(inert_globals()):
+            return torch.load(path, map_location="cpu", weights_only=True), {}
+    except CheckpointError:
+        raise
+    # Damaged bytes make the parsers fail in any way they like; what to tell the user is the same for all.
+    except Exception as error:
+        raise _explained(path, error) from error
+
+
+def _open_safetensors(path: Path) -> tuple[Any, dict[str, str]]:
+    with safetensors.safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+
+
+def _check_zip(path: Path) -> None:
+    """Refuse archives that would grow when read: torch stores its entries uncompressed, one after the other."""
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    if packed := [entry.filename for entry in entries if entry.compress_type != zipfile.ZIP_STORED]:
+        raise CheckpointError(
+            f"{path} is a compressed archive: expected the stored entries torch.save writes, found {packed[0]} "
+            "compressed; unpack it and give the checkpoint inside"
+        )
+    claimed = sum(entry.file_size for entry in entries)
+    if claimed > path.stat().st_size:
+        raise CheckpointError(
+            f"{path} claims more than it holds: expected at most {path.stat().st_size} bytes, found entries of "
+            f"{claimed}; it is damaged or made to exhaust memory, get it from its source again"
+        )
+
+
+def _is_plain_pickle(path: Path) -> bool:
+    # torch's pre-2020 format is several pickles in a row, the first of which is a number; Detectron's is one
+    # that starts with a container.
+    with path.open("rb") as file:
+        start = file.read(3)
+    return start[:1] == b"\x80" and start[2:3] in (b"}", b"]", b"c")
+
+
+def _explained(path: Path, error: Exception) -> CheckpointError:
+    text = str(error)
+    if (blocked := _BLOCKED.search(text)) and isinstance(error, pickle.UnpicklingError):
+        return CheckpointError(
+            f"{path} is not safe to load: expected tensors and plain containers, found the global {blocked[1]}; "
+            "re-save its state_dict alone where it was made"
+        )
+    first = (text.splitlines() or [""])[0][:120]
+    return CheckpointError(
+        f"{path} cannot be read: expected a whole checkpoint, found {type(error).__name__} ({first}); "
+        "it may be truncated or no checkpoint at all: compare its size with the source and copy it again"
+    )
+
+
+# Which header values are JSON text; all others are plain words (docs/design.md, contract 1).
+_JSON_KEYS = ("mean", "std", "settings", "epoch", "iteration", "seed", "data", "versions", "stride_in_1x1", "source")
+
+
+def decode_metadata(header: dict[str, str], path: Path) -> dict[str, object]:
+    """Header strings to values: lists, numbers and objects from their JSON text, words as they stand.
+
+    Raises:
+        CheckpointError: a value that should be JSON is not.
+    """
+    decoded: dict[str, object] = dict(header)
+    for key in _JSON_KEYS:
+        if key not in header:
+            continue
+        try:
+            decoded[key] = json.loads(header[key])
+        except json.JSONDecodeError as error:
+            raise CheckpointError(
+                f"the metadata of {path} are damaged: expected JSON under {key!r}, found {header[key][:60]!r}; "
+                "write the file again with the tool that made it"
+            ) from error
+    return decoded
+
+
+def encode_metadata(metadata: dict[str, object]) -> dict[str, str]:
+    """The inverse of ``decode_metadata``: every value as text."""
+    return {key: json.dumps(value) if key in _JSON_KEYS else str(value) for key, value in metadata.items()}

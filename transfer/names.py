@@ -1,0 +1,128 @@
+"""Parameter names of one residual backbone in every framework: pure functions on whole key segments.
+
+torchvision's names are the common tongue; timm and mmdet use the same ones. Each function returns None for a
+name that is no part of a residual backbone, so that the caller decides whether that is a head or a fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+NORM_LEAVES = ("weight", "bias", "running_mean", "running_var")
+_WRAPPERS = ("module", "_orig_mod")  # DistributedDataParallel, torch.compile
+_CAFFE2_BRANCHES = {"branch1": "downsample.0", "branch2a": "conv1", "branch2b": "conv2", "branch2c": "conv3"}
+_CAFFE2_NORMS = {"branch1": "downsample.1", "branch2a": "bn1", "branch2b": "bn2", "branch2c": "bn3"}
+_CAFFE2_LEAVES = {"s": "weight", "b": "bias", "rm": "running_mean", "riv": "running_var"}
+
+
+def strip_wrappers(name: str) -> str:
+    """``module.encoder._orig_mod.conv1.weight`` -> ``encoder.conv1.weight``: what DDP and compile put around."""
+    segments = name.split(".")
+    while segments and segments[0] in _WRAPPERS:
+        segments.pop(0)
+    return ".".join(segment for segment in segments if segment != "_orig_mod")
+
+
+def to_detectron2(name: str) -> str | None:
+    """``layer1.0.bn2.bias`` -> ``res2.0.conv2.norm.bias``."""
+    match name.split("."):
+        case ["conv1", "weight"]:
+            return "stem.conv1.weight"
+        case ["bn1", leaf] if leaf in NORM_LEAVES:
+            return f"stem.conv1.norm.{leaf}"
+        case [stage, block, *inner] if (res := _shifted(stage, "layer", "res", 1)) and block.isdigit():
+            tail = _block_to_detectron2(inner)
+            return tail and f"{res}.{block}.{tail}"
+    return None
+
+
+def _block_to_detectron2(inner: list[str]) -> str | None:
+    match inner:
+        case [conv, "weight"] if conv in ("conv1", "conv2", "conv3"):
+            return f"{conv}.weight"
+        case [norm, leaf] if norm in ("bn1", "bn2", "bn3") and leaf in NORM_LEAVES:
+            return f"conv{norm[2]}.norm.{leaf}"
+        case ["downsample", "0", "weight"]:
+            return "shortcut.weight"
+        case ["downsample", "1", leaf] if leaf in NORM_LEAVES:
+            return f"shortcut.norm.{leaf}"
+    return None
+
+
+def from_detectron2(name: str) -> str | None:
+    """``res2.0.conv2.norm.bias`` -> ``layer1.0.bn2.bias``."""
+    match name.split("."):
+        case ["stem", "conv1", "weight"]:
+            return "conv1.weight"
+        case ["stem", "conv1", "norm", leaf] if leaf in NORM_LEAVES:
+            return f"bn1.{leaf}"
+        case [stage, block, *inner] if (layer := _shifted(stage, "res", "layer", -1)) and block.isdigit():
+            tail = _block_from_detectron2(inner)
+            return tail and f"{layer}.{block}.{tail}"
+    return None
+
+
+def _block_from_detectron2(inner: list[str]) -> str | None:
+    match inner:
+        case [conv, "weight"] if conv in ("conv1", "conv2", "conv3"):
+            return f"{conv}.weight"
+        case [conv, "norm", leaf] if conv in ("conv1", "conv2", "conv3") and leaf in NORM_LEAVES:
+            return f"bn{conv[4]}.{leaf}"
+        case ["shortcut", "weight"]:
+            return "downsample.0.weight"
+        case ["shortcut", "norm", leaf] if leaf in NORM_LEAVES:
+            return f"downsample.1.{leaf}"
+    return None
+
+
+def _shifted(stage: str, old: str, new: str, by: int) -> str | None:
+    number = stage.removeprefix(old)
+    low, high = (1, 4) if old == "layer" else (2, 5)
+    if number == stage or number not in {str(n) for n in range(low, high + 1)}:
+        return None
+    return f"{new}{int(number) + by}"
+
+
+def from_caffe2(name: str) -> str | None:
+    """``res2_0_branch2a_bn_s`` -> ``layer1.0.bn1.weight`` (Detectron 1 and the MSRA ImageNet files)."""
+    match name.split("_"):
+        case ["conv1", "w"]:
+            return "conv1.weight"
+        case ["res", "conv1", "bn", leaf] if leaf in _CAFFE2_LEAVES:
+            return f"bn1.{_CAFFE2_LEAVES[leaf]}"
+        case [stage, block, branch, "w"] if (layer := _shifted(stage, "res", "layer", -1)) and branch in _CAFFE2_NORMS:
+            return f"{layer}.{block}.{_CAFFE2_BRANCHES[branch]}.weight"
+        case [stage, block, branch, "bn", leaf] if leaf in _CAFFE2_LEAVES and branch in _CAFFE2_NORMS:
+            layer = _shifted(stage, "res", "layer", -1)
+            return layer and f"{layer}.{block}.{_CAFFE2_NORMS[branch]}.{_CAFFE2_LEAVES[leaf]}"
+    return None
+
+
+def sequential_stages(names: Iterable[str]) -> dict[str, str] | None:
+    """Read an ``nn.Sequential`` of a network's children: which index is which.
+
+    ``nn.Sequential(*list(resnet.children())[:-1])`` numbers the children, and which numbers the stages get
+    depends on whether ReLU and max-pool were kept: 4-7 for torchvision's ResNet, 3-6 without the pool, 2-5
+    for a network that applies both as functions. The convolution is always 0 and its norm 1.
+
+    Returns:
+        index -> torchvision segment (``{"0": "conv1", "1": "bn1", "4": "layer1", ...}``), or None when these
+        names are no such numbering.
+    """
+    split = [name.split(".") for name in names]
+    indices = {int(parts[0]) for parts in split if parts[0].isdigit()}
+    stages = sorted({int(p[0]) for p in split if len(p) > 3 and p[0].isdigit() and p[1].isdigit()})
+    if not {0, 1} <= indices or len(stages) != 4 or stages != list(range(stages[0], stages[0] + 4)) or stages[0] < 2:
+        return None
+    return {"0": "conv1", "1": "bn1"} | {str(index): f"layer{n}" for n, index in enumerate(stages, start=1)}
+
+
+def from_sequential(name: str, stages: dict[str, str]) -> str | None:
+    """``4.0.conv1.weight`` -> ``layer1.0.conv1.weight``, given what ``sequential_stages`` found.
+
+    lightly's ResNetGenerator calls the projection of a block ``shortcut``; torchvision's name is ``downsample``.
+    """
+    first, *rest = name.split(".")
+    if first not in stages or not rest:
+        return None
+    return ".".join([stages[first], *("downsample" if segment == "shortcut" else segment for segment in rest)])
