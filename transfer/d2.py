@@ -1,4 +1,4 @@
-"""Detectron2's config and catalog: find a config file, resolve it strictly, register data, fit it to the machine.
+"""Detectron2's config: find the file, resolve it strictly, apply overrides, fit it to the machine.
 
 ``import transfer.d2`` also registers the C4 heads of ``transfer.c4``, which is what Detectron2's own ``train_net.py``
 needs to run this project's C4 configs.
@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
+import yaml  # type: ignore[import-untyped]
 from detectron2.config import CfgNode, get_cfg
-from detectron2.data import DatasetCatalog, MetadataCatalog
-from detectron2.data.datasets import register_coco_instances
 
-from transfer.datasets import CocoSet
+import transfer.c4  # noqa: F401  registers the C4 heads and the small stem
 from transfer.errors import InputError
 
 
@@ -33,7 +31,9 @@ def find_config(name: str) -> Path:
         return Path(name)
     package = Path(__file__).parent
     root = next((r for r in (package / "configs", package.parent / "configs") if (r / "segmentation").is_dir()), None)
-    packaged = [f for folder in ("detection", "segmentation") for f in sorted((root / folder).glob("*.yaml"))] if root else []
+    packaged = (
+        [f for folder in ("detection", "segmentation") for f in sorted((root / folder).glob("*.yaml"))] if root else []
+    )
     for file in packaged:
         if name in (f"configs/{file.parent.name}/{file.name}", f"{file.parent.name}/{file.name}", file.name, file.stem):
             return file
@@ -67,10 +67,10 @@ class _StrictLoader(yaml.SafeLoader):
 def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: dict[Any, Any] = {}
     for key_node, value_node in node.value:
-        key = loader.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+        key = loader.construct_object(key_node, deep=True)
         if key in seen:
             raise InputError(f"line {key_node.start_mark.line + 1}: expected each key once, found {key} twice")
-        seen[key] = loader.construct_object(value_node, deep=True)  # type: ignore[no-untyped-call]
+        seen[key] = loader.construct_object(value_node, deep=True)
     return seen
 
 
@@ -105,19 +105,21 @@ def override(cfg: CfgNode, pairs: list[str]) -> None:
     if len(pairs) % 2:
         raise InputError(f"overrides: expected KEY VALUE pairs, found {len(pairs)} words: {' '.join(pairs)}")
     for key, value in zip(pairs[::2], pairs[1::2], strict=True):
-        if _lookup(cfg, key) is None:
+        if lookup(cfg, key) is None:
             raise InputError(_unknown_key(cfg, key))
         try:
             cfg.merge_from_list([key, value])
         except (ValueError, AssertionError, AttributeError) as error:
-            raise InputError(f"override {key}: expected a value like {_lookup(cfg, key)!r}, found {_one_line(error)}") from None
+            raise InputError(
+                f"override {key}: expected a value like {lookup(cfg, key)!r}, found {_one_line(error)}"
+            ) from None
 
 
 def changed(cfg: CfgNode, settings: dict[str, Any]) -> list[str]:
     """Set every key of ``settings`` in ``cfg``; return ``KEY: old -> new`` for those that changed."""
     lines = []
     for key, value in settings.items():
-        old = _lookup(cfg, key)
+        old = lookup(cfg, key)
         if not same(old, value):
             lines.append(f"{key}: {old} -> {value}")
         cfg.merge_from_list([key, value])
@@ -129,7 +131,8 @@ def same(a: Any, b: Any) -> bool:
     return (list(a) == list(b)) if isinstance(a, list | tuple) and isinstance(b, list | tuple) else bool(a == b)
 
 
-def _lookup(cfg: CfgNode, key: str) -> Any:
+def lookup(cfg: CfgNode, key: str) -> Any:
+    """Return the value of ``A.B.C`` in ``cfg``, or None when there is no such key."""
     node: Any = cfg
     for part in key.split("."):
         if not isinstance(node, CfgNode) or part not in node:
@@ -138,36 +141,30 @@ def _lookup(cfg: CfgNode, key: str) -> Any:
     return node
 
 
-def _leaves(node: CfgNode, prefix: str = "") -> list[str]:
-    keys = []
+def leaves(node: CfgNode, prefix: str = "") -> list[str]:
+    """Return the full names of all keys below ``node``."""
+    keys: list[str] = []
     for key, value in node.items():
-        keys += _leaves(value, f"{prefix}{key}.") if isinstance(value, CfgNode) else [prefix + key]
+        keys += leaves(value, f"{prefix}{key}.") if isinstance(value, CfgNode) else [prefix + key]
     return keys
 
 
 def _unknown_key(cfg: CfgNode, key: str) -> str:
-    close = difflib.get_close_matches(key, _leaves(cfg), n=1, cutoff=0.6)
-    return f"unknown config key: expected a Detectron2 key, found {key}" + (f"; did you mean {close[0]}?" if close else "")
+    close = difflib.get_close_matches(key, leaves(cfg), n=1, cutoff=0.6)
+    return f"unknown config key: expected a Detectron2 key, found {key}" + (
+        f"; did you mean {close[0]}?" if close else ""
+    )
 
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
 
 
-def register(data: CocoSet, role: str) -> str:
-    """Make ``data`` known to Detectron2; return its name there, which the content decides, so that runs can be told apart.
-
-    Args:
-        data: a set that ``datasets.check`` found usable.
-        role: "train" or "val".
-    """
-    name = f"{role}_{data.annotations.stem}_{data.fingerprint[:8]}"
-    if name in DatasetCatalog:  # a second run in the same process; the images may have moved
-        DatasetCatalog.remove(name)
-        MetadataCatalog.remove(name)
-    register_coco_instances(name, {}, str(data.annotations), str(data.images))
-    MetadataCatalog.get(name).thing_classes = list(data.classes)
-    return name
+def differences(old: CfgNode, new: CfgNode) -> list[str]:
+    """Return ``KEY: old -> new`` for every key whose values differ."""
+    keys = dict.fromkeys([*leaves(old), *leaves(new)])
+    pairs = ((key, lookup(old, key), lookup(new, key)) for key in keys)
+    return [f"{key}: {before} -> {after}" for key, before, after in pairs if not same(before, after)]
 
 
 def fit_machine(cfg: CfgNode, processes: int) -> list[str]:
@@ -180,6 +177,6 @@ def fit_machine(cfg: CfgNode, processes: int) -> list[str]:
     if cfg.MODEL.DEVICE.startswith("cuda") and not torch.cuda.is_available():
         lines += changed(cfg, {"MODEL.DEVICE": "cpu"})
     if processes == 1 or not cfg.MODEL.DEVICE.startswith("cuda"):
-        synchronised = [key for key in _leaves(cfg) if key.endswith(".NORM") and _lookup(cfg, key) == "SyncBN"]
-        lines += changed(cfg, {key: "BN" for key in synchronised})
+        synchronised = [key for key in leaves(cfg) if key.endswith(".NORM") and lookup(cfg, key) == "SyncBN"]
+        lines += changed(cfg, dict.fromkeys(synchronised, "BN"))
     return lines

@@ -58,7 +58,9 @@ class CocoSet:
     @property
     def has_rle(self) -> bool:
         """Whether any object outside crowds has its mask as a run-length code rather than polygons."""
-        return any(isinstance(a.get("segmentation"), dict) and not a.get("iscrowd") for a in self.content["annotations"])
+        return any(
+            isinstance(a.get("segmentation"), dict) and not a.get("iscrowd") for a in self.content["annotations"]
+        )
 
 
 def read_coco(images: str | Path, annotations: str | Path) -> CocoSet:
@@ -97,7 +99,9 @@ def _check_layout(content: Any, where: Path) -> None:
     for name, fields in _FIELDS.items():
         entries = content.get(name)
         if not isinstance(entries, list) or (not entries and name != "annotations"):
-            found = f"{len(entries)} entries" if isinstance(entries, list) else ", ".join(list(content)[:8]) or "nothing"
+            found = (
+                f"{len(entries)} entries" if isinstance(entries, list) else ", ".join(list(content)[:8]) or "nothing"
+            )
             raise InputError(f'{where}: expected a list "{name}" with entries, found {found}')
         for i, entry in enumerate(entries):
             for key, kind in fields.items():
@@ -141,6 +145,7 @@ class Findings:
     """Problems by kind, each with its count and its first example."""
 
     def __init__(self) -> None:
+        """Start with none."""
         self.counts: Counter[str] = Counter()
         self.examples: dict[str, str] = {}
 

@@ -1,7 +1,9 @@
-"""Detectron2's trainer with this project's evaluation, seeding and log."""
+"""Detectron2's trainer with this project's evaluation and seeding."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 from detectron2.engine import DefaultTrainer
+from detectron2.engine.hooks import EvalHook
 from detectron2.evaluation import COCOEvaluator, DatasetEvaluator, PascalVOCDetectionEvaluator
 from detectron2.modeling import build_model
 from detectron2.utils import comm
@@ -19,20 +22,19 @@ from transfer.errors import InputError
 
 
 class Trainer(DefaultTrainer):
-    """Detectron2's default training loop, in which ``cfg.SEED`` alone decides heads, image order and augmentation.
+    """Detectron2's training loop, in which ``cfg.SEED`` alone decides initial heads, image order and augmentation.
 
-    Each of the three is seeded at its own start. What happened before it, reading weights above all, cannot shift it.
+    Each of them is seeded where it starts, so that nothing before it, such as reading weights, can shift it.
 
     Attributes:
-        train_seconds: wall-clock seconds of the training loop without evaluation.
-        evaluate_seconds: those of the evaluations.
+        train_seconds: wall-clock seconds of the training loop, without evaluation.
+        evaluate_seconds: those of all evaluations.
+        results: the last evaluation's: task -> metric -> percent.
     """
 
-    def __init__(self, cfg: CfgNode) -> None:
-        super().__init__(cfg)
-        self.train_seconds = 0.0
-        self.evaluate_seconds = 0.0
-        self.results: dict[str, Any] = {}
+    train_seconds = 0.0
+    evaluate_seconds = 0.0
+    results: dict[str, dict[str, float]]
 
     @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:
@@ -43,13 +45,32 @@ class Trainer(DefaultTrainer):
     @classmethod
     def build_train_loader(cls, cfg: CfgNode) -> Any:
         """Build the training loader; the order of the images depends on the seed and their number alone."""
-        seed_all_rng(cfg.SEED)  # Detectron2's sampler draws its own seed from numpy, rank 0's for all
+        seed_all_rng(cfg.SEED)  # Detectron2's sampler draws its own seed from numpy
         return super().build_train_loader(cfg)
 
     @classmethod
     def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> DatasetEvaluator:
-        """Return the evaluator that belongs to the data set."""
-        return evaluator(cfg, dataset_name)
+        """Return the evaluator that belongs to the data set; it writes below ``OUTPUT_DIR/inference``."""
+        kind = MetadataCatalog.get(dataset_name).evaluator_type
+        if kind == "pascal_voc":
+            return PascalVOCDetectionEvaluator(dataset_name)
+        if kind != "coco":
+            raise InputError(f"data set {dataset_name}: expected one measured as COCO or PASCAL VOC, found {kind}")
+        tasks = ("bbox", "segm") if cfg.MODEL.MASK_ON else ("bbox",)
+        # Detectron2's compiled evaluation is absent from the pure-Python wheel; pycocotools is the reference anyway.
+        return COCOEvaluator(
+            dataset_name, tasks, output_dir=str(Path(cfg.OUTPUT_DIR) / "inference"), use_fast_impl=False
+        )
+
+    def build_hooks(self) -> list[Any]:
+        """Return Detectron2's hooks, with an evaluation that keeps its results and its time."""
+        measuring = EvalHook(self.cfg.TEST.EVAL_PERIOD, self._measure)
+        return [measuring if isinstance(hook, EvalHook) else hook for hook in super().build_hooks()]
+
+    def _measure(self) -> dict[str, dict[str, float]]:
+        self.results, seconds = measure(self.cfg, self.model)
+        self.evaluate_seconds += seconds
+        return self.results
 
     def train(self) -> None:
         """Train from ``start_iter`` to the end and evaluate."""
@@ -59,11 +80,13 @@ class Trainer(DefaultTrainer):
         self.train_seconds = time.perf_counter() - start - self.evaluate_seconds
 
 
-def evaluator(cfg: CfgNode, name: str) -> DatasetEvaluator:
-    """Return the evaluator of the registered data set ``name``; it writes below ``OUTPUT_DIR/inference``."""
-    metadata = MetadataCatalog.get(name)
-    if metadata.evaluator_type == "pascal_voc":
-        return PascalVOCDetectionEvaluator(name)
-    tasks = ("bbox", "segm") if cfg.MODEL.MASK_ON else ("bbox",)
-    # Detectron2's compiled evaluation is absent from the pure-Python wheel, and pycocotools is the reference anyway.
-    return COCOEvaluator(name, tasks, output_dir=str(Path(cfg.OUTPUT_DIR) / "inference"), use_fast_impl=False)
+def measure(cfg: CfgNode, model: nn.Module) -> tuple[dict[str, dict[str, float]], float]:
+    """Evaluate ``model`` on ``DATASETS.TEST``.
+
+    Returns:
+        (task -> metric -> percent, NaN where not measured; wall-clock seconds).
+    """
+    start = time.perf_counter()
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints what the log and the record say as well
+        found: dict[str, dict[str, float]] = Trainer.test(cfg, model)
+    return found, time.perf_counter() - start

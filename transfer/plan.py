@@ -1,0 +1,186 @@
+"""What a fine-tuning run will do: command line, config, weights and data resolved and checked, nothing written."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from detectron2.config import CfgNode
+
+from transfer import d2, datasets, splits, weights
+from transfer.errors import InputError
+from transfer.results import FILE_NAME, Split
+
+log = logging.getLogger(__name__)
+
+# A folder with one of these holds a run.
+RUN_FILES = ("config.yaml", "last_checkpoint", "metrics.json", FILE_NAME)
+# May differ when a run is resumed: where it runs, not what it computes.
+MACHINE_KEYS = ("OUTPUT_DIR", "MODEL.DEVICE", "DATALOADER.NUM_WORKERS", "VIS_PERIOD")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked run; plain enough to be sent to other processes.
+
+    Attributes:
+        cfg: the resolved config.
+        config_file: the file it came from.
+        name: what the user calls the run.
+        train: training data; None only when a run is evaluated without it.
+        val: the data that is measured on.
+        custom: whether the data was given by --train/--val and is to be registered.
+        start: the weights, None for random ones.
+        count: what the model takes from ``start``.
+        resume: continue from the last checkpoint in OUTPUT_DIR when there is one.
+        eval_only: measure, do not train.
+    """
+
+    cfg: CfgNode
+    config_file: str
+    name: str
+    train: Split | None
+    val: Split
+    custom: tuple[str, ...]
+    start: weights.Start | None
+    count: weights.Count | None
+    resume: bool
+    eval_only: bool
+
+
+def prepare(args: argparse.Namespace) -> Plan:
+    """Resolve and check everything that can be wrong before the first iteration.
+
+    Args:
+        args: as ``train_net.parser`` gives them.
+
+    Raises:
+        InputError: anything the user can put right; nothing has been written then.
+    """
+    path = d2.find_config(args.config_file)
+    cfg = d2.read_config(path)
+    wanted = cfg.clone()
+    d2.override(
+        wanted, args.opts
+    )  # what the config would be without data and weights; errors come before anything slow
+    overridden = {key: d2.lookup(wanted, key) for key in args.opts[::2]}
+    folder = Path(wanted.OUTPUT_DIR)
+    _check_folder(folder, args)
+    start = _start(args, wanted, folder)
+    train, val = _data(args, cfg, wanted, overridden)
+    if start is not None:
+        weights.check_agreement(wanted, start, overridden)
+        for line in d2.changed(cfg, start.overlay):
+            log.info("the weights need %s", line)
+    d2.override(cfg, args.opts)
+    cfg.MODEL.WEIGHTS = "" if start is None else str(start.path) if "://" not in start.file else start.file
+    _flags(cfg, args, folder)
+    for line in d2.fit_machine(cfg, args.num_gpus * args.num_machines):
+        log.info("this machine needs %s", line)
+    if args.resume:
+        _check_same_run(cfg, folder)
+    count = None
+    if start is not None:
+        count = weights.count_taken(cfg, start)
+        weights.check_complete(count, start, args.allow_partial)
+    cfg.freeze()
+    custom = tuple(role for role, given in (("train", args.train), ("val", args.val)) if given)
+    return Plan(cfg, str(path), args.name or folder.name, train, val, custom, start, count, args.resume, args.eval_only)
+
+
+def _check_folder(folder: Path, args: argparse.Namespace) -> None:
+    """Refuse a folder that holds another run."""
+    if args.resume or args.eval_only or args.machine_rank:
+        return  # the first machine decides; the others may see its first files in a shared folder
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"OUTPUT_DIR {folder}: expected a folder, found a file; name another")
+    held = [name for name in RUN_FILES if (folder / name).exists()]
+    if held:
+        raise InputError(
+            f"OUTPUT_DIR {folder}: expected a new folder, found another run ({', '.join(held)}); "
+            "name another folder, or continue that run with --resume"
+        )
+
+
+def _start(args: argparse.Namespace, wanted: CfgNode, folder: Path) -> weights.Start | None:
+    """Return the weights that --init, MODEL.WEIGHTS or, to evaluate, the run in ``folder`` names."""
+    if args.init and "MODEL.WEIGHTS" in args.opts[::2]:
+        raise InputError(f"expected either --init or MODEL.WEIGHTS, found both: --init {args.init}; leave one out")
+    if args.init == "random":
+        return None
+    file = args.init or wanted.MODEL.WEIGHTS
+    if args.eval_only and not args.init and "MODEL.WEIGHTS" not in args.opts[::2]:
+        last = folder / "last_checkpoint"
+        if last.is_file():
+            file = str(folder / last.read_text().strip())
+    if args.eval_only and not file:
+        raise InputError(f"--eval-only: expected weights, found none in OUTPUT_DIR {folder}; give --init FILE")
+    return weights.read_start(file, wanted) if file else None
+
+
+def _data(
+    args: argparse.Namespace, cfg: CfgNode, wanted: CfgNode, overridden: dict[str, Any]
+) -> tuple[Split | None, Split]:
+    """Read and check the data; set its names, classes and mask format in ``cfg``."""
+    masks, key = wanted.MODEL.MASK_ON, splits.number_of_classes_key(wanted)
+    if args.train and not args.val:
+        raise InputError(
+            "--train: expected --val as well (the run ends by measuring), found none; add --val IMAGES ANN"
+        )
+    for flag, name in (("train", "DATASETS.TRAIN"), ("val", "DATASETS.TEST")):
+        if getattr(args, flag) and name in overridden:
+            raise InputError(f"expected either --{flag} or {name}, found both; leave one out")
+    if len(wanted.DATASETS.TEST) != 1 and not args.val:
+        raise InputError(f"DATASETS.TEST: expected one data set to measure on, found {len(wanted.DATASETS.TEST)}")
+    train = rle = None
+    if args.train:
+        train, rle = splits.from_files(*args.train, masks=masks)
+        cfg.DATASETS.TRAIN = (splits.register(train, "train"),)
+        if rle and masks and "INPUT.MASK_FORMAT" not in overridden:
+            cfg.INPUT.MASK_FORMAT = "bitmask"  # Detectron2's "polygon" cannot read run-length codes
+    elif not args.eval_only:
+        train = splits.registered(wanted.DATASETS.TRAIN, masks=masks)
+    if args.val:
+        val, _ = splits.from_files(*args.val, masks=masks)
+        cfg.DATASETS.TEST = (splits.register(val, "val"),)
+    else:
+        val = splits.registered(wanted.DATASETS.TEST, masks=masks)
+    if train is not None:
+        datasets.check_same_classes(tuple(train.classes), tuple(val.classes))
+    given = args.train or args.val
+    found = d2.lookup(wanted, key)
+    if len(val.classes) != found and (not given or key in overridden):
+        raise InputError(f"{key}: expected {len(val.classes)}, the data's number of classes, found {found}; set it so")
+    d2.changed(cfg, {key: len(val.classes)})
+    return train, val
+
+
+def _flags(cfg: CfgNode, args: argparse.Namespace, folder: Path) -> None:
+    """Put --freeze-backbone and the seed into the config; a run without one gets one, so that it can be repeated."""
+    if args.freeze_backbone:
+        d2.changed(cfg, {"MODEL.BACKBONE.FREEZE_AT": 5})  # stem, res2, res3, res4, res5 (Detectron2's count)
+    if args.seed is not None:
+        cfg.SEED = args.seed
+    elif cfg.SEED < 0 and args.resume and (folder / "config.yaml").is_file():
+        cfg.SEED = d2.read_config(folder / "config.yaml").SEED
+    elif cfg.SEED < 0:
+        cfg.SEED = secrets.randbelow(2**31 - 2**20)
+        log.info("no --seed given: this run's is %d", cfg.SEED)
+
+
+def _check_same_run(cfg: CfgNode, folder: Path) -> None:
+    """Refuse to resume a run under another config."""
+    saved = folder / "config.yaml"
+    if not saved.is_file():
+        log.info("nothing to resume in %s: starting from the beginning", folder)
+        return
+    differing = [line for line in d2.differences(d2.read_config(saved), cfg) if not line.startswith(MACHINE_KEYS)]
+    if differing:
+        raise InputError(
+            f"--resume: expected the config that {folder} was started with, found another: {'; '.join(differing[:5])}; "
+            "give the same arguments, or start a new folder"
+        )

@@ -1,0 +1,113 @@
+"""The data of a run, as Detectron2's catalog and the run record know it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.data.datasets import register_coco_instances
+
+from transfer import datasets
+from transfer.errors import InputError
+from transfer.results import Split
+
+log = logging.getLogger(__name__)
+
+
+def from_files(images: str, annotations: str, *, masks: bool) -> tuple[Split, bool]:
+    """Read and check a COCO-format set; return it and whether some of its masks are run-length codes.
+
+    Args:
+        images: the folder that file names are relative to.
+        annotations: the COCO file.
+        masks: whether masks are trained on or measured.
+
+    Raises:
+        InputError: the set cannot be used (see ``datasets.check``).
+    """
+    data = datasets.read_coco(images, annotations)
+    for line in datasets.check(data, masks=masks):
+        log.warning("%s: %s; Detectron2 leaves out or clips these", annotations, line)
+    counts = (data.n_images, data.n_instances)
+    return Split(str(data.images), str(data.annotations), data.fingerprint, *counts, list(data.classes)), data.has_rle
+
+
+def register(split: Split, role: str) -> str:
+    """Make a set known to Detectron2; return its name there, which its content decides.
+
+    Args:
+        split: a set from ``from_files``.
+        role: "train" or "val".
+    """
+    name = f"{role}_{Path(split.annotations).stem}_{split.fingerprint[:8]}"
+    if name in DatasetCatalog:  # an earlier run in the same process; the images may lie elsewhere now
+        DatasetCatalog.remove(name)
+        MetadataCatalog.remove(name)
+    register_coco_instances(name, {}, split.annotations, split.images)
+    MetadataCatalog.get(name).thing_classes = split.classes
+    return name
+
+
+def registered(names: tuple[str, ...], *, masks: bool) -> Split:
+    """Return the sets that Detectron2 knows under ``names``, joined; COCO sets are checked as ``from_files`` does.
+
+    Raises:
+        InputError: an unknown name, files that are not there, or a set that cannot be used.
+    """
+    parts = [_one(name, masks=masks) for name in names]
+    for part in parts[1:]:
+        datasets.check_same_classes(tuple(parts[0].classes), tuple(part.classes))
+    fingerprint = parts[0].fingerprint if len(parts) == 1 else _sha256("".join(p.fingerprint for p in parts))
+    return Split(
+        images=" + ".join(p.images for p in parts),
+        annotations=" + ".join(p.annotations for p in parts),
+        fingerprint=fingerprint,
+        n_images=sum(p.n_images for p in parts),
+        n_instances=sum(p.n_instances for p in parts),
+        classes=parts[0].classes,
+    )
+
+
+def _one(name: str, *, masks: bool) -> Split:
+    if name not in DatasetCatalog:
+        raise InputError(
+            f"data set {name}: expected a name that Detectron2 knows, found none; or give --train and --val"
+        )
+    metadata = MetadataCatalog.get(name)
+    try:
+        if metadata.get("evaluator_type") == "coco":
+            return from_files(metadata.image_root, metadata.json_file, masks=masks)[0]
+        return _from_catalog(name, metadata)
+    except (InputError, OSError) as error:
+        raise InputError(
+            f"data set {name}: {error}; set DETECTRON2_DATASETS to the data sets' folder, or give --train and --val"
+        ) from None
+
+
+def _from_catalog(name: str, metadata: Any) -> Split:
+    """Describe a set that Detectron2 reads itself (VOC, LVIS, Cityscapes)."""
+    records = DatasetCatalog.get(name)
+    root = str(metadata.get("dirname") or metadata.get("image_root") or metadata.get("image_dir") or "")
+    objects = [record.get("annotations", []) for record in records]
+    content = [
+        [Path(r["file_name"]).name, [[a["category_id"], a["bbox"]] for a in o]]
+        for r, o in zip(records, objects, strict=True)
+    ]
+    fingerprint = _sha256(json.dumps(content, default=str))
+    return Split(root, name, fingerprint, len(records), sum(map(len, objects)), list(metadata.thing_classes))
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def number_of_classes_key(cfg: CfgNode) -> str:
+    """Return the config key that holds the number of classes of the detector."""
+    return (
+        "MODEL.RETINANET.NUM_CLASSES" if cfg.MODEL.META_ARCHITECTURE == "RetinaNet" else "MODEL.ROI_HEADS.NUM_CLASSES"
+    )

@@ -1,0 +1,110 @@
+"""``python -m transfer.train_net``: fine-tune a Detectron2 detector from given weights, evaluate it, record the run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from transfer.errors import InputError
+
+EPILOG = """KEY VALUE pairs override the config, e.g. OUTPUT_DIR runs/a SOLVER.MAX_ITER 1000.
+example: python -m transfer.train_net --config-file configs/segmentation/any_mask_rcnn_R_18_FPN_small.yaml
+--init backbone_d2.pth --train train_images train.json --val val_images val.json OUTPUT_DIR runs/a"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    p = argparse.ArgumentParser(prog="python -m transfer.train_net", description=__doc__.split(": ")[1], epilog=EPILOG)
+    p.add_argument("--config-file", required=True, metavar="FILE", help="a path, or the name of a packaged config")
+    data = p.add_argument_group("data (default: the config's DATASETS, through DETECTRON2_DATASETS)")
+    data.add_argument(
+        "--train", nargs=2, metavar=("IMAGES", "ANN"), help="image folder and COCO-format file to train on"
+    )
+    data.add_argument(
+        "--val", nargs=2, metavar=("IMAGES", "ANN"), help="image folder and COCO-format file to measure on"
+    )
+    weights = p.add_argument_group("weights")
+    weights.add_argument(
+        "--init", metavar="random|FILE", help="random, or a file from `transfer convert` (default: MODEL.WEIGHTS)"
+    )
+    weights.add_argument(
+        "--allow-partial", action="store_true", help="go on when the file lacks tensors of the backbone"
+    )
+    weights.add_argument("--freeze-backbone", action="store_true", help="do not train the backbone (FREEZE_AT 5)")
+    run = p.add_argument_group("run")
+    run.add_argument("--name", help="what reports call the run (default: the output folder's name)")
+    run.add_argument("--seed", type=_seed, help="whole number from 0; fixes heads, image order and augmentation")
+    run.add_argument("--resume", action="store_true", help="continue the run in OUTPUT_DIR, with the same arguments")
+    run.add_argument(
+        "--eval-only", action="store_true", help="only measure; results go to OUTPUT_DIR/evaluation (replaced if there)"
+    )
+    machines = p.add_argument_group("machines")
+    machines.add_argument("--num-gpus", type=_positive, default=1, metavar="N", help="GPUs per machine (default 1)")
+    machines.add_argument("--num-machines", type=_positive, default=1, metavar="M", help="machines (default 1)")
+    machines.add_argument("--machine-rank", type=int, default=0, metavar="R", help="this machine, from 0 (default 0)")
+    machines.add_argument(
+        "--dist-url", default="auto", metavar="URL", help="the first machine, e.g. tcp://host:port (default: this one)"
+    )
+    p.add_argument("opts", nargs="*", metavar="KEY VALUE", help="config overrides")
+    return p
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; return 0 when done, 1 when the input was at fault (argparse exits with 2 on usage)."""
+    args = parser().parse_intermixed_args(argv)
+    # After parsing: importing Detectron2 takes seconds, which --help and a mistyped flag need not.
+    from transfer import logs
+
+    try:
+        with logs.quiet():
+            from transfer import finetune, plan
+
+            _check_devices(args)
+            with logs.logging_to(None, rank=args.machine_rank):
+                prepared = plan.prepare(args)
+            return _launch(args, prepared, finetune.work)
+    except InputError as error:
+        print(f"transfer.train_net: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("transfer.train_net: interrupted; continue with --resume", file=sys.stderr)
+        return 130
+
+
+def _launch(args: argparse.Namespace, prepared: object, work: object) -> int:
+    from detectron2.engine import launch
+    from torch.multiprocessing.spawn import ProcessExitedException
+
+    try:
+        launch(work, args.num_gpus, args.num_machines, args.machine_rank, args.dist_url, args=(prepared,))
+    except ProcessExitedException as error:
+        raise InputError(f"a process of the run ended early ({error}); see log.txt in OUTPUT_DIR") from error
+    return 0
+
+
+def _check_devices(args: argparse.Namespace) -> None:
+    import torch
+
+    found = torch.cuda.device_count()
+    if args.num_gpus > max(found, 1):
+        raise InputError(f"--num-gpus: expected at most {found} on this machine, found {args.num_gpus}; ask for fewer")
+    if args.num_machines > 1 and args.dist_url == "auto":
+        raise InputError("--dist-url: expected the first machine's tcp://host:port with --num-machines, found none")
+
+
+def _seed(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 2**31:
+        raise argparse.ArgumentTypeError(f"expected 0 to {2**31 - 1}, found {value}")
+    return value
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected at least 1, found {value}")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())
