@@ -9,6 +9,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from transfer.errors import InputError
@@ -17,9 +18,11 @@ from transfer.results import METRICS, TASKS, Record
 BASELINE = "random"
 
 # Runs that differ in one of these measure something else as well; neither a mean nor a difference makes sense then.
+# The resolved config is not among them: weights may rightly bring their own normalisation. The report shows its hash.
 MUST_AGREE: dict[str, Callable[[Record], Any]] = {
     "data.train.fingerprint": lambda r: r.data.train.fingerprint,
     "data.val.fingerprint": lambda r: r.data.val.fingerprint,
+    "config.file": lambda r: Path(r.config.file).name,
     "schedule.max_iter": lambda r: r.schedule.max_iter,
     "schedule.batch": lambda r: r.schedule.batch,
     "schedule.base_lr": lambda r: r.schedule.base_lr,

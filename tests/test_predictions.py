@@ -1,0 +1,89 @@
+import json
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+from transfer import predictions
+from transfer.errors import InputError
+
+# pycocotools 2.0.11 meets numpy 2 with an outdated __array__; nothing here can change that.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+
+MASK = np.zeros((6, 8), dtype=bool)
+MASK[1:4, 2:7] = True
+BOX = {"image_id": 7, "category_id": 3, "bbox": [2, 1, 5, 3]}
+
+
+@pytest.fixture
+def val(tmp_path):
+    content = {
+        "images": [{"id": i, "file_name": f"{i}.jpg", "height": 6, "width": 8} for i in (7, 9, 4, 5)],
+        "categories": [{"id": 3, "name": "cat"}],
+        "annotations": [
+            {**BOX, "id": 1, "iscrowd": 0, "segmentation": [[2, 1, 7, 1, 7, 4, 2, 4]]},
+            {**BOX, "id": 2, "iscrowd": 1, "segmentation": [[2, 1, 7, 1, 7, 4, 2, 4]]},
+        ],
+    }
+    (tmp_path / "val.json").write_text(json.dumps(content))
+    return predictions.ValSet(tmp_path / "val.json")
+
+
+def test_polygons_plain_and_compressed_codes_are_the_same_mask():
+    code = coco_mask.encode(np.asfortranarray(MASK.astype(np.uint8)))
+    runs, current, count = [], 0, 0
+    for pixel in MASK.astype(int).ravel(order="F"):  # the format's own definition: run lengths down the columns
+        if pixel != current:
+            runs.append(count)
+            current, count = pixel, 0
+        count += 1
+    plain = {"size": [6, 8], "counts": [*runs, count]}
+    text = {"size": [6, 8], "counts": code["counts"].decode()}
+    for segmentation in ([[2, 1, 7, 1, 7, 4, 2, 4]], plain, text):
+        np.testing.assert_array_equal(predictions.decode(segmentation, 6, 8), MASK)
+    assert predictions.decode(None, 6, 8) is None
+
+
+def test_truth_leaves_crowds_out(val):
+    found = val.truth([7, 9])
+    assert [instance.label for instance in found[7]] == ["cat"]
+    np.testing.assert_array_equal(found[7][0].mask, MASK)
+    assert found[9] == []
+
+
+def test_detections_below_the_score_are_left_out(val, tmp_path):
+    (tmp_path / "r.json").write_text(json.dumps([{**BOX, "score": 0.4}, {**BOX, "score": 0.6}]))
+    found = val.detections(tmp_path / "r.json", [7], 0.5)
+    assert [instance.score for instance in found[7]] == [0.6]
+
+
+def test_the_choice_depends_on_the_seed_alone(val):
+    assert val.choose(2, 0) == val.choose(2, 0)
+    assert len({tuple(val.choose(2, seed)) for seed in range(20)}) > 1
+    assert val.choose(99, 0) == [4, 5, 7, 9]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ([{**BOX, "score": 0.5, "image_id": 1}], "expected image_ids of the annotation file, found 1"),
+        ([{**BOX, "score": 0.5, "category_id": 99}], "expected category_ids of the annotation file, found 99"),
+        ([BOX], "expected a list of detections with bbox, category_id, image_id, score"),
+        ({}, "expected a list of detections"),
+    ],
+)
+def test_strange_results_are_refused(val, tmp_path, content, said):
+    (tmp_path / "r.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=said):
+        val.detections(tmp_path / "r.json", [7], 0.5)
+
+
+def test_files_that_are_missing_or_broken_are_refused(val, tmp_path):
+    with pytest.raises(InputError, match="missing: expected a COCO results file"):
+        val.detections(tmp_path / "none.json", [7], 0.5)
+    (tmp_path / "broken.json").write_text("{")
+    with pytest.raises(InputError, match="cannot be read: expected a COCO annotation file"):
+        predictions.ValSet(tmp_path / "broken.json")
+    (tmp_path / "empty.json").write_text("{}")
+    with pytest.raises(InputError, match="expected a COCO annotation file with images"):
+        predictions.ValSet(tmp_path / "empty.json")
