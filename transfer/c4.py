@@ -13,6 +13,8 @@ from detectron2.layers import CNNBlockBase, Conv2d, ShapeSpec, get_norm
 from detectron2.modeling.backbone import BACKBONE_REGISTRY, FPN, build_resnet_backbone
 from detectron2.modeling.backbone.fpn import LastLevelMaxPool
 from detectron2.modeling.backbone.resnet import BasicBlock, ResNet
+from detectron2.modeling.meta_arch.build import META_ARCH_REGISTRY
+from detectron2.modeling.proposal_generator import PROPOSAL_GENERATOR_REGISTRY
 from detectron2.modeling.roi_heads import ROI_HEADS_REGISTRY, Res5ROIHeads
 from torch import Tensor, nn
 from torch.nn import functional
@@ -105,3 +107,15 @@ def build_small_stem_resnet_fpn_backbone(cfg: Any, input_shape: ShapeSpec) -> FP
         top_block=LastLevelMaxPool(),
         fuse_type=cfg.MODEL.FPN.FUSE_TYPE,
     )
+
+
+def registered() -> dict[str, set[str]]:
+    """Config key -> the names Detectron2 knows for it now, those of this module included."""
+    registries = {
+        "MODEL.META_ARCHITECTURE": META_ARCH_REGISTRY,
+        "MODEL.BACKBONE.NAME": BACKBONE_REGISTRY,
+        "MODEL.PROPOSAL_GENERATOR.NAME": PROPOSAL_GENERATOR_REGISTRY,
+        "MODEL.ROI_HEADS.NAME": ROI_HEADS_REGISTRY,
+    }
+    found = {key: {name for name, _ in registry} for key, registry in registries.items()}
+    return {**found, "MODEL.PROPOSAL_GENERATOR.NAME": found["MODEL.PROPOSAL_GENERATOR.NAME"] | {"PrecomputedProposals"}}

@@ -222,12 +222,17 @@ def _completed(seen: Examination) -> dict[str, Any]:
     assert seen.spec is not None
     metadata = dict(seen.metadata)
     metadata |= {"format": FORMAT, "arch": seen.spec.name, "stem": seen.stem}
-    if fed := seen.convention:
-        metadata |= {"mean": list(fed.mean), "std": list(fed.std), "channel_order": fed.channel_order}
-        metadata["stride_in_1x1"] = fed.stride_in_1x1
+    if seen.convention:
+        metadata |= metadata_of(seen.convention)
     # A file converted before keeps telling where its weights came from first.
     metadata.setdefault("source", {"file": seen.path.name, "sha256": seen.sha256, "layout": seen.located.layout.name})
     return metadata
+
+
+def metadata_of(fed: Convention) -> dict[str, Any]:
+    """A convention under contract 1's keys, and ``stride_in_1x1``."""
+    normalisation = {"mean": list(fed.mean), "std": list(fed.std), "channel_order": fed.channel_order}
+    return {**normalisation, "stride_in_1x1": fed.stride_in_1x1}
 
 
 def converted_metadata(tree: Any) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def run_detectron2(
         # What the loader leaves alone stays NaN and cannot pass for a lucky initialisation (norms start at 1 and 0).
         for tensor in model.state_dict().values():
             tensor.fill_(float("nan") if tensor.is_floating_point() else 0)
-    with _quiet("fvcore.common.checkpoint", "detectron2.checkpoint"):
+    with _quiet("fvcore.common.checkpoint", "detectron2.checkpoint.c2_model_loading"):
         DetectionCheckpointer(model).load(str(path))
     count = count_loaded(model, state)
     misshapen = [k for k, (b, t) in backbone_tensors(model).items() if b in state and state[b].shape != t.shape]
@@ -58,7 +58,7 @@ def _detectron2_config(path: Path, metadata: Mapping[str, Any], head: str) -> An
     cfg = get_cfg()
     overlay = path.with_suffix(".yaml")
     if overlay.is_file():
-        cfg.merge_from_file(str(overlay))
+        cfg.merge_from_file(str(overlay), allow_unsafe=False)  # the default lets YAML tags run code
     else:
         cfg.merge_from_list([part for pair in detectron2_overlay(metadata, head).items() for part in pair])
     # SyncBN needs a process group; in evaluation BN is the same arithmetic.

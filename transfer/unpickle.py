@@ -84,7 +84,7 @@ def _numpy_globals() -> dict[str, Any]:
     return found
 
 
-def inert_globals() -> list[tuple[Callable[..., Any], str]]:
+def inert_globals() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
     """What ``torch.serialization.safe_globals`` needs for the extras of old checkpoints."""
     # One class per name: torch keeps a table by name, and looks calls up by value.
     stand_ins = [(type("Inert", (Inert,), {}), name) for name in INERT]
