@@ -70,8 +70,8 @@ def test_the_report_has_its_parts_in_order():
     ]
     places = [text.index(part) for part in parts]
     assert places == sorted(places)
-    assert "| data     |       5 | `python -m transfer.digits --out a\\|b` |" in text
-    assert "| together |     105 |" in text
+    assert "| data     |       5 |\n| train    |     100 |\n| together |     105 |" in text
+    assert "```sh\n# data\npython -m transfer.digits --out a|b\n# train\nx\n```" in text
     assert "100 iterations of 4 images, learning rate 0.02, dropped at 60, 80, warm-up 10 iterations" in text
 
 

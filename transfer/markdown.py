@@ -194,6 +194,7 @@ def _classes(groups: list[Group]) -> str:
 
 
 def _stages(stages: list[Stage]) -> str:
-    rows = [[stage.stage, f"{stage.seconds:.0f}", f"`{stage.command}`"] for stage in stages]
-    rows.append(["together", f"{sum(stage.seconds for stage in stages):.0f}", ""])
-    return table(["stage", "seconds", "command"], rows)
+    rows = [[stage.stage, f"{stage.seconds:.0f}"] for stage in stages]
+    rows.append(["together", f"{sum(stage.seconds for stage in stages):.0f}"])
+    commands = [line for stage in stages for line in (f"# {stage.stage}", stage.command)]
+    return "\n".join([table(["stage", "seconds"], rows), "", "```sh", *commands, "```"])

@@ -67,6 +67,8 @@ def _draw(axes: Axes, image: NDArray[np.uint8], instances: list[Instance], colou
     height, width = image.shape[:2]
     # extent: pixel i covers i to i + 1, as COCO counts, so that boxes and masks lie where they belong
     axes.imshow(image, extent=(0, width, height, 0), interpolation="bilinear")
+    if not instances:
+        axes.text(0.5, 0.5, "nothing", transform=axes.transAxes, ha="center", color="white", **_label("black"))
     places = _label_places(instances, width, height)
     for instance, (x, y) in sorted(zip(instances, places, strict=True), key=lambda pair: pair[0].score or 0):
         colour = colours[instance.label]
