@@ -32,7 +32,7 @@ def build_backbone(arch: str, stem: str = "imagenet") -> nn.Module:
             for CIFAR; He et al. 2016, section 4.2).
 
     Returns:
-        Module: normalised RGB images (N, 3, H, W) -> pooled features (N, D); ``feature_width`` holds D (512 or 2048).
+        Module: normalised RGB images (N, 3, H, W) -> pooled features (N, D), D = `feature_width`.
 
     Raises:
         InputError: unknown architecture or stem.
@@ -42,13 +42,17 @@ def build_backbone(arch: str, stem: str = "imagenet") -> nn.Module:
     if stem not in STEMS:
         raise InputError(f"backbone.stem: expected one of {', '.join(STEMS)}, found {stem!r}")
     net = torchvision.models.get_model(arch, weights=None)
-    net.feature_width = net.fc.in_features
     net.fc = nn.Identity()
     if stem == "small":
         net.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=1, bias=False)
         nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")
         net.maxpool = nn.Identity()
     return net
+
+
+def feature_width(arch: str) -> int:
+    """D, the width of the pooled features."""
+    return 512 if arch in ("resnet18", "resnet34") else 2048
 
 
 def save_backbone(path: Path, backbone: nn.Module, metadata: Mapping[str, Any]) -> None:

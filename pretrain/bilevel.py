@@ -133,7 +133,7 @@ def trial_gradient(problem: Problem, weights: Weights, upper: Tensors) -> tuple[
     h = problem.features(w.backbone)
     loss = problem.trial(h, w.heads, upper)
     gradient = torch.autograd.grad(loss, w.tensors(), allow_unused=True)
-    return h.detach(), _no_none(gradient, w.tensors()), loss.detach()
+    return h.detach(), no_none(gradient, w.tensors()), loss.detach()
 
 
 @torch.no_grad()
@@ -155,7 +155,7 @@ def upper_gradient(problem: Problem, weights: Weights, upper: Tensors) -> tuple[
     psi = {name: t.detach().requires_grad_() for name, t in upper.items()}
     loss = problem.upper(problem.features(w.backbone), w.heads, psi)
     inputs = [*w.tensors(), *psi.values()]
-    gradient = _no_none(torch.autograd.grad(loss, inputs, allow_unused=True), inputs)
+    gradient = no_none(torch.autograd.grad(loss, inputs, allow_unused=True), inputs)
     split = len(w.tensors())
     direct = dict(zip(psi, gradient[split:], strict=True))
     return weights.like(gradient[:split]), direct, loss.detach()
@@ -233,10 +233,12 @@ def mixed_derivative(
         if not (isinstance(slope, Tensor) and slope.requires_grad):
             return {name: torch.zeros_like(t) for name, t in upper.items()}
         mixed = torch.autograd.grad(slope, list(psi.values()), allow_unused=True)
-    return dict(zip(psi, _no_none(mixed, psi.values()), strict=True))
+    return dict(zip(psi, no_none(mixed, psi.values()), strict=True))
 
 
-def gradient_difference(problem: Problem, weights: Weights, upper: Tensors, v: Weights, radius: float = 1e-2) -> Tensors:
+def gradient_difference(
+    problem: Problem, weights: Weights, upper: Tensors, v: Weights, radius: float = 1e-2
+) -> Tensors:
     """The same mixed derivative as a central difference of ∂L_tri/∂ψ at ``w ± s v``, ||s v|| = radius (DARTS eq. 8)."""
     norm = float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(v.tensors()))))
     if norm == 0:
@@ -250,7 +252,7 @@ def gradient_difference(problem: Problem, weights: Weights, upper: Tensors, v: W
             h = problem.features(w.backbone)
         with torch.enable_grad():
             gradient = torch.autograd.grad(problem.trial(h, w.heads, psi), list(psi.values()), allow_unused=True)
-        sides.append(_no_none(gradient, psi.values()))
+        sides.append(no_none(gradient, psi.values()))
     return {name: (a - b) / (2 * s) for name, a, b in zip(psi, *sides, strict=True)}
 
 
@@ -258,5 +260,6 @@ def _leaves(weights: Weights) -> Weights:
     return weights.like(t.detach().requires_grad_() for t in weights.tensors())
 
 
-def _no_none(gradient: Iterable[Tensor | None], inputs: Iterable[Tensor]) -> list[Tensor]:
+def no_none(gradient: Iterable[Tensor | None], inputs: Iterable[Tensor]) -> list[Tensor]:
+    """Gradients with zeros for the inputs that the loss does not contain."""
     return [torch.zeros_like(t) if g is None else g for g, t in zip(gradient, inputs, strict=True)]

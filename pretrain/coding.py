@@ -43,7 +43,9 @@ def coding_loss(a: Tensor, b: Tensor, distortion: float = 0.06, order: int = 4, 
 def coding_matrix(a: Tensor, b: Tensor, distortion: float = 0.06, scale: float = 1.0) -> Tensor:
     """``λ a bᵀ`` (N, N) or ``λ bᵀ a`` (D, D), whichever is smaller: their powers have the same traces."""
     if a.ndim != 2 or a.shape != b.shape:
-        raise ValueError(f"coding: expected two tensors of one shape (N, D), found {tuple(a.shape)} and {tuple(b.shape)}")
+        raise ValueError(
+            f"coding: expected two tensors of one shape (N, D), found {tuple(a.shape)} and {tuple(b.shape)}"
+        )
     if distortion <= 0 or scale < 1:
         raise ValueError(f"coding: expected distortion > 0 and scale >= 1, found {distortion} and {scale}")
     n, d = a.shape

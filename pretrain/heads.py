@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ def mlp(widths: Sequence[int], *, last_norm: bool = False) -> nn.Sequential:
         raise ValueError(f"mlp: expected at least an input and an output width, found {list(widths)}")
     layers: list[nn.Module] = []
     last = len(widths) - 2
-    for k, (inputs, outputs) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for k, (inputs, outputs) in enumerate(pairwise(widths)):
         norm = k < last or last_norm
         layers.append(nn.Linear(inputs, outputs, bias=not norm))
         if norm:

@@ -66,7 +66,7 @@ def cross_correlation(a: Tensor, b: Tensor, unbiased: bool = False, eps: float =
 
 
 def byol_loss(prediction: Tensor, target: Tensor) -> Tensor:
-    """Bootstrap loss (BYOL, Grill et al. 2020, eq. 2): ``2 - 2 cos(prediction, target)``, mean over the rows, in [0, 4].
+    """Bootstrap loss (BYOL, Grill et al. 2020, eq. 2): ``2 - 2 cos(prediction, target)``, row mean, in [0, 4].
 
     Args:
         prediction: the online predictor's output for one view, (N, D).

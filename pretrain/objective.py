@@ -10,7 +10,7 @@ features h of both views, stacked as (2, N, D).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -122,6 +122,17 @@ def resolve_method(name: str, settings: ObjectiveSettings) -> Method:
     return method
 
 
+def meta_loss(method: Method) -> str:
+    """The name of L_meta: contrastive where that head is on, else bootstrap, else redundancy."""
+    return "contrastive" if method.contrastive else "bootstrap" if method.bootstrap else "redundancy"
+
+
+def compared_width(method: Method, settings: ObjectiveSettings) -> int:
+    """d, the width of the embeddings that CompMod's network is compared with: those of L_meta's head."""
+    widths: tuple[int, ...] = getattr(settings, f"{meta_loss(method)}_widths")
+    return widths[-1]
+
+
 class Objective(nn.Module):
     """The heads, the upper variables and the losses of one method.
 
@@ -145,12 +156,12 @@ class Objective(nn.Module):
             self.mask = DimensionalMask(width=width, form=settings.mask)
         if method.comp:
             with torch.random.fork_rng(devices=[]):
-                self.fusion = ViewFusion(width=width, out=self._compared_width())
+                self.fusion = ViewFusion(width=width, out=compared_width(method, settings))
 
     @property
     def meta_loss(self) -> str:
         """The name of L_meta among the losses."""
-        return "contrastive" if self.method.contrastive else "bootstrap" if self.method.bootstrap else "redundancy"
+        return meta_loss(self.method)
 
     def upper_names(self) -> list[str]:
         """The names of ψ = (m, ξ) among the parameters; empty for a method without an upper level."""
@@ -162,6 +173,10 @@ class Objective(nn.Module):
         weights = {"redundancy": m.redundancy, "contrastive": m.contrastive, "bootstrap": m.bootstrap}
         weights["mcr"] = s.mcr_weight if m.comp else 0
         return torch.stack([weights[name] * loss for name, loss in losses.items() if name in weights]).sum()
+
+    def trial(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """``L_tri = L_meta + λ1 L_mcr`` from its parts."""
+        return losses[self.meta_loss] + (self.settings.mcr_weight * losses["mcr"] if self.method.comp else 0)
 
     def forward(self, kind: str, h: Tensor, targets: Tensor | None = None, fixed: Tensor | None = None) -> Tensor:
         """One of the losses that the upper level is made of, so that `torch.func.functional_call` can reach it.
@@ -176,8 +191,7 @@ class Objective(nn.Module):
         if kind in ("lower", "upper_lower"):
             total = self.lower(self.losses(h, targets))
         elif kind == "trial":
-            parts = self.losses(h, targets, only=self.meta_loss)
-            total = parts[self.meta_loss] + (self.settings.mcr_weight * parts["mcr"] if self.method.comp else 0)
+            total = self.trial(self.losses(h, targets, only=self.meta_loss))
         elif kind == "upper":
             total = self.losses(h, targets, only=self.meta_loss, mcr=False)[self.meta_loss]
         else:
@@ -239,12 +253,7 @@ class Objective(nn.Module):
         """``h~ = h ⊙ M``, or h itself where the method has no mask."""
         return self.mask(h) if self.method.mask else h
 
-    def _compared_width(self) -> int:
-        s = self.settings
-        widths = {"contrastive": s.contrastive_widths, "bootstrap": s.bootstrap_widths, "redundancy": s.redundancy_widths}
-        return widths[self.meta_loss][-1]
 
-
-def per_view(head: nn.Module, h: Tensor) -> Tensor:
+def per_view(head: Callable[[Tensor], Tensor], h: Tensor) -> Tensor:
     """Apply a head to each view on its own: its batch norm sees one view at a time. (2, N, D) -> (2, N, d)."""
     return torch.stack([head(view) for view in h])

@@ -1,0 +1,62 @@
+"""``python -m pretrain CONFIG --data DIR --work-dir DIR``: images without labels in, ``backbone.safetensors`` out."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from pathlib import Path
+
+from pretrain import __version__
+from pretrain.errors import InputError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one training; return 0 when done, 1 when the input was at fault (argparse exits with 2 on wrong usage)."""
+    args = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stdout)
+    try:
+        return _run(args)
+    except InputError as error:
+        print(f"pretrain: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("pretrain: interrupted; go on with --resume from the last checkpoint", file=sys.stderr)
+        return 130
+
+
+def _run(args: argparse.Namespace) -> int:
+    from pretrain.config import read_config
+    from pretrain.hooks import clock
+    from pretrain.settings import load_settings
+    from pretrain.train import make_plan, train
+
+    settings = load_settings(read_config(args.config, args.cfg_options))
+    plan = make_plan(settings, args.data, args.work_dir)
+    began = time.perf_counter()
+    train(settings, plan, init=args.init, resume=args.resume)
+    logging.getLogger("pretrain").info("done in %s", clock(time.perf_counter() - began))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pretrain", description="Pretrain a backbone on unlabelled images.")
+    parser.add_argument("config", type=Path, help="a Python config, such as configs/pretrain/metamask_r18_any_100e.py")
+    parser.add_argument("--data", type=Path, required=True, help="folder of images, searched recursively")
+    parser.add_argument("--work-dir", type=Path, required=True, help="folder for checkpoints, logs and weights")
+    parser.add_argument("--init", type=Path, help="backbone.safetensors to start from (default: random weights)")
+    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in --work-dir")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change settings of the config, such as data.batch=128 optimizer.lr=0.1 (default: none)",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

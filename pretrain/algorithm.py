@@ -1,0 +1,278 @@
+"""The training step, as MMEngine's runner calls it. Reads as the algorithm in ``docs/method.md``, section 3."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapperDict
+from torch import Tensor, nn
+
+from pretrain import monitor
+from pretrain.backbones import build_backbone, feature_width
+from pretrain.bilevel import Hypergradient, Tensors, TrialStep, no_none
+from pretrain.losses import cross_correlation
+from pretrain.objective import Objective, per_view
+from pretrain.settings import Settings
+from pretrain.upper import Batch, UpperLevel
+
+
+class Pretraining(BaseModel):
+    """Backbone, heads and upper variables, and one step of all of them.
+
+    Args:
+        settings: the run's settings.
+        iterations: length of the whole training, for the schedules of BYOL's target and of the coding series.
+        meta_start: first iteration with a meta step.
+    """
+
+    def __init__(self, *, settings: Settings, iterations: int, meta_start: int = 0) -> None:
+        super().__init__()
+        self.settings, self.iterations, self.meta_start = settings, iterations, meta_start
+        method = settings.resolved_method()
+        self.backbone = build_backbone(settings.backbone.arch, settings.backbone.stem)
+        self.objective = Objective(
+            method=method, width=feature_width(settings.backbone.arch), settings=settings.objective
+        )
+        if method.bootstrap:
+            self.target = copy.deepcopy(nn.ModuleDict({"net": self.backbone, "projector": self.objective.projector}))
+            self.target.requires_grad_(False)
+        self.register_buffer("mean", torch.tensor(settings.data.mean).view(3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(settings.data.std).view(3, 1, 1) * 255, persistent=False)
+        self.register_buffer("iteration", torch.zeros((), dtype=torch.long))
+        self.bilevel = method.base is not None and settings.meta.hypergradient != "single_level"
+        self.upper = UpperLevel(self.backbone, self.objective, settings.meta) if self.bilevel else None
+
+    def forward(self, views: Tensor) -> Tensor:
+        """Pooled features of both views, (2, N, 3, H, W) uint8 -> (2, N, D) float32."""
+        return self._features(self._normalised(views))
+
+    def train_step(self, data: Mapping[str, Any], optim_wrapper: OptimWrapperDict) -> dict[str, Tensor]:
+        """One iteration: the real step of w, then (or with it) the step of ψ.
+
+        Args:
+            data: a batch of `pretrain.data.collate`.
+            optim_wrapper: ``lower`` over w and, as far as they exist, ``mask`` over m and ``fusion`` over ξ.
+
+        Returns:
+            Scalars to log: every loss, both parts of each hypergradient, the health of the embeddings.
+        """
+        t = int(self.iteration)
+        self.objective.coding_scale = self._coding_scale(t)
+        views = self._normalised(data["views"])
+        h = self._features(views)
+        targets = self._target_embeddings(views)
+        losses = self.objective.losses(h, targets)
+        fixed = self.objective.comp_input(h) if self.objective.method.comp else None
+        batch = Batch(views, targets, fixed)
+
+        if self.upper is None:
+            log = self._step_together(losses, batch, optim_wrapper)
+        elif self.settings.meta.look_ahead:
+            log = self._step_look_ahead(t, losses, h, batch, optim_wrapper)
+        elif self.objective.method.base == "inline":
+            log = self._step_inline(t, losses, h, batch, optim_wrapper)
+        else:
+            log = self._step_post(t, losses, batch, optim_wrapper)
+
+        self._move_target(t)
+        self.iteration += 1
+        log.update({name: loss.detach() for name, loss in losses.items()})
+        if (t + 1) % self.settings.run.log_every == 0:
+            log.update(self._health(h.detach()))
+        return log
+
+    def _step_together(self, losses: Mapping[str, Tensor], batch: Batch, optim: OptimWrapperDict) -> dict[str, Tensor]:
+        """No upper level (or ``single_level``): one step of everything on ``L_low + λ2 L_comp``."""
+        total = self.objective.lower(losses)
+        if batch.fixed is not None:
+            total = total + self.settings.objective.comp_weight * self.objective.comp_loss(batch.fixed)
+        optim["lower"].backward(total)
+        for name in optim:
+            _move(optim, name)
+        return {"loss": total.detach()}
+
+    def _step_post(
+        self, t: int, losses: Mapping[str, Tensor], batch: Batch, optim: OptimWrapperDict
+    ) -> dict[str, Tensor]:
+        """MetaMask and the joint method: the real step, then a trial step from the new weights on the same batch."""
+        lower = self.objective.lower(losses)
+        optim["lower"].backward(lower, inputs=self.lower_parameters())
+        _move(optim, "lower")
+        log = {"loss": lower.detach()}
+        if self._due(t):
+            assert self.upper is not None
+            log.update(self._move_upper(self.upper.post(batch, self._trial_step(optim)), optim))
+        return log
+
+    def _step_inline(
+        self, t: int, losses: Mapping[str, Tensor], h: Tensor, batch: Batch, optim: OptimWrapperDict
+    ) -> dict[str, Tensor]:
+        """CompMod: the real step is the trial step; its forward pass serves both levels."""
+        assert self.upper is not None
+        lower, w = self.objective.lower(losses), self.lower_parameters()
+        # A difference of float32 features cannot start from bfloat16 ones: the upper level then computes its own.
+        shares_graph = self._due(t) and self.settings.run.precision == "fp32"
+        gradient: list[Tensor] | None = None
+        if shares_graph and self.settings.meta.trial == "meta":
+            trial = self.objective.trial(losses)
+            gradient = no_none(torch.autograd.grad(trial, w, retain_graph=True, allow_unused=True), w)
+        optim["lower"].backward(lower, inputs=w)
+        if shares_graph and gradient is None:
+            gradient = [_grad(p).clone() for p in w]
+        found = None
+        if self._due(t):
+            found = self.upper.inline(batch, h.detach() if shares_graph else None, gradient, self._trial_step(optim))
+        _move(optim, "lower")
+        return {"loss": lower.detach(), **({} if found is None else self._move_upper(found, optim))}
+
+    def _step_look_ahead(
+        self, t: int, losses: Mapping[str, Tensor], h: Tensor, batch: Batch, optim: OptimWrapperDict
+    ) -> dict[str, Tensor]:
+        """The last real step was ψ's trial step; this batch judges it."""
+        assert self.upper is not None
+        lower = self.objective.lower(losses)
+        found = None
+        if self.upper.pending is None:
+            optim["lower"].backward(lower, inputs=self.lower_parameters())
+        else:
+            v, direct, judged = self._judge(lower, losses, batch, optim)
+            found = self.upper.look_back(self.upper.weights().like(v), direct, judged)
+        if self._due(t):
+            self.upper.remember(batch, h.detach(), self._trial_step(optim).lr)
+        _move(optim, "lower")
+        return {"loss": lower.detach(), **({} if found is None else self._move_upper(found, optim))}
+
+    def _judge(
+        self, lower: Tensor, losses: Mapping[str, Tensor], batch: Batch, optim: OptimWrapperDict
+    ) -> tuple[list[Tensor], Tensors, Tensor]:
+        """v = ∇_w U, ∂U/∂ψ and U of the current weights on this batch, beside the real step's backward pass."""
+        w, psi = self.lower_parameters(), dict(self.upper_parameters())
+        both = [*w, *psi.values()]
+        if self.settings.meta.upper == "lower":
+            judged = lower
+            optim["lower"].backward(lower, inputs=both)
+            found = [_grad(p) for p in both]
+        else:
+            judged = losses[self.objective.meta_loss]
+            found = no_none(torch.autograd.grad(judged, both, retain_graph=True, allow_unused=True), both)
+            optim["lower"].backward(lower, inputs=w)
+        direct = dict(zip(psi, found[len(w) :], strict=True))
+        upper = judged.detach()
+        if batch.fixed is not None:
+            comp = self.settings.objective.comp_weight * self.objective.comp_loss(batch.fixed)
+            fusion = {k: p for k, p in psi.items() if k.startswith("fusion.")}
+            for k, g in zip(fusion, torch.autograd.grad(comp, list(fusion.values())), strict=True):
+                direct[k] = direct[k] + g
+            upper = upper + comp.detach()
+        return found[: len(w)], direct, upper
+
+    def _move_upper(self, found: Hypergradient, optim: OptimWrapperDict) -> dict[str, Tensor]:
+        """``ψ <- ψ - β dU/dψ``, each upper variable clipped by its own norm."""
+        log = {"upper_loss": found.upper_loss}
+        total, parameters = found.total(), dict(self.upper_parameters())
+        for name in ("mask", "fusion"):
+            keys = [k for k in total if k.startswith(f"{name}.")]
+            if not keys:
+                continue
+            log[f"{name}_direct"] = _norm([found.direct[k] for k in keys])
+            log[f"{name}_second_order"] = _norm([found.second_order[k] for k in keys])
+            norm = _norm([total[k] for k in keys])
+            clip = self.settings.meta.clip
+            factor = 1.0 if clip is None else (clip / norm.clamp_min(1e-12)).clamp_max(1.0)
+            for k in keys:
+                parameters[k].grad = total[k] * factor
+            _move(optim, name)
+        return log
+
+    def _trial_step(self, optim: OptimWrapperDict) -> TrialStep:
+        """The trial step with the current learning rate and, for SGD, the optimiser's momentum buffers."""
+        optimizer, s = optim["lower"].optimizer, self.settings
+        buffers = [optimizer.state[p].get("momentum_buffer") for p in self.lower_parameters()]
+        usable = s.optimizer.name == "sgd" and all(b is not None for b in buffers)
+        return TrialStep(
+            lr=s.trial_lr(float(optimizer.param_groups[0]["lr"])),
+            momentum=s.optimizer.momentum if usable else 0.0,
+            weight_decay=s.optimizer.weight_decay if s.optimizer.name == "sgd" else 0.0,
+            buffers=buffers if usable else None,
+        )
+
+    def _due(self, t: int) -> bool:
+        return t >= self.meta_start and (t - self.meta_start) % self.settings.meta.every == 0
+
+    def _normalised(self, views: Tensor) -> Tensor:
+        return (views.to(self.mean.device, non_blocking=True).float() - self.mean) / self.std
+
+    def _features(self, views: Tensor) -> Tensor:
+        bf16 = self.settings.run.precision == "bf16"
+        with torch.autocast(views.device.type, dtype=torch.bfloat16, enabled=bf16):
+            h = per_view(self.backbone, views)
+        return h.float()
+
+    @torch.no_grad()
+    def _target_embeddings(self, views: Tensor) -> Tensor | None:
+        if not self.objective.method.bootstrap:
+            return None
+        h = per_view(self.target["net"], views)
+        return per_view(self.target["projector"], self.objective.masked(h))
+
+    @torch.no_grad()
+    def _move_target(self, t: int) -> None:
+        """BYOL's exponential moving average; its momentum rises to 1 by a cosine (Grill et al. 2020, eq. 3)."""
+        if not self.objective.method.bootstrap:
+            return
+        start = self.settings.run.target_momentum
+        momentum = 1 - (1 - start) * (math.cos(math.pi * t / self.iterations) + 1) / 2
+        online = nn.ModuleDict({"net": self.backbone, "projector": self.objective.projector})
+        torch._foreach_lerp_(list(self.target.parameters()), list(online.parameters()), 1 - momentum)
+
+    def _coding_scale(self, t: int) -> float:
+        m = self.settings.meta
+        progress = min(1.0, t / max(1.0, m.warmup_share * self.iterations))
+        return m.warmup_scale ** (1 - progress)
+
+    def look_ahead_state(self) -> dict[str, Any] | None:
+        """Look-ahead's memory as plain containers of tensors, for a checkpoint."""
+        return None if self.upper is None else self.upper.state()
+
+    def load_look_ahead_state(self, state: dict[str, Any] | None) -> None:
+        """The inverse of `look_ahead_state`."""
+        if self.upper is not None:
+            self.upper.load_state(state)
+
+    def lower_parameters(self) -> list[nn.Parameter]:
+        """w in the order of `Weights.tensors`."""
+        upper = set(self.objective.upper_names())
+        heads = [p for k, p in self.objective.named_parameters() if k not in upper]
+        return [*self.backbone.parameters(), *heads]
+
+    def upper_parameters(self) -> list[tuple[str, nn.Parameter]]:
+        """ψ by name."""
+        upper = set(self.objective.upper_names())
+        return [(k, p) for k, p in self.objective.named_parameters() if k in upper]
+
+    @torch.no_grad()
+    def _health(self, h: Tensor) -> Tensors:
+        """What shows collapse, redundancy and a saturating mask (``docs/method.md``, section 5)."""
+        log = {"effective_rank": monitor.effective_rank(h[0]), "feature_std": monitor.embedding_std(h[0])}
+        log["redundancy_h"] = monitor.mean_off_diagonal(cross_correlation(h[0], h[1]))
+        if self.objective.method.mask and self.settings.objective.mask == "sigmoid":
+            log.update(monitor.mask_summary(self.objective.mask.weights()))
+        return log
+
+
+def _move(optim: OptimWrapperDict, name: str) -> None:
+    optim[name].step()
+    optim[name].zero_grad()
+
+
+def _grad(p: nn.Parameter) -> Tensor:
+    return torch.zeros_like(p) if p.grad is None else p.grad
+
+
+def _norm(tensors: list[Tensor]) -> Tensor:
+    return torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(t) for t in tensors]))

@@ -1,0 +1,60 @@
+"""Config files: MMEngine's Python configs with ``_base_``, plain values only, and overrides from the command line."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from pretrain.errors import InputError
+
+PACKAGED = Path(__file__).parent / "configs"  # in a checkout the configs stand at configs/pretrain instead
+
+
+def read_config(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The config's values with ``key=value`` overrides put in.
+
+    A path that does not exist is looked for by its name among the configs that come with the package, so that the
+    commands of the README work outside a checkout too.
+
+    Raises:
+        InputError: no such file, not a readable config, or an override that is not ``key=value``.
+    """
+    try:
+        config = Config.fromfile(_locate(path), import_custom_modules=False, lazy_import=False)
+    except (SyntaxError, NameError, FileNotFoundError, KeyError, AttributeError) as error:
+        raise InputError(f"config {path} cannot be read: {error}") from None
+    values: dict[str, Any] = config.to_dict()
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key:
+            raise InputError(f"--cfg-options: expected KEY=VALUE, found {override!r}")
+        _put(values, key.split("."), _value(text))
+    return values
+
+
+def _locate(path: Path) -> Path:
+    if path.is_file():
+        return path
+    packaged = PACKAGED / path.name
+    if packaged.is_file():
+        return packaged
+    raise InputError(f"config: expected a file, found nothing at {path}; the configs are in configs/pretrain")
+
+
+def _put(values: dict[str, Any], keys: list[str], value: Any) -> None:
+    for key in keys[:-1]:
+        values = values.setdefault(key, {})
+        if not isinstance(values, dict):
+            raise InputError(f"--cfg-options {'.'.join(keys)}: expected a section, found {key} = {values!r}")
+    values[keys[-1]] = value
+
+
+def _value(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return {"true": True, "false": False, "none": None}.get(text.lower(), text)

@@ -1,0 +1,55 @@
+"""Numbers that show whether a representation is healthy. Pure functions of embeddings; no gradient."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@torch.no_grad()
+def effective_rank(z: Tensor) -> Tensor:
+    """exp of the entropy of the normalised singular values: (N, D) -> scalar in [1, min(N, D)].
+
+    RankMe (Garrido et al. 2023) of the embeddings as they are, without centring.
+    """
+    singular = torch.linalg.svdvals(z.float())
+    p = singular / singular.sum().clamp_min(torch.finfo(singular.dtype).tiny)
+    return torch.special.entr(p).sum().exp()
+
+
+@torch.no_grad()
+def embedding_std(z: Tensor) -> Tensor:
+    """Mean over the dimensions of the std of L2-normalised rows: (N, D) -> scalar.
+
+    0 when all rows are alike (collapse), about 1/sqrt(D) when they spread over the sphere (SimSiam, Chen & He 2021).
+    """
+    return F.normalize(z.float(), dim=1).std(dim=0).mean()
+
+
+@torch.no_grad()
+def mean_off_diagonal(correlation: Tensor) -> Tensor:
+    """Mean |C_kl|, k != l, of a cross-correlation matrix (D, D) -> scalar in [0, 1]; 0 is free of redundancy."""
+    d = correlation.shape[0]
+    absolute = correlation.abs()
+    return (absolute.sum() - absolute.diagonal().sum()) / (d * (d - 1))
+
+
+@torch.no_grad()
+def mask_summary(weights: Tensor) -> dict[str, Tensor]:
+    """Quantiles, entropy and saturation of a mask in (0, 1), (D,).
+
+    ``mask_entropy`` is the mean binary entropy in nats, log 2 at M = 0.5; ``mask_saturated`` the share of dimensions
+    below 0.05 or above 0.95.
+    """
+    quantiles = torch.quantile(weights.float(), torch.tensor([0.05, 0.5, 0.95], device=weights.device))
+    inside = weights.clamp(0, 1)
+    entropy = torch.special.entr(inside) + torch.special.entr(1 - inside)
+    saturated = ((weights < 0.05) | (weights > 0.95)).float().mean()
+    return {
+        "mask_p05": quantiles[0],
+        "mask_median": quantiles[1],
+        "mask_p95": quantiles[2],
+        "mask_entropy": entropy.mean(),
+        "mask_saturated": saturated,
+    }

@@ -1,0 +1,303 @@
+"""The settings of a pretraining run: what a config file may say, with defaults, ranges and units."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pretrain.backbones import IMAGENET_MEAN, IMAGENET_STD
+from pretrain.bilevel import MODES
+from pretrain.errors import InputError
+from pretrain.objective import Method, ObjectiveSettings, compared_width, resolve_method
+from pretrain.views import ViewSettings
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class BackboneSettings:
+    """arch: resnet18, resnet34, resnet50 or resnet101; stem: imagenet or small."""
+
+    arch: str = "resnet50"
+    stem: str = "imagenet"
+
+
+@dataclass(frozen=True)
+class MetaSettings:
+    """The upper level (``docs/method.md``, sections 3 and 4).
+
+    Attributes:
+        hypergradient: feature_difference, forward_mode (exact), finite_difference, first_order, or single_level
+            (one joint step of w, m and ξ, no bi-level part).
+        base: where the trial step starts: post, inline, or None for the method's own.
+        trial: the trial step's loss: meta or lower.
+        upper: the upper level's loss: meta or lower.
+        look_ahead: judge ψ by the real step and the next batch instead of a trial step on the same one.
+        every: meta step every K iterations.
+        fraction: share of the batch that the meta step sees; below 1 only with base post.
+        start: first iteration with a meta step; None means after the warm-up of the learning rate.
+        clip: largest norm of dU/dψ, per upper variable; None for no clipping.
+        trial_lr: η of the trial step; None means the current learning rate of w (SGD only).
+        mask_lr, fusion_lr: learning rates of m and ξ; None means that of w.
+        momentum, weight_decay: of the SGD of m and ξ; None means those of w.
+        warmup_scale, warmup_share: 1/λ of the coding series starts at this multiple and reaches 1 after this share
+            of training (MEC's code: 8 and 0.1).
+    """
+
+    hypergradient: str = "feature_difference"
+    base: str | None = None
+    trial: str = "meta"
+    upper: str = "meta"
+    look_ahead: bool = False
+    every: int = 1
+    fraction: float = 1.0
+    start: int | None = None
+    clip: float | None = 0.05
+    trial_lr: float | None = None
+    mask_lr: float | None = None
+    fusion_lr: float | None = None
+    momentum: float | None = None
+    weight_decay: float | None = None
+    warmup_scale: float = 8.0
+    warmup_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Refuse what could only fail later."""
+        _one_of("meta.hypergradient", self.hypergradient, (*MODES, "single_level"))
+        _one_of("meta.base", self.base, ("post", "inline", None))
+        _one_of("meta.trial", self.trial, ("meta", "lower"))
+        _one_of("meta.upper", self.upper, ("meta", "lower"))
+        if self.every < 1:
+            raise InputError(f"meta.every: expected a whole number >= 1, found {self.every}")
+        if not 0 < self.fraction <= 1:
+            raise InputError(f"meta.fraction: expected a number in (0, 1], found {self.fraction}")
+        if self.warmup_scale < 1 or not 0 <= self.warmup_share <= 1:
+            raise InputError(
+                f"meta.warmup_scale, warmup_share: expected >= 1 and 0-1, found {self.warmup_scale} and "
+                f"{self.warmup_share}"
+            )
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """The optimiser of w.
+
+    Attributes:
+        name: sgd, lars (You et al. 2017) or adamw.
+        lr: peak learning rate, for the batch as it is.
+        momentum: of SGD and LARS; AdamW ignores it.
+        weight_decay: LARS and AdamW leave biases and norms out, SGD decays all, as in both papers.
+        clip: largest gradient norm; None for no clipping.
+    """
+
+    name: str = "sgd"
+    lr: float = 0.03
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    clip: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse settings outside their range."""
+        _one_of("optimizer.name", self.name, ("sgd", "lars", "adamw"))
+        if self.lr <= 0 or not 0 <= self.momentum < 1 or self.weight_decay < 0:
+            raise InputError(
+                f"optimizer: expected lr > 0, momentum in [0, 1) and weight_decay >= 0, found {self.lr}, "
+                f"{self.momentum}, {self.weight_decay}"
+            )
+
+
+@dataclass(frozen=True)
+class ScheduleSettings:
+    """Cosine to zero after a linear warm-up; ``iterations``, when given, replaces ``epochs``."""
+
+    epochs: int = 100
+    warmup_epochs: float = 1.0
+    iterations: int | None = None
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Images and how they reach the device.
+
+    Attributes:
+        batch: images per step, two views each; at least 2.
+        workers: loader processes; 0 loads in the main process.
+        max_unreadable: share of images that may be unreadable before the run stops.
+        mean, std: of the input normalisation, RGB, for pixels in 0-1; travels with the weights.
+    """
+
+    batch: int = 256
+    workers: int = 4
+    max_unreadable: float = 0.05
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+
+    def __post_init__(self) -> None:
+        """Refuse settings outside their range."""
+        if self.batch < 2:
+            raise InputError(f"data.batch: expected at least 2 images (batch norm and negatives), found {self.batch}")
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise InputError(f"data.mean, data.std: expected 3 numbers each, std > 0, found {self.mean}, {self.std}")
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What does not change the method.
+
+    Attributes:
+        seed: of the weights, the order and the views.
+        precision: of the real step's backbone pass, fp32 or bf16; heads, losses and the meta step stay in fp32.
+        log_every, checkpoint_every: iterations.
+        keep: checkpoints kept.
+        target_momentum: of BYOL's target at the start; rises to 1 by a cosine.
+    """
+
+    seed: int = 0
+    precision: str = "fp32"
+    log_every: int = 10
+    checkpoint_every: int = 500
+    keep: int = 2
+    target_momentum: float = 0.99
+
+    def __post_init__(self) -> None:
+        """Refuse settings outside their range."""
+        _one_of("run.precision", self.precision, ("fp32", "bf16"))
+        if min(self.log_every, self.checkpoint_every, self.keep) < 1:
+            raise InputError("run.log_every, checkpoint_every, keep: expected whole numbers >= 1")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A whole config file: the method's name and one section each."""
+
+    method: str = "metamask_compmod"
+    backbone: BackboneSettings = field(default_factory=BackboneSettings)
+    objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
+    meta: MetaSettings = field(default_factory=MetaSettings)
+    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
+    schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
+    data: DataSettings = field(default_factory=DataSettings)
+    views: ViewSettings = field(default_factory=ViewSettings)
+    run: RunSettings = field(default_factory=RunSettings)
+
+    def __post_init__(self) -> None:
+        """Check what no section can check alone."""
+        check_meta(self)
+
+    def resolved_method(self) -> Method:
+        """The method's row with the config's loss weights and base."""
+        method = resolve_method(self.method, self.objective)
+        return dataclasses.replace(method, base=self.meta.base or method.base) if method.base else method
+
+    def trial_lr(self, current: float) -> float:
+        """η of the trial step, given the current learning rate of w."""
+        return current if self.meta.trial_lr is None else self.meta.trial_lr
+
+
+def check_meta(settings: Settings) -> None:
+    """Refuse combinations of the upper level that are wrong or leave nothing to learn.
+
+    Raises:
+        InputError: one line naming the settings.
+    """
+    method, meta, optimizer = settings.resolved_method(), settings.meta, settings.optimizer
+    if method.base is None or meta.hypergradient == "single_level":
+        return
+    if method.comp:
+        _check_coding(settings)
+    if meta.hypergradient == "first_order" and not method.mask and settings.objective.comp_weight == 0:
+        raise InputError(
+            "meta.hypergradient=first_order with objective.comp_weight=0: CompMod's network would get no gradient at "
+            "all (it reaches U only through w⁺); use feature_difference or a comp_weight above 0"
+        )
+    real_step_is_trial = meta.look_ahead or method.base == "inline"
+    if real_step_is_trial and optimizer.clip is not None:
+        raise InputError(
+            "optimizer.clip with base=inline or look_ahead: the real step is the trial step there, and clipping it "
+            "would make the hypergradient wrong; remove the clip or set meta.base=post"
+        )
+    if real_step_is_trial and meta.fraction < 1:
+        raise InputError(
+            f"meta.fraction={meta.fraction}: expected 1 with base=inline or look_ahead; use meta.base=post"
+        )
+    if meta.look_ahead and (optimizer.name != "sgd" or meta.trial != "lower"):
+        raise InputError(
+            f"meta.look_ahead: expected optimizer.name=sgd and meta.trial=lower (the real step is the trial step), "
+            f"found {optimizer.name} and {meta.trial}"
+        )
+    if optimizer.name != "sgd" and meta.trial_lr is None:
+        raise InputError(
+            f"meta.trial_lr: expected a number with optimizer.name={optimizer.name} (the trial step is plain SGD, the "
+            f"learning rate of {optimizer.name} does not fit it); 0.03 is a start"
+        )
+
+
+def _check_coding(settings: Settings) -> None:
+    s, width = settings.objective, compared_width(settings.resolved_method(), settings.objective)
+    smallest = 1 / min(settings.data.batch, width)
+    # Even embeddings spread over all dimensions have the top eigenvalue 1 / (ε_d² min(n, d)) of λ Ẑ Ẑᵀ.
+    if s.coding_distortion <= smallest:
+        raise InputError(
+            f"objective.coding_distortion: expected more than 1 / min(batch, width) = {smallest:.3g}, where the coding "
+            f"series stops converging even for perfectly spread embeddings, found {s.coding_distortion}; use 0.06 or a "
+            f"larger batch"
+        )
+
+
+def load_settings(config: Mapping[str, Any]) -> Settings:
+    """Settings from a config's plain values; every key must exist and every value be of its type.
+
+    Raises:
+        InputError: unknown key (with the nearest known one), wrong type, or a value out of range.
+    """
+    return _build(Settings, config, "")
+
+
+def as_plain(settings: Any) -> Any:
+    """Settings as dictionaries, lists, strings and numbers, for files."""
+    return dataclasses.asdict(settings)
+
+
+def _build(cls: type[T], values: Mapping[str, Any], prefix: str) -> T:
+    known = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    hints = typing.get_type_hints(cls)
+    arguments: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {prefix}{near[0]}?" if near else f"known: {', '.join(known)}"
+            raise InputError(f"config: expected a known key, found {prefix}{key}; {hint}")
+        kind = hints[key]
+        if dataclasses.is_dataclass(kind):
+            if not isinstance(value, Mapping):
+                raise InputError(f"config {prefix}{key}: expected a section (a dictionary), found {value!r}")
+            arguments[key] = _build(typing.cast(type, kind), value, f"{prefix}{key}.")
+        else:
+            arguments[key] = _typed(f"{prefix}{key}", value, kind)
+    return cls(**arguments)
+
+
+def _typed(name: str, value: Any, kind: Any) -> Any:
+    options = typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
+    for option in options:
+        if option is types.NoneType and value is None:
+            return None
+        if option is float and isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+        if option in (int, str, bool) and type(value) is option:
+            return value
+        if typing.get_origin(option) is tuple and isinstance(value, list | tuple):
+            inner = typing.get_args(option)[0]
+            return tuple(_typed(name, v, inner) for v in value)
+    wanted = " or ".join(getattr(o, "__name__", str(o)) for o in options)
+    raise InputError(f"config {name}: expected {wanted}, found {value!r}")
+
+
+def _one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
+    if value not in allowed:
+        raise InputError(f"{name}: expected one of {', '.join(map(str, allowed))}, found {value!r}")

@@ -1,0 +1,253 @@
+"""Put a training together from settings, run it on MMEngine's Runner, and leave ``backbone.safetensors``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import shutil
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import mmengine
+import torch
+import torchvision
+from mmengine.optim import CosineAnnealingLR, LinearLR
+from mmengine.runner import Runner
+from mmengine.visualization import TensorboardVisBackend, Visualizer
+from torch.utils.data import DataLoader
+
+from pretrain import __version__
+from pretrain.algorithm import Pretraining
+from pretrain.backbones import feature_width, fill_backbone, load_backbone, save_backbone
+from pretrain.data import BatchOrder, TwoViews, UnreadableImages, collate, find_images, fingerprint
+from pretrain.errors import InputError
+from pretrain.hooks import Checkpoints, Guard, Progress, find_checkpoints
+from pretrain.loop import ResumableLoop
+from pretrain.optim import build_optimizers
+from pretrain.settings import Settings, as_plain
+
+log = logging.getLogger("pretrain")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where the images are, where the results go, and how long it takes.
+
+    Attributes:
+        data: folder of images.
+        work_dir: folder of this run's checkpoints, logs and weights.
+        paths: the images.
+        iterations, warmup: iterations of the whole training and of the warm-up.
+    """
+
+    data: Path
+    work_dir: Path
+    paths: list[Path]
+    iterations: int
+    warmup: int
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.work_dir / "checkpoints"
+
+
+def make_plan(settings: Settings, data: Path, work_dir: Path) -> Plan:
+    """Find the images and turn epochs into iterations.
+
+    Raises:
+        InputError: no images, fewer than one batch, or a training of no length.
+    """
+    paths = find_images(data)
+    per_epoch = BatchOrder(len(paths), settings.data.batch, 0, 0).batches_per_epoch
+    schedule = settings.schedule
+    iterations = schedule.iterations or schedule.epochs * per_epoch
+    if iterations < 1:
+        raise InputError(f"schedule: expected at least one iteration, found epochs = {schedule.epochs}")
+    return Plan(data, work_dir, paths, iterations, min(round(schedule.warmup_epochs * per_epoch), iterations - 1))
+
+
+def train(settings: Settings, plan: Plan, init: Path | None = None, resume: bool = False) -> Path:
+    """Run the whole training.
+
+    Args:
+        settings: from `pretrain.settings.load_settings`.
+        plan: from `make_plan`.
+        init: ``backbone.safetensors`` to start from; must fit completely and share the normalisation.
+        resume: go on from the newest checkpoint in the work folder.
+
+    Returns:
+        The path of ``backbone.safetensors``.
+
+    Raises:
+        InputError: the work folder holds another run, the weights do not fit, too many images are unreadable, or
+            the loss is no longer finite.
+    """
+    checkpoint = _prepare_work_dir(settings, plan, resume)
+    cv2.setNumThreads(0)  # the loader's processes are the parallelism
+    torch.manual_seed(settings.run.seed)
+    meta_start = plan.warmup if settings.meta.start is None else settings.meta.start
+    model = Pretraining(settings=settings, iterations=plan.iterations, meta_start=meta_start)
+    if init is not None:
+        _start_from(model, init, settings)
+    order = BatchOrder(len(plan.paths), settings.data.batch, plan.iterations, settings.run.seed)
+    _announce(settings, plan, order)
+    runner = _build_runner(settings, plan, model, order, checkpoint)
+    with warnings.catch_warnings():
+        # The optimisers of m and ξ rest until the meta step starts, while the schedules already run.
+        warnings.filterwarnings("ignore", "Detected call of `scheduler.step", UserWarning)
+        runner.train()
+    path = plan.work_dir / "backbone.safetensors"
+    save_backbone(path, model.backbone, _metadata(settings, plan, order))
+    log.info("wrote %s", path)
+    return path
+
+
+def _build_runner(
+    settings: Settings, plan: Plan, model: Pretraining, order: BatchOrder, checkpoint: Path | None
+) -> Runner:
+    unreadable = UnreadableImages(len(plan.paths), settings.data.max_unreadable)
+    width = feature_width(settings.backbone.arch)
+    run = settings.run
+    guard, checkpoints = Guard(unreadable, width), Checkpoints(run.checkpoint_every, run.keep, plan.checkpoints)
+    progress = Progress(run.log_every, settings.data.batch, order.batches_per_epoch, plan.work_dir / "metrics.jsonl")
+    # MMEngine's own logger and checkpoint hooks give way to ours; its timer and scheduler hooks stay.
+    off = dict.fromkeys(("logger", "checkpoint", "sampler_seed"))
+    return Runner(
+        model=model,
+        work_dir=str(plan.work_dir),
+        train_dataloader=_build_loader(settings, plan, order),
+        train_cfg={"type": ResumableLoop, "max_iters": plan.iterations},
+        optim_wrapper=build_optimizers(model),
+        param_scheduler=_schedule(plan),
+        default_hooks=off,
+        custom_hooks=[progress, guard, checkpoints],
+        visualizer={
+            "type": Visualizer,
+            "vis_backends": [{"type": TensorboardVisBackend}],
+            "save_dir": str(plan.work_dir / "tensorboard"),
+        },
+        load_from=None if checkpoint is None else str(checkpoint),
+        resume=checkpoint is not None,
+        randomness={"seed": run.seed},
+        log_level="ERROR",  # its warnings are about its own internals
+        experiment_name=plan.work_dir.name,
+    )
+
+
+def _build_loader(settings: Settings, plan: Plan, order: BatchOrder) -> DataLoader[Any]:
+    workers = settings.data.workers
+    return DataLoader(
+        TwoViews(plan.paths, settings.views, settings.run.seed),
+        batch_sampler=order,
+        num_workers=workers,
+        collate_fn=collate,
+        pin_memory=torch.cuda.is_available(),
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_single_thread,
+    )
+
+
+def _single_thread(worker: int) -> None:
+    cv2.setNumThreads(0)
+
+
+def _schedule(plan: Plan) -> list[dict[str, Any]]:
+    """Linear warm-up, then a cosine to zero; for the optimisers of w, m and ξ alike."""
+    cosine = {
+        "type": CosineAnnealingLR,
+        "T_max": plan.iterations - plan.warmup,
+        "eta_min": 0.0,
+        "begin": plan.warmup,
+        "end": plan.iterations,
+        "by_epoch": False,
+    }
+    if not plan.warmup:
+        return [cosine]
+    start = 1 / (plan.warmup + 1)
+    return [{"type": LinearLR, "start_factor": start, "begin": 0, "end": plan.warmup, "by_epoch": False}, cosine]
+
+
+def _prepare_work_dir(settings: Settings, plan: Plan, resume: bool) -> Path | None:
+    """Refuse a folder with another run in it; save the resolved settings; find the checkpoint to go on from."""
+    saved = plan.work_dir / "settings.json"
+    plain = json.loads(json.dumps(as_plain(settings)))
+    if resume:
+        found = find_checkpoints(plan.checkpoints)
+        if not found:
+            raise InputError(f"--resume: expected checkpoints in {plan.checkpoints}, found none; leave --resume out")
+        before = json.loads(saved.read_text())
+        if before != plain:
+            keys = ", ".join(k for k in plain if plain[k] != before.get(k))
+            raise InputError(f"--resume: expected the settings that the run began with, found others in {keys}")
+        return found[-1]
+    if saved.exists():
+        raise InputError(f"--work-dir: expected no run in {plan.work_dir}, found one; use --resume or another folder")
+    plan.work_dir.mkdir(parents=True, exist_ok=True)
+    saved.write_text(json.dumps(plain, indent=1) + "\n")
+    return None
+
+
+def _start_from(model: Pretraining, init: Path, settings: Settings) -> None:
+    source, metadata = load_backbone(init)
+    for name in ("mean", "std"):
+        wanted, found = list(getattr(settings.data, name)), list(metadata[name])
+        if wanted != found:
+            raise InputError(
+                f"--init {init}: expected data.{name} {wanted}, found {found} in the file; set "
+                f"--cfg-options data.{name}='{found}'"
+            )
+    tensors = {k: v for k, v in source.state_dict().items() if not k.endswith("num_batches_tracked")}
+    fill_backbone(model.backbone, tensors, str(init))
+    log.info("started from %s: %d/%d tensors", init, len(tensors), len(tensors))
+
+
+def _announce(settings: Settings, plan: Plan, order: BatchOrder) -> None:
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+    log.info(
+        "%s on %s (%s stem), %d images, %d iterations of %d images (%.1f epochs), views of %d px, %s",
+        settings.method,
+        settings.backbone.arch,
+        settings.backbone.stem,
+        len(plan.paths),
+        plan.iterations,
+        settings.data.batch,
+        plan.iterations / order.batches_per_epoch,
+        settings.views.size,
+        device,
+    )
+    free = shutil.disk_usage(plan.work_dir).free
+    if free < 2e9:
+        log.warning("only %.1f GB are free in %s", free / 1e9, plan.work_dir)
+
+
+def _metadata(settings: Settings, plan: Plan, order: BatchOrder) -> dict[str, Any]:
+    """The header of ``backbone.safetensors`` (``docs/design.md``, contract 1)."""
+    return {
+        "arch": settings.backbone.arch,
+        "stem": settings.backbone.stem,
+        "mean": list(settings.data.mean),
+        "std": list(settings.data.std),
+        "channel_order": "RGB",
+        "method": settings.method,
+        "settings": as_plain(settings),
+        "epoch": plan.iterations // order.batches_per_epoch,
+        "iteration": plan.iterations,
+        "seed": settings.run.seed,
+        "data": {
+            "path": str(plan.data),
+            "images": len(plan.paths),
+            "fingerprint": fingerprint(plan.data, plan.paths),
+        },
+        "versions": {
+            "pretrain": __version__,
+            "python": platform.python_version(),
+            "torch": str(torch.__version__),
+            "torchvision": str(torchvision.__version__),
+            "mmengine": mmengine.__version__,
+        },
+    }

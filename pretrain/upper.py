@@ -1,0 +1,171 @@
+"""The upper level during training: when ψ moves, from which weights, and by how much.
+
+Three places for the trial step (``docs/method.md``, section 3):
+
+    post        from the weights after the real step, on the same batch           (MetaMask, the joint method)
+    inline      from the weights before it: the real step's forward pass serves   (CompMod)
+    look-ahead  the real step *is* the trial step; U and v come from the next batch's own backward pass
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from pretrain.bilevel import (
+    Hypergradient,
+    Problem,
+    Tensors,
+    TrialStep,
+    Weights,
+    hypergradient,
+    second_order,
+    sgd_step,
+    trial_gradient,
+    upper_gradient,
+)
+from pretrain.objective import Objective, per_view
+from pretrain.settings import MetaSettings
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the upper level needs of one batch.
+
+    Attributes:
+        views: normalised images, (2, N, 3, H, W).
+        targets: BYOL's target embeddings, (2, N, d), or None.
+        fixed: the real step's features that L_comp reads, detached, (2, N, D), or None without CompMod.
+    """
+
+    views: Tensor
+    targets: Tensor | None
+    fixed: Tensor | None
+
+    def first(self, n: int) -> Batch:
+        """The first n images."""
+        cut = [None if t is None else t[:, :n] for t in (self.targets, self.fixed)]
+        return Batch(self.views[:, :n], *cut)
+
+
+@dataclass(frozen=True)
+class Pending:
+    """Look-ahead's memory of the iteration before: where its real step started, and on what."""
+
+    batch: Batch
+    h: Tensor
+    weights: Weights
+    upper: Tensors
+    lr: float
+
+
+class UpperLevel:
+    """Computes dU/dψ for one backbone and objective; reads them, and changes nothing."""
+
+    def __init__(self, backbone: nn.Module, objective: Objective, settings: MetaSettings) -> None:
+        self.backbone, self.objective, self.settings = backbone, objective, settings
+        self.pending: Pending | None = None
+
+    def weights(self) -> Weights:
+        """w, detached but not copied."""
+        upper = set(self.objective.upper_names())
+        heads = {k: p.detach() for k, p in self.objective.named_parameters() if k not in upper}
+        return Weights({k: p.detach() for k, p in self.backbone.named_parameters()}, heads)
+
+    def variables(self) -> Tensors:
+        """ψ, detached but not copied."""
+        upper = set(self.objective.upper_names())
+        return {k: p.detach() for k, p in self.objective.named_parameters() if k in upper}
+
+    def problem(self, batch: Batch) -> Problem:
+        """The two levels on one batch, in float32, on copies of the running statistics."""
+        trial = "trial" if self.settings.trial == "meta" else "lower"
+        upper = "upper" if self.settings.upper == "meta" else "upper_lower"
+        net = _stateless(self.backbone)
+        return Problem(
+            features=lambda w: per_view(lambda view: net(w, view), batch.views),
+            trial=lambda h, heads, psi: self._loss(trial, h, heads, psi, batch),
+            upper=lambda h, heads, psi: self._loss(upper, h, heads, psi, batch),
+        )
+
+    def post(self, batch: Batch, step: TrialStep) -> Hypergradient:
+        """dU/dψ of a trial step from the current weights, on ``settings.fraction`` of the batch."""
+        n = batch.views.shape[1]
+        part = batch.first(max(2, round(n * self.settings.fraction)))
+        return hypergradient(self.problem(part), self.weights(), self.variables(), step, self.settings.hypergradient)
+
+    def inline(self, batch: Batch, h: Tensor | None, gradient: list[Tensor] | None, step: TrialStep) -> Hypergradient:
+        """dU/dψ of a trial step from the weights before the real step.
+
+        Args:
+            batch: the real step's batch.
+            h: the real step's features, detached, float32; None to compute them again.
+            gradient: ∇_w L_tri from the real step's graph, in the order of `Weights.tensors`; its storage is taken
+                over. None to compute it.
+            step: the trial step, which is the real step too.
+        """
+        problem, weights, upper = self.problem(batch), self.weights(), self.variables()
+        trial_loss = torch.zeros((), device=batch.views.device)
+        if h is None or gradient is None:
+            h, gradient, trial_loss = trial_gradient(problem, weights, upper)
+        looked_ahead = sgd_step(weights, gradient, step)
+        v, direct, upper_loss = upper_gradient(problem, looked_ahead, upper)
+        del looked_ahead, gradient
+        second = second_order(problem, weights, upper, h, v, step.lr, self.settings.hypergradient)
+        return Hypergradient(direct, second, trial_loss, upper_loss)
+
+    def remember(self, batch: Batch, h: Tensor, lr: float) -> None:
+        """Look-ahead, first half: keep where this iteration's real step starts."""
+        w = self.weights()
+        weights = w.like([t.clone() for t in w.tensors()])
+        upper = {k: t.clone() for k, t in self.variables().items()}
+        self.pending = Pending(batch, h, weights, upper, lr)
+
+    def look_back(self, v: Weights, direct: Tensors, upper_loss: Tensor) -> Hypergradient:
+        """Look-ahead, second half, one iteration later: v and ∂U/∂ψ come from this batch's backward pass."""
+        past, self.pending = self.pending, None
+        assert past is not None, "remember() comes first"
+        second = second_order(
+            self.problem(past.batch), past.weights, past.upper, past.h, v, past.lr, self.settings.hypergradient
+        )
+        return Hypergradient(direct, second, torch.zeros_like(upper_loss), upper_loss)
+
+    def state(self) -> dict[str, Any] | None:
+        """Look-ahead's memory as plain containers of tensors; None when there is none."""
+        if self.pending is None:
+            return None
+        p = self.pending
+        return {
+            "batch": {"views": p.batch.views, "targets": p.batch.targets, "fixed": p.batch.fixed},
+            "h": p.h,
+            "backbone": p.weights.backbone,
+            "heads": p.weights.heads,
+            "upper": p.upper,
+            "lr": p.lr,
+        }
+
+    def load_state(self, state: dict[str, Any] | None) -> None:
+        """The inverse of `state`."""
+        if state is None:
+            self.pending = None
+            return
+        weights = Weights(state["backbone"], state["heads"])
+        self.pending = Pending(Batch(**state["batch"]), state["h"], weights, state["upper"], state["lr"])
+
+    def _loss(self, kind: str, h: Tensor, heads: Tensors, psi: Tensors, batch: Batch) -> Tensor:
+        return _stateless(self.objective)({**heads, **psi}, kind, h, batch.targets, batch.fixed)
+
+
+def _stateless(module: nn.Module) -> Callable[..., Tensor]:
+    """(parameters, *inputs) -> output, on copies of the buffers: running statistics stay as they are."""
+
+    def call(parameters: Tensors, *inputs: object) -> Tensor:
+        buffers = {k: b.clone() for k, b in module.named_buffers()}
+        return functional_call(module, {**parameters, **buffers}, inputs, strict=True)
+
+    return call
