@@ -84,6 +84,6 @@ def test_without_stages_or_picture_their_parts_are_not_there():
 
 
 def test_settings_that_differ_are_listed_with_their_runs():
-    groups = group([make_record(device="CPU"), make_record("metamask", device="GPU")])
+    groups = group([make_record(device="CPU", name="run"), make_record("metamask", device="GPU", name="run")])
     text = markdown.report(groups, groups[0], [], PICTURE)
-    assert "- Device: CPU (random-0)\n- Device: GPU (metamask-0)" in text
+    assert "- Device: CPU (run)\n- Device: GPU (run)" in text

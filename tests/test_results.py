@@ -48,6 +48,7 @@ def edit(content, path, value):
         (["colour"], "red", "a field is unknown: .* found colour"),
         (["weights", "loaded"], "100", 'weights.loaded: expected a whole number, found "100"'),
         (["weights", "sha256"], KeyError, "weights: a field is missing: expected sha256"),
+        (["weights", "metadata"], {"lr": float("inf")}, "weights.metadata.lr: expected plain JSON values"),
         (["weights"], None, "weights null exactly when init"),
         (["data", "val", "classes", 1], 5, r"data.val.classes\[1\]: expected text, found 5"),
         (["data", "val"], [], r"data.val: expected an object, found \[\]"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from transfer.compare import Difference, Group, Value, difference, mean
@@ -146,22 +146,21 @@ def _settings(records: list[Record]) -> list[str]:
     classes = data.val.classes
     shown = ", ".join(classes[:10]) + (f" and {len(classes) - 10} more" if len(classes) > 10 else "")
     lines += [f"- {len(classes)} classes: {shown}", f"- Labels used: {100 * first.label_fraction:g} %"]
-    versions = {r.name: ", ".join(f"{package} {version}" for package, version in r.versions.items()) for r in records}
-    for name, values in (
-        ("Detector", {r.name: f"`{r.config.file}`, resolved `{r.config.sha256[:12]}`" for r in records}),
-        ("Metrics by", {r.name: r.engine for r in records}),
-        ("Device", {r.name: r.device for r in records}),
-        ("Versions", versions),
-    ):
-        lines += [f"- {name}: {text}" for text in _once(values)]
-    return lines
+    reads: dict[str, Callable[[Record], str]] = {
+        "Detector": lambda r: f"`{r.config.file}`, resolved `{r.config.sha256[:12]}`",
+        "Metrics by": lambda r: r.engine,
+        "Device": lambda r: r.device,
+        "Versions": lambda r: ", ".join(f"{package} {version}" for package, version in r.versions.items()),
+    }
+    return lines + [f"- {name}: {text}" for name, read in reads.items() for text in _once(records, read)]
 
 
-def _once(values: dict[str, str]) -> list[str]:
+def _once(records: list[Record], read: Callable[[Record], str]) -> list[str]:
     """Return the one value that all runs share, or every value with the runs that have it."""
-    if len(set(values.values())) == 1:
-        return [next(iter(values.values()))]
-    return [f"{v} ({', '.join(n for n in values if values[n] == v)})" for v in dict.fromkeys(values.values())]
+    values = list(dict.fromkeys(map(read, records)))
+    if len(values) == 1:
+        return values
+    return [f"{value} ({', '.join(r.name for r in records if read(r) == value)})" for value in values]
 
 
 def _weights(groups: list[Group]) -> str:

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
-import types
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from transfer.atomic import write_text
+from transfer.decode import check_keys, decode, shown
 from transfer.errors import InputError
 
 SCHEMA = "transfer.record/1"
@@ -172,9 +170,9 @@ def from_json(content: Any, where: str) -> Record:
         InputError: as ``read``.
     """
     if not isinstance(content, dict) or "schema" not in content:
-        raise InputError(f'{where} is no run record: expected an object with "schema", found {_shown(content)}')
+        raise InputError(f'{where} is no run record: expected an object with "schema", found {shown(content)}')
     _check_schema(content["schema"], where)
-    record: Record = _decode(Record, content, where)
+    record: Record = decode(Record, content, f"{where}:")
     for task, names in (("metrics", METRICS), ("per_class", None)):
         _check_percents(getattr(record, task), names, f"{where}: {task}")
     if (record.weights is None) != (record.init == "random"):
@@ -190,7 +188,7 @@ def _check_schema(found: Any, where: str) -> None:
         return
     name, _, version = str(found).rpartition("/")
     if name != SCHEMA.rpartition("/")[0] or not version.isdigit():
-        raise InputError(f"{where}: schema: expected {SCHEMA}, found {_shown(found)}; this is no run record")
+        raise InputError(f"{where}: schema: expected {SCHEMA}, found {shown(found)}; this is no run record")
     older = int(version) < int(SCHEMA.rpartition("/")[2])
     action = "evaluate the run again with this version" if older else "update this package to read it"
     raise InputError(
@@ -200,60 +198,10 @@ def _check_schema(found: Any, where: str) -> None:
 
 def _check_percents(tasks: dict[str, dict[str, float | None]], names: tuple[str, ...] | None, where: str) -> None:
     """Check that both tasks are there, with exactly ``names`` (any when None), each null or in 0-100."""
-    _check_keys(tasks, TASKS, TASKS, where)
+    check_keys(tasks, TASKS, TASKS, where)
     for task, values in tasks.items():
         if names is not None:
-            _check_keys(values, names, names, f"{where}.{task}")
+            check_keys(values, names, names, f"{where}.{task}")
         for name, value in values.items():
             if value is not None and not 0 <= value <= 100:
                 raise InputError(f"{where}.{task}.{name}: expected a number in 0-100 or null, found {value}")
-
-
-def _check_keys(content: dict[str, Any], required: typing.Iterable[str], known: typing.Iterable[str], at: str) -> None:
-    missing, unknown = sorted(set(required) - set(content)), sorted(set(content) - set(known))
-    if missing:
-        raise InputError(
-            f"{at}: a field is missing: expected {', '.join(missing)}, found {', '.join(content) or 'none'}"
-        )
-    if unknown:
-        raise InputError(f"{at}: a field is unknown: expected {', '.join(known)}, found {', '.join(unknown)}")
-
-
-def _decode(kind: Any, value: Any, where: str) -> Any:
-    """Return ``value`` (parsed JSON) as ``kind``, or raise InputError naming ``where``; nothing is coerced."""
-    if kind is Any:
-        return value
-    if dataclasses.is_dataclass(kind):
-        return _decode_object(kind, value, where)
-    arguments = typing.get_args(kind)
-    if isinstance(kind, types.UnionType):  # only "X or null" is used here
-        return None if value is None else _decode(arguments[0], value, where)
-    container = typing.get_origin(kind)
-    if container is list and isinstance(value, list):
-        return [_decode(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value)]
-    if container is dict and isinstance(value, dict):
-        return {key: _decode(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
-    accepted = (int, float) if kind is float else (container or kind)
-    if not isinstance(value, accepted) or isinstance(value, bool):
-        raise InputError(f"{where}: expected {_KINDS[container or kind]}, found {_shown(value)}")
-    if isinstance(value, float) and not math.isfinite(value):  # Python's JSON reader takes NaN and Infinity
-        raise InputError(f"{where}: expected a finite number, found {value}; not measured is null")
-    return value
-
-
-_KINDS = {str: "text", int: "a whole number", float: "a number", list: "a list", dict: "an object"}
-
-
-def _decode_object(kind: Any, value: Any, where: str) -> Any:
-    if not isinstance(value, dict):
-        raise InputError(f"{where}: expected an object, found {_shown(value)}")
-    hints = typing.get_type_hints(kind)
-    _check_keys(value, hints, hints, where)
-    separator = ": " if kind is Record else "."
-    return kind(**{name: _decode(hint, value[name], f"{where}{separator}{name}") for name, hint in hints.items()})
-
-
-def _shown(value: Any) -> str:
-    """Return a short form of any JSON value."""
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 60 else text[:57] + "..."
