@@ -1,4 +1,4 @@
-"""Detectron2's config: find the file, resolve it strictly, apply overrides, fit it to the machine.
+"""Detectron2's config: resolve it strictly, apply overrides, fit it to the machine.
 
 ``import transfer.d2`` also registers the C4 heads of ``transfer.c4``, which is what Detectron2's own ``train_net.py``
 needs to run this project's C4 configs.
@@ -16,30 +16,7 @@ from detectron2.config import CfgNode, get_cfg
 
 import transfer.c4  # noqa: F401  registers the C4 heads and the small stem
 from transfer.errors import InputError
-
-
-def find_config(name: str) -> Path:
-    """Return the config file ``name``: a path, or else one of the packaged configs.
-
-    Packaged configs are found under the name they have in a checkout (``configs/segmentation/x.yaml``) and under
-    their bare file name, from any folder and also when the package is installed without the checkout.
-
-    Raises:
-        InputError: no such file; close names are given.
-    """
-    if Path(name).is_file():
-        return Path(name)
-    package = Path(__file__).parent
-    root = next((r for r in (package / "configs", package.parent / "configs") if (r / "segmentation").is_dir()), None)
-    packaged = (
-        [f for folder in ("detection", "segmentation") for f in sorted((root / folder).glob("*.yaml"))] if root else []
-    )
-    for file in packaged:
-        if name in (f"configs/{file.parent.name}/{file.name}", f"{file.parent.name}/{file.name}", file.name, file.stem):
-            return file
-    close = difflib.get_close_matches(Path(name).name, [f.name for f in packaged], n=3, cutoff=0.4)
-    hint = f"; packaged configs with a similar name: {', '.join(close)}" if close else ""
-    raise InputError(f"{name}: expected a config file, found nothing here or among the packaged configs{hint}")
+from transfer.packaged import find_config as find_config
 
 
 def read_config(path: Path) -> CfgNode:
@@ -127,8 +104,10 @@ def changed(cfg: CfgNode, settings: dict[str, Any]) -> list[str]:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two config values are equal, lists and tuples alike."""
-    return (list(a) == list(b)) if isinstance(a, list | tuple) and isinstance(b, list | tuple) else bool(a == b)
+    """Whether two config values are equal, lists and tuples alike (a config that was saved has lists only)."""
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return bool(a == b)
 
 
 def lookup(cfg: CfgNode, key: str) -> Any:

@@ -85,7 +85,7 @@ def read_coco(images: str | Path, annotations: str | Path) -> CocoSet:
 
 
 # list -> fields that every entry must have, with their types.
-_FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
+_FIELDS: dict[str, dict[str, type]] = {
     "images": {"id": int, "file_name": str, "width": int, "height": int},
     "annotations": {"id": int, "image_id": int, "category_id": int, "bbox": list},
     "categories": {"id": int, "name": str},
@@ -107,7 +107,7 @@ def _check_layout(content: Any, where: Path) -> None:
             for key, kind in fields.items():
                 if not isinstance(entry, dict) or not isinstance(entry.get(key), kind):
                     found = repr(entry.get(key)) if isinstance(entry, dict) else type(entry).__name__
-                    raise InputError(f'{where}: {name}[{i}]: expected "{key}" ({kind}), found {found[:60]}')
+                    raise InputError(f'{where}: {name}[{i}]: expected "{key}" ({kind.__name__}), found {found[:60]}')
 
 
 def check(data: CocoSet, *, masks: bool) -> list[str]:
@@ -197,6 +197,9 @@ def _check_box(annotation: dict[str, Any], size: tuple[int, int], fatal: Finding
     if annotation.get("ignore"):
         # Detectron2's COCO reader stops on the key with an assertion; "iscrowd" is what COCO's own sets use.
         fatal.add('annotations with "ignore" (use "iscrowd")', example)
+    if "area" not in annotation or "iscrowd" not in annotation:
+        # Training can do without; pycocotools stops at the evaluation, hours later.
+        fatal.add('annotations without "area" or "iscrowd"', example)
     if len(box) != 4 or not all(isinstance(v, int | float) and math.isfinite(v) for v in box):
         fatal.add("boxes that are not [x, y, width, height]", example)
         return

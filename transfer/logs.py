@@ -25,6 +25,9 @@ SILENCED: tuple[tuple[type[Warning], str, str], ...] = (
     (UserWarning, "torch.meshgrid", "Detectron2's anchors call meshgrid in its old way; the result is the same"),
     (UserWarning, "'pin_memory' argument is set as true", "Detectron2 asks for pinned memory on the CPU as well"),
     (UserWarning, "The given NumPy array is not writable", "Detectron2's mapper, on masks from run-length codes"),
+    (DeprecationWarning, "__array__ implementation doesn't accept a copy", "pycocotools' masks, under numpy 2"),
+    (DeprecationWarning, "`torch.jit.script` is deprecated", "fvcore compiles its focal loss when it is imported"),
+    (DeprecationWarning, "The 'warn' method is deprecated", "Detectron2's loggers, when a model finds nothing"),
     (UserWarning, "pkg_resources is deprecated", "Detectron2's model zoo imports it; setuptools is pinned for that"),
     (DeprecationWarning, "Deprecated call to `pkg_resources", "the same import"),
 )

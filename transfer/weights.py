@@ -14,7 +14,7 @@ from detectron2.config import CfgNode
 from detectron2.modeling import build_model
 from detectron2.utils.file_io import PathManager
 
-from transfer import checkpoint, d2, files
+from transfer import checkpoint, d2, files, loaded
 from transfer.errors import InputError
 from transfer.overlay import detectron2_overlay
 
@@ -39,6 +39,7 @@ class Start:
         sha256: of its bytes, in hexadecimal.
         metadata: what the file says about its pretraining; empty when it says nothing.
         overlay: config keys that the weights need.
+        names: of the tensors in a converted file; empty for another.
         whole: whether the file holds a whole detector rather than a backbone.
     """
 
@@ -47,16 +48,25 @@ class Start:
     sha256: str
     metadata: dict[str, Any] = field(default_factory=dict)
     overlay: dict[str, Any] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
     whole: bool = False
 
 
 @dataclass(frozen=True)
 class Count:
-    """How many tensors a model took from a file, of how many it should have, and the names of the rest."""
+    """How many tensors a model took from a file.
+
+    Attributes:
+        loaded: taken.
+        expected: the model's own, of the backbone or of the whole detector.
+        missing: names of the model's that were not in the file, or of another shape there.
+        unused: names of a converted file's that the model has no place for.
+    """
 
     loaded: int
     expected: int
     missing: tuple[str, ...]
+    unused: tuple[str, ...]
 
 
 def read_start(file: str, cfg: CfgNode) -> Start:
@@ -83,7 +93,9 @@ def read_start(file: str, cfg: CfgNode) -> Start:
     if any(name.startswith("proposal_generator.") for name in state):
         return Start(file, path, files.sha256(path), overlay=saved_overlay(path.parent), whole=True)
     metadata = checkpoint.converted_metadata(tree)
-    return Start(file, path, files.sha256(path), metadata, needs(metadata, cfg) if metadata else {})
+    if not metadata:
+        return Start(file, path, files.sha256(path))
+    return Start(file, path, files.sha256(path), metadata, needs(metadata, cfg), tuple(state))
 
 
 def needs(metadata: Mapping[str, Any], cfg: CfgNode) -> dict[str, Any]:
@@ -149,36 +161,33 @@ def count_taken(cfg: CfgNode, start: Start) -> Count:
     NaN before it loads, and whatever is NaN afterwards was not in the file.
     """
     model = build_model(_on_cpu(cfg))
+    backbone = loaded.backbone_tensors(model)
     state = {name: tensor for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
-    tensors = {name: state[name] for name in (state if start.whole else backbone_names(list(state)))}
+    tensors = {name: tensor for name, tensor in state.items() if start.whole or name in backbone}
     with torch.no_grad():
         for tensor in tensors.values():
             tensor.fill_(math.nan)
     DetectionCheckpointer(model).load(str(start.path), checkpointables=[])
     missing = tuple(name for name, tensor in tensors.items() if bool(tensor.isnan().any()))
-    return Count(len(tensors) - len(missing), len(tensors), missing)
-
-
-def backbone_names(names: list[str]) -> list[str]:
-    """Return those of a detector's tensor names that belong to the pretrained ResNet.
-
-    With FPN it sits in ``backbone.bottom_up``; in C4 its last stage is ``roi_heads.res5``, whose blocks are numbered
-    (an extra norm after them is new).
-    """
-    fpn = any(name.startswith("backbone.bottom_up.") for name in names)
-    resnet = "backbone.bottom_up." if fpn else "backbone."
-    return [n for n in names if n.startswith(resnet) or (n.startswith("roi_heads.res5.") and n.split(".")[2].isdigit())]
+    taken = {bare for bare, _ in backbone.values()}
+    unused = tuple(name for name in start.names if name not in taken)
+    return Count(len(tensors) - len(missing), len(tensors), missing, unused)
 
 
 def check_complete(count: Count, start: Start, allow_partial: bool) -> None:
-    """Raise InputError when tensors would stay random, unless that is allowed."""
-    if count.missing and not allow_partial:
-        shown = ", ".join(count.missing[:3]) + (", ..." if len(count.missing) > 3 else "")
-        raise InputError(
-            f"{start.file}: expected all {count.expected} tensors of the {'detector' if start.whole else 'backbone'}, "
-            f"found {count.loaded}/{count.expected} (missing or of another shape: {shown}); "
-            "take weights of this architecture, or train the rest from random with --allow-partial"
-        )
+    """Raise InputError when tensors would stay random, or go unused, unless that is allowed."""
+    if allow_partial or not (count.missing or count.unused):
+        return
+    wrong = [
+        f"{len(names)} {what}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
+        for names, what in ((count.missing, "missing or of another shape"), (count.unused, "without a place in it"))
+        if names
+    ]
+    raise InputError(
+        f"{start.file}: expected all {count.expected} tensors of the {'detector' if start.whole else 'backbone'}, "
+        f"found {count.loaded}/{count.expected} ({'; '.join(wrong)}); "
+        "take weights of this architecture, or go on with what fits by --allow-partial"
+    )
 
 
 def _on_cpu(cfg: CfgNode) -> CfgNode:

@@ -1,0 +1,271 @@
+"""The command line of fine-tuning, end to end on tiny sets; everything runs on the CPU."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from coco_sets import edit, write_coco
+from detectron2.engine.train_loop import HookBase
+
+from transfer import finetune, names, results, train_net
+from transfer.resnets import SPECS
+from transfer.trainer import Trainer
+
+SMALL = "any_mask_rcnn_R_18_FPN_small"
+# As little computing as the chain allows.
+TINY = [
+    *("SOLVER.MAX_ITER", "2", "SOLVER.STEPS", "(1,)", "SOLVER.WARMUP_ITERS", "0", "SOLVER.IMS_PER_BATCH", "2"),
+    *("INPUT.MIN_SIZE_TRAIN", "(64,)", "INPUT.MIN_SIZE_TEST", "64", "TEST.PRECISE_BN.NUM_ITER", "1"),
+    *("MODEL.RPN.POST_NMS_TOPK_TRAIN", "20", "MODEL.RPN.POST_NMS_TOPK_TEST", "20"),
+]
+MEAN = [0.5, 0.45, 0.4]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    train, val = write_coco(folder / "train", 6), write_coco(folder / "val", 2, seed=1)
+    return ["--train", *train, "--val", *val]
+
+
+@pytest.fixture(scope="module")
+def weights_file(tmp_path_factory):
+    """A converted ResNet-18 (docs/design.md, contract 2), with values that no initialisation gives."""
+    file = tmp_path_factory.mktemp("weights") / "simclr.pth"
+    torch.save(converted("resnet18"), file)
+    return file
+
+
+def converted(arch):
+    import torchvision
+    from detectron2.modeling.backbone import resnet  # noqa: F401  the names below are checked against a built model
+
+    generator = torch.Generator().manual_seed(7)
+    state = {}
+    for name, tensor in torchvision.models.get_model(arch).state_dict().items():
+        renamed = names.to_detectron2(name)
+        if renamed and not name.endswith("num_batches_tracked"):
+            state[renamed] = torch.rand(tensor.shape, generator=generator) * 0.02 + 0.9 * tensor.ndim % 2
+    metadata = {"format": "pretrain.backbone/1", "arch": arch, "stem": "imagenet", "method": "simclr"}
+    metadata |= {"mean": MEAN, "std": [0.25, 0.25, 0.25], "channel_order": "RGB"}
+    return {"model": state, "__author__": "test", "matching_heuristics": True, "metadata": metadata}
+
+
+def run(*words, expected=0):
+    assert train_net.main(["--config-file", SMALL, *map(str, words)]) == expected
+
+
+def refused(capsys, *words):
+    """Run what must be refused; return the one line."""
+    capsys.readouterr()
+    run(*words, expected=1)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("transfer.train_net: ")
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def finished(data, weights_file, tmp_path_factory):
+    """One whole run from converted weights."""
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    run("--init", weights_file, "--seed", 3, *data, "OUTPUT_DIR", folder, *TINY)
+    return folder
+
+
+def test_the_record_of_a_run(finished, weights_file, data):
+    record = results.read(finished)
+    assert (record.name, record.init, record.seed) == ("first", "simclr", 3)
+    assert (record.weights.loaded, record.weights.expected) == (100, 100)
+    assert record.weights.file == str(weights_file)
+    assert record.data.train.images == data[1]
+    assert (record.data.train.n_images, record.data.val.n_images) == (6, 2)
+    assert record.data.val.classes == ["square", "cross"]
+    assert record.schedule == results.Schedule(2, 2, 0.02, [1], 0)
+    assert record.engine == "pycocotools"
+    assert record.seconds.train > 0
+    assert record.seconds.evaluate > 0
+    for task in ("bbox", "segm"):
+        assert record.metrics[task]["AP"] is not None
+        assert record.metrics[task]["APl"] is None  # no large square in the set
+        assert set(record.per_class[task]) == {"square", "cross"}
+    assert isinstance(json.loads((finished / record.detections).read_text()), list)
+
+
+def test_a_run_leaves_what_detectron2_leaves_and_a_log_with_the_count(finished):
+    for name in ("config.yaml", "model_final.pth", "last_checkpoint", "metrics.json"):
+        assert (finished / name).is_file()
+    assert list(finished.glob("events.out.tfevents*"))
+    assert "100/100 tensors of the backbone" in (finished / "log.txt").read_text()
+
+
+def test_the_weights_normalisation_reaches_the_config(finished):
+    text = (finished / "config.yaml").read_text()
+    pixel_mean = text[text.index("PIXEL_MEAN") :].splitlines()[1:4]
+    assert [float(line.strip(" -")) for line in pixel_mean] == [round(v * 255, 6) for v in MEAN]
+
+
+def test_the_folder_of_another_run_is_refused_and_kept(finished, data, capsys):
+    before = (finished / "record.json").read_bytes()
+    line = refused(capsys, "--init", "random", *data, "OUTPUT_DIR", finished, *TINY)
+    assert "expected a new folder, found another run (config.yaml, last_checkpoint" in line
+    assert (finished / "record.json").read_bytes() == before
+
+
+def test_resuming_a_finished_run_needs_the_same_config(finished, weights_file, data, capsys, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(finished, folder)
+    (folder / "record.json").unlink()
+    same = ["--init", weights_file, *data, "--resume", "OUTPUT_DIR", folder]
+    line = refused(capsys, *same, *TINY, "SOLVER.BASE_LR", "0.5")
+    assert "SOLVER.BASE_LR: 0.02 -> 0.5" in line
+    run(*same, *TINY)  # nothing left to train: evaluates again and writes the record
+    again, first = results.read(folder), results.read(finished)
+    assert again.seed == first.seed  # taken from the run, since --seed was not given
+    assert again.metrics == first.metrics
+    assert again.seconds.train is None
+
+
+def test_evaluation_alone_gives_the_same_numbers_and_leaves_the_record(finished, data, capsys):
+    before = (finished / "record.json").read_bytes()
+    run("--eval-only", *data[3:], "OUTPUT_DIR", finished, *TINY)
+    again, first = results.read(finished / finetune.EVALUATION), results.read(finished)
+    assert again.metrics == first.metrics
+    assert (finished / "record.json").read_bytes() == before
+    assert "segm" in capsys.readouterr().out
+
+
+class Spy(HookBase):
+    """Notes the heads' initial weights and the images of every iteration."""
+
+    seen: list = []  # noqa: RUF012  read by the test after the trainer is gone
+
+    def before_train(self):
+        loader, model = self.trainer._trainer.data_loader, self.trainer.model
+        heads = {n: p.detach().clone() for n, p in model.named_parameters() if "bottom_up" not in n}
+        backbone = {n: p.detach().clone() for n, p in model.named_parameters() if "bottom_up" in n}
+        images = []
+
+        def noted(batches):
+            for batch in batches:
+                images.append([(entry["file_name"], entry["image"].float().sum().item()) for entry in batch])
+                yield batch
+
+        self.trainer._trainer._data_loader_iter_obj = noted(iter(loader))
+        self.seen.append((heads, backbone, images))
+
+
+def test_one_seed_gives_the_same_heads_and_images_whatever_the_weights(data, weights_file, tmp_path, monkeypatch):
+    monkeypatch.setattr(Spy, "seen", [])
+    original = Trainer.build_hooks
+    monkeypatch.setattr(Trainer, "build_hooks", lambda self: [Spy(), *original(self)])
+    for name, init, seed in (("a", "random", 5), ("b", weights_file, 5), ("c", "random", 6)):
+        run("--init", init, "--seed", seed, *data, "OUTPUT_DIR", tmp_path / name, *TINY)
+    (heads_a, backbone_a, images_a), (heads_b, backbone_b, images_b), (heads_c, _, images_c) = Spy.seen
+    assert all(torch.equal(heads_a[name], heads_b[name]) for name in heads_a)
+    assert not any(torch.equal(backbone_a[n], backbone_b[n]) for n in backbone_a if n.endswith("conv1.weight"))
+    assert len(images_a) == 2
+    assert images_a == images_b  # names, and pixels after augmentation
+    assert not torch.equal(
+        heads_a["proposal_generator.rpn_head.conv.weight"], heads_c["proposal_generator.rpn_head.conv.weight"]
+    )
+    assert images_a != images_c
+
+
+def test_run_length_masks_and_a_detector_without_masks(data, tmp_path):
+    rle = write_coco(tmp_path / "rle", 2, rle=True)
+    both = ["--train", *rle, "--val", *rle]
+    run("--init", "random", "--freeze-backbone", *both, "OUTPUT_DIR", tmp_path / "rle_run", *TINY)
+    assert "FREEZE_AT: 5" in (tmp_path / "rle_run/config.yaml").read_text()
+    edit(rle[1], lambda c: [a.pop("segmentation") for a in c["annotations"]])
+    run("--init", "random", *both, "OUTPUT_DIR", tmp_path / "boxes", *TINY, "MODEL.MASK_ON", "False")
+    record = results.read(tmp_path / "boxes")
+    assert record.weights is None
+    assert record.metrics["bbox"]["AP"] is not None
+    assert set(record.metrics["segm"].values()) == {None}
+
+
+def test_partial_weights(data, weights_file, tmp_path, capsys):
+    content = torch.load(weights_file, weights_only=True)
+    del content["model"]["res3.0.conv1.weight"]
+    content["model"]["res4.1.conv2.weight"] = torch.ones(4, 4, 3, 3)
+    torch.save(content, tmp_path / "holes.pth")
+    words = ["--init", tmp_path / "holes.pth", *data, "OUTPUT_DIR", tmp_path / "run", *TINY]
+    line = refused(capsys, *words)
+    assert "expected all 100 tensors of the backbone, found 98/100 (2 missing or of another shape" in line
+    assert "backbone.bottom_up.res3.0.conv1.weight" in line
+    assert not (tmp_path / "run").exists()
+    run("--allow-partial", *words)
+    record = results.read(tmp_path / "run")
+    assert (record.weights.loaded, record.weights.expected) == (98, 100)
+
+
+def test_weights_of_another_architecture(data, tmp_path, capsys):
+    torch.save(converted("resnet34"), tmp_path / "r34.pth")
+    words = ["--init", tmp_path / "r34.pth", *data, "OUTPUT_DIR", tmp_path / "run", *TINY]
+    assert "expected a ResNet-18, as the config says, found a ResNet-34" in refused(capsys, *words)
+    content = converted("resnet34")  # a file that lies about itself: every tensor of the R18 is in it
+    content["metadata"]["arch"] = "resnet18"
+    torch.save(content, tmp_path / "r34.pth")
+    extra = SPECS["resnet34"].depth and len(content["model"]) - 100
+    assert f"found 100/100 ({extra} without a place in it" in refused(capsys, *words)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["MODEL.WEIGHTS", "x.pth", "--init", "random"], "expected either --init or MODEL.WEIGHTS, found both"),
+        (["--init", "nowhere.pth"], "nowhere.pth"),
+        (["--init", "random", "SOLVER.MAX_ITERS", "3"], "found SOLVER.MAX_ITERS; did you mean SOLVER.MAX_ITER?"),
+        (["--init", "random", "SOLVER.MAX_ITER"], "expected KEY VALUE pairs, found"),
+        (["--init", "random", "DATASETS.TEST", "('x',)"], "expected either --val or DATASETS.TEST, found both"),
+        (["--init", "random", "MODEL.ROI_HEADS.NUM_CLASSES", "7"], "NUM_CLASSES: expected 2"),
+        (["--init", "random", "--num-machines", "2"], "--dist-url: expected the first machine's"),
+        (["--eval-only"], "--eval-only: expected weights, found none"),
+    ],
+)
+def test_what_is_refused_in_one_line(data, tmp_path, capsys, words, said):
+    line = refused(capsys, *data, "OUTPUT_DIR", tmp_path / "run", *TINY, *words)
+    assert said in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_that_were_not_converted(data, tmp_path, capsys):
+    torch.save({"state_dict": {"module.conv1.weight": torch.ones(1)}}, tmp_path / "raw.pth")
+    line = refused(capsys, "--init", tmp_path / "raw.pth", *data, "OUTPUT_DIR", tmp_path / "run", *TINY)
+    assert "convert it first: python -m transfer convert" in line
+    (tmp_path / "old.pkl").write_bytes(b"\x80\x04.")
+    line = refused(capsys, "--init", tmp_path / "old.pkl", *data, "OUTPUT_DIR", tmp_path / "run", *TINY)
+    assert "found a pickle, which is not loaded" in line
+
+
+def test_data_that_cannot_be_used(data, tmp_path, capsys):
+    coco = write_coco(tmp_path / "set")
+    (Path(coco[0]) / "2.png").unlink()
+    words = ["--init", "random", "OUTPUT_DIR", tmp_path / "run", *TINY]
+    assert "1 missing images (first: 2.png)" in refused(capsys, *words, "--train", *coco, *data[3:])
+    other = write_coco(tmp_path / "other", classes=("square", "circle"))
+    line = refused(capsys, *words, *data[:3], "--val", *other)
+    assert "only in train: cross; only in val: circle" in line
+    assert "expected --val as well" in refused(capsys, *words, *data[:3])
+    assert "data set coco_2017_train: " in refused(capsys, *words, "DATASETS.TEST", "('coco_2017_val',)")
+    assert not (tmp_path / "run").exists()
+
+
+def test_wrong_usage_exits_with_2(capsys):
+    for words in (["--seed", "-1"], ["--num-gpus", "0"], ["--no-such-flag"], []):
+        with pytest.raises(SystemExit) as stop:
+            train_net.main([*words] if not words else ["--config-file", SMALL, *words])
+        assert stop.value.code == 2
+    capsys.readouterr()
