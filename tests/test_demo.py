@@ -46,8 +46,10 @@ def test_a_killed_stage_counts_as_shells_count(tmp_path):
 def test_output_arrives_while_the_stage_still_runs(tmp_path, monkeypatch):
     # The stage prints and then waits for the file that is written when its line has arrived here.
     answer = tmp_path / "answer"
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     code = (
-        f"import os, time\nprint('begun')\nwhile not os.path.exists({str(answer)!r}): time.sleep(0.01)\nprint('ended')"
+        "import os, time\nprint('begun')\nfor _ in range(3000):\n"
+        f"    if os.path.exists({str(answer)!r}): break\n    time.sleep(0.01)\nelse: raise SystemExit(1)\nprint('ended')"
     )
 
     class Terminal:

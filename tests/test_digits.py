@@ -82,6 +82,8 @@ def test_unlabelled_images_use_trains_half_only():
         assert not held_out & set(scene.shape_ids)
         x, _, side, _ = scene.source["box"]
         assert x + side <= digits.TRAIN_WIDTH * 640
+        labelled = digits.make_scene(sources, "train", i, 64, 0)
+        assert not np.array_equal(scene.image, labelled.image)
 
 
 def test_objects_are_as_large_and_as_many_as_promised():

@@ -37,5 +37,12 @@ def test_a_ring_is_cut_through_its_hole():
     np.testing.assert_array_equal(rasterise(polygons, mask.shape), mask)
 
 
+def test_parts_that_touch_at_a_corner_are_polygons_of_their_own():
+    mask = np.array([[1, 0, 1], [0, 1, 0], [1, 0, 1]], dtype=bool)
+    polygons = mask_to_polygons(mask)
+    assert sorted(len(polygon) for polygon in polygons) == [8] * 5
+    np.testing.assert_array_equal(rasterise(polygons, mask.shape), mask)
+
+
 def test_an_empty_mask_has_no_polygon():
     assert mask_to_polygons(np.zeros((3, 3), dtype=bool)) == []
