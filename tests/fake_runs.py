@@ -5,8 +5,8 @@ import json
 
 import numpy as np
 from pycocotools import mask as coco_mask
-from records import make_record
 
+from tests.records import make_record
 from transfer import results
 
 

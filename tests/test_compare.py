@@ -1,8 +1,8 @@
 import dataclasses
 
 import pytest
-from records import make_record
 
+from tests.records import make_record
 from transfer import compare
 from transfer.errors import InputError
 

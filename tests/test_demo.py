@@ -49,7 +49,8 @@ def test_output_arrives_while_the_stage_still_runs(tmp_path, monkeypatch):
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     code = (
         "import os, time\nprint('begun')\nfor _ in range(3000):\n"
-        f"    if os.path.exists({str(answer)!r}): break\n    time.sleep(0.01)\nelse: raise SystemExit(1)\nprint('ended')"
+        f"    if os.path.exists({str(answer)!r}): break\n    time.sleep(0.01)\nelse: raise SystemExit(1)\n"
+        "print('ended')"
     )
 
     class Terminal:
@@ -89,6 +90,15 @@ def test_a_folder_that_is_no_demo_is_left_alone(tmp_path, capsys):
     assert "expected a new folder or an earlier demo" in error
     assert error.count("\n") == 1
     assert os.listdir(tmp_path) == ["thesis.txt"]
+
+
+def test_an_interrupted_demo_says_so(tmp_path, capsys, monkeypatch):
+    def interrupt(stages, out):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "run_stages", interrupt)
+    assert demo.main(["--out", str(tmp_path / "demo")]) == 130
+    assert capsys.readouterr().err == f"demo: interrupted; what is finished lies in {tmp_path / 'demo'}\n"
 
 
 def test_the_commands_meet_in_their_files_and_differ_only_in_the_start():

@@ -2,8 +2,8 @@ import dataclasses
 import shutil
 
 import pytest
-from fake_runs import make_run
 
+from tests.fake_runs import make_run
 from transfer import digits, gallery, results
 from transfer.compare import group
 from transfer.errors import InputError

@@ -1,5 +1,4 @@
-from records import make_record
-
+from tests.records import make_record
 from transfer import markdown
 from transfer.compare import group
 

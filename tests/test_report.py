@@ -1,8 +1,8 @@
 import json
 
 import pytest
-from fake_runs import make_run
 
+from tests.fake_runs import make_run
 from transfer import digits
 from transfer.__main__ import main
 

@@ -2,8 +2,8 @@ import dataclasses
 import json
 
 import pytest
-from records import make_record
 
+from tests.records import make_record
 from transfer import results
 from transfer.errors import InputError
 
