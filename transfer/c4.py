@@ -99,12 +99,14 @@ def build_small_stem_resnet_backbone(cfg: Any, input_shape: ShapeSpec) -> ResNet
 @BACKBONE_REGISTRY.register()
 def build_small_stem_resnet_fpn_backbone(cfg: Any, input_shape: ShapeSpec) -> FPN:
     """The feature pyramid on that backbone: levels p0..p3 and p4 pooled from p3."""
+    pool = LastLevelMaxPool()
+    pool.in_feature = "p3"  # its own is p5, the last level behind a stem of stride 4
     return FPN(
         bottom_up=build_small_stem_resnet_backbone(cfg, input_shape),
         in_features=cfg.MODEL.FPN.IN_FEATURES,
         out_channels=cfg.MODEL.FPN.OUT_CHANNELS,
         norm=cfg.MODEL.FPN.NORM,
-        top_block=LastLevelMaxPool(),
+        top_block=pool,
         fuse_type=cfg.MODEL.FPN.FUSE_TYPE,
     )
 

@@ -148,7 +148,7 @@ def examine(
     path = Path(path)
     tree, header = files.open_tree(path)
     metadata = files.decode_metadata(header, path) if header.get("format") == FORMAT else converted_metadata(tree)
-    located, others = _choose(tree, metadata, prefix)
+    located, others = _choose(tree, header, prefix)
     state = located.state
     candidates = _candidates(arch)
     recognised = resnets.recognise({name: tuple(tensor.shape) for name, tensor in state.items()}, candidates)
@@ -160,8 +160,8 @@ def examine(
     return seen
 
 
-def _choose(tree: Any, metadata: dict[str, Any], prefix: str | None) -> tuple[locate.Located, list[str]]:
-    if metadata.get("format") == FORMAT and prefix is None and "model" not in tree:
+def _choose(tree: Any, header: dict[str, str], prefix: str | None) -> tuple[locate.Located, list[str]]:
+    if header.get("format") == FORMAT and prefix is None:
         # Our own file promises to hold nothing else: no head may be dropped from it.
         own = Layout("backbone.safetensors", "", heads=(), convention=None)
         return locate.extract(locate.groups(tree).get("", {}), own), []

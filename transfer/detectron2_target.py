@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from transfer.errors import CheckpointError
 from transfer.layouts import Convention
 from transfer.loaded import backbone_tensors, count_loaded
 from transfer.networks import Run, imported, normalised
@@ -21,7 +22,13 @@ from transfer.overlay import detectron2_overlay
 
 
 def run_detectron2(
-    path: Path, metadata: Mapping[str, Any], state: Mapping[str, Tensor], images: Tensor, head: str
+    path: Path,
+    metadata: Mapping[str, Any],
+    state: Mapping[str, Tensor],
+    images: Tensor,
+    head: str,
+    *,
+    by_suffix: bool = False,
 ) -> Run:
     """Detectron2's backbone (for C4 with the RoI head's res5), loaded from the file by Detectron2's own loader.
 
@@ -34,6 +41,8 @@ def run_detectron2(
         state: what the file holds, under bare Detectron2 names.
         images: (N, 3, H, W) RGB pixels in 0-255.
         head: ``fpn`` or ``c4``.
+        by_suffix: match names by suffix although the file does not ask for it. Never for a file that is to be
+            proven: whether it asks is part of the proof.
     """
     imported("detectron2")
     from detectron2.checkpoint import DetectionCheckpointer
@@ -45,7 +54,7 @@ def run_detectron2(
         for tensor in model.state_dict().values():
             tensor.fill_(float("nan") if tensor.is_floating_point() else 0)
     with _quiet("fvcore.common.checkpoint", "detectron2.checkpoint.c2_model_loading"):
-        DetectionCheckpointer(model).load(str(path))
+        DetectionCheckpointer(model).load(f"{path}?matching_heuristics=True" if by_suffix else str(path))
     count = count_loaded(model, state)
     misshapen = [k for k, (b, t) in backbone_tensors(model).items() if b in state and state[b].shape != t.shape]
     features = _detectron2_features(model.eval(), _as_configured(images, cfg)) if count.complete else {}
@@ -58,13 +67,25 @@ def _detectron2_config(path: Path, metadata: Mapping[str, Any], head: str) -> An
     cfg = get_cfg()
     overlay = path.with_suffix(".yaml")
     if overlay.is_file():
-        cfg.merge_from_file(str(overlay), allow_unsafe=False)  # the default lets YAML tags run code
+        _merge(cfg, overlay)
     else:
         cfg.merge_from_list([part for pair in detectron2_overlay(metadata, head).items() for part in pair])
     # SyncBN needs a process group; in evaluation BN is the same arithmetic.
     cfg.MODEL.RESNETS.NORM = "BN"
     cfg.MODEL.RESNETS.OUT_FEATURES = ["stem", "res2", "res3", "res4"] + (["res5"] if head == "fpn" else [])
     return cfg
+
+
+def _merge(cfg: Any, overlay: Path) -> None:
+    import yaml  # type: ignore[import-untyped]
+
+    try:
+        cfg.merge_from_file(str(overlay), allow_unsafe=False)  # the default lets YAML tags run code
+    except (yaml.YAMLError, KeyError, ValueError, AssertionError) as error:
+        raise CheckpointError(
+            f"{overlay} is no overlay: expected Detectron2 config keys, found {str(error).splitlines()[0]}; "
+            "convert the weights again"
+        ) from error
 
 
 def _detectron2_parts(cfg: Any, head: str) -> nn.Module:

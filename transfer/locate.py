@@ -143,7 +143,19 @@ def extract(group: Group, layout: Layout, container: str = "") -> Located:
             found.strange.append(key)
         else:
             found.state[known] = tensor
+    if layout.names == "caffe2":
+        found.state |= _affine_statistics(found.state)
     return found
+
+
+def _affine_statistics(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Statistics that make a BatchNorm the scale and bias that the Caffe files hold: it divides by exactly 1."""
+    if any(name.endswith(("running_mean", "running_var")) for name in state):
+        return {}
+    norms = {name.removesuffix(".bias"): tensor for name, tensor in state.items() if name.endswith(".bias")}
+    means = {f"{norm}.running_mean": torch.zeros_like(bias) for norm, bias in norms.items()}
+    # 1e-5 is every BatchNorm's epsilon; Detectron2's FrozenBatchNorm2d starts with the same variance.
+    return means | {f"{norm}.running_var": torch.ones_like(bias) - 1e-5 for norm, bias in norms.items()}
 
 
 def _inner(key: str, layout: Layout) -> str | None:

@@ -78,9 +78,10 @@ def _numpy_globals() -> dict[str, Any]:
     # NumPy 2 moved its rebuilding functions; old files name the old place.
     core = np._core.multiarray  # type: ignore[attr-defined]
     found: dict[str, Any] = {"numpy.ndarray": np.ndarray, "numpy.dtype": np.dtype}
-    for home in ("numpy.core.multiarray", "numpy._core.multiarray"):
-        found[f"{home}._reconstruct"] = core._reconstruct
-        found[f"{home}.scalar"] = core.scalar
+    for home in ("numpy.core", "numpy._core"):
+        found[f"{home}.multiarray._reconstruct"] = core._reconstruct
+        found[f"{home}.multiarray.scalar"] = core.scalar
+        found[f"{home}.numeric._frombuffer"] = np._core.numeric._frombuffer  # type: ignore[attr-defined]
     return found
 
 

@@ -103,7 +103,8 @@ def _source_features(source: Checkpoint, pixels: Tensor) -> tuple[str, dict[str,
             "found neither; say it with --convention"
         )
     if source.tongue == "detectron2" and source.path.suffix != ".pkl":
-        result = run_detectron2(source.path, source.metadata, _detectron2_state(source.state), pixels, source.head)
+        state = _detectron2_state(source.state)
+        result = run_detectron2(source.path, source.metadata, state, pixels, source.head, by_suffix=True)
         if result.loaded != result.expected:
             raise CheckpointError(
                 f"Detectron2 itself does not load {source.path}: expected {result.expected} tensors, found "

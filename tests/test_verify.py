@@ -1,0 +1,121 @@
+import pytest
+import torch
+from PIL import Image
+
+from tests.checkpoints import backbone, network, save_own, to_detectron2_by_hand
+from transfer import convert, images, verify
+from transfer.__main__ import main
+from transfer.checkpoint import read
+from transfer.errors import InputError
+from transfer.networks import Run
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """A source and its Detectron2 conversion."""
+    folder = tmp_path_factory.mktemp("pair")
+    source = save_own(folder / "backbone.safetensors", backbone(network()))
+    convert.convert(read(source), "detectron2", folder / "d.pth")
+    return source, folder / "d.pth"
+
+
+def test_the_same_backbone(pair, capsys):
+    assert main(["verify", *map(str, pair)]) == 0
+    out = capsys.readouterr().out
+    for stage in ("stem", "res2", "res3", "res4", "res5", "res5 (RoI head)"):
+        assert stage in out
+    assert out.count("100/100") == 2
+
+
+def test_source_and_target_may_change_sides(pair):
+    assert main(["verify", str(pair[1]), str(pair[0]), "--to", "torchvision"]) == 0
+
+
+def test_another_backbone_is_told_from_this(pair, tmp_path, capsys):
+    other = save_own(tmp_path / "other.safetensors", backbone(network(seed=1)))
+    assert main(["verify", str(other), str(pair[1]), "--head", "fpn"]) == 1
+    printed = capsys.readouterr()
+    assert "NOT THE SAME" in printed.out
+    assert printed.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["res5.1.conv2.norm.running_var", "stem.conv1.weight", "res2.0.conv1.norm.bias"])
+def test_a_slight_difference_in_one_tensor_shows(pair, tmp_path, name):
+    content = torch.load(pair[1], weights_only=True)
+    content["model"][name] *= 1.01
+    torch.save(content, tmp_path / "d.pth")
+    assert not verify.prove(read(pair[0]), tmp_path / "d.pth", "detectron2", "fpn")[0].holds
+
+
+def test_an_incomplete_target_is_no_target(pair, tmp_path, capsys):
+    content = torch.load(pair[1], weights_only=True)
+    del content["model"]["res3.0.shortcut.norm.bias"]
+    torch.save(content, tmp_path / "d.pth")
+    assert main(["verify", str(pair[0]), str(tmp_path / "d.pth")]) == 1
+    assert "1 missing (layer2.0.downsample.1.bias)" in capsys.readouterr().err
+
+
+def test_real_images(pair, tmp_path):
+    for number in range(2):
+        Image.new("RGB", (50, 40), (200, 30 * number, 90)).save(tmp_path / f"{number}.png")
+    assert main(["verify", *map(str, pair), "--images", str(tmp_path), "--head", "c4"]) == 0
+    assert main(["verify", *map(str, pair), "--images", str(tmp_path / "absent")]) == 1
+
+
+def test_a_proof_holds_only_with_everything_loaded_and_finite():
+    good = {"stem": (1e-7, 1e-7)}
+    whole = Run({}, 100, 100)
+    assert verify.Proof("x", good, whole).holds
+    assert not verify.Proof("x", {}, whole).holds
+    assert not verify.Proof("x", {"stem": (1.0, 2e-5)}, whole).holds
+    assert not verify.Proof("x", {"stem": (float("nan"), float("nan"))}, whole).holds
+    assert not verify.Proof("x", good, Run({}, 99, 100)).holds
+    assert not verify.Proof("x", good, Run({}, 100, 100, unexpected=["a"])).holds
+
+
+def test_precision_is_restored(pair):
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    verify.prove(read(pair[0]), pair[1], "detectron2", "fpn")
+    assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == before
+
+
+def test_an_image_that_is_none(tmp_path):
+    (tmp_path / "x.png").write_bytes(b"no image")
+    with pytest.raises(InputError, match="cannot be read"):
+        images.from_folder(tmp_path)
+
+
+def test_images_are_pixels_in_rgb(tmp_path):
+    Image.new("RGB", (9, 9), (255, 128, 3)).save(tmp_path / "x.png")
+    found = images.from_folder(tmp_path)
+    assert found.shape == (1, 3, *images.SIZE)
+    assert found[0, :, 0, 0].tolist() == [255, 128, 3]
+    made = images.synthetic()
+    assert torch.equal(made, images.synthetic())
+    assert made.min() >= 0
+    assert made.max() <= 255
+    assert made.std() > 20
+
+
+def test_the_features_are_those_of_torchvisions_own_hooks(pair):
+    """The reference itself, against forward hooks on an untouched torchvision network."""
+    model, source = network(), read(pair[0])
+    pixels = images.synthetic()
+    fed = (pixels / 255 - torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)) / torch.tensor([0.229, 0.224, 0.225]).view(
+        3, 1, 1
+    )
+    hooked = {}
+    for stage, name in zip(
+        ("stem", "res2", "res3", "res4", "res5"), ("maxpool", "layer1", "layer2", "layer3", "layer4"), strict=True
+    ):
+        getattr(model, name).register_forward_hook(lambda _m, _i, out, stage=stage: hooked.__setitem__(stage, out))
+    with torch.inference_mode():
+        model(fed)
+    _, found = verify._source_features(source, pixels)
+    for stage, wanted in hooked.items():
+        assert torch.allclose(found[stage], wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_names_by_hand_are_the_converters(pair):
+    held = torch.load(pair[1], weights_only=True)["model"]
+    assert set(held) == {to_detectron2_by_hand(name) for name in read(pair[0]).state}
