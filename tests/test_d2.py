@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from coco_sets import write_coco
 
+from tests.coco_sets import write_coco
 from transfer import d2, datasets, logs, metrics, splits, weights
 from transfer.errors import InputError
 
@@ -163,6 +163,8 @@ def test_built_in_names():
     with pytest.raises(InputError, match=r"data set coco_2017_val: .* set DETECTRON2_DATASETS") as error:
         splits.registered(("coco_2017_val",), masks=True)
     assert "\n" not in str(error.value)
+    with pytest.raises(InputError, match=r"data set voc_2007_test: .* set DETECTRON2_DATASETS"):
+        splits.registered(("voc_2007_test",), masks=False)
 
 
 def test_a_registered_set_is_described_like_its_file(tmp_path):

@@ -3,9 +3,9 @@ import json
 from pathlib import Path
 
 import pytest
-from coco_sets import edit, write_coco, write_json
 from pycocotools import mask as coco_mask
 
+from tests.coco_sets import edit, write_coco, write_json
 from transfer import datasets
 from transfer.errors import InputError
 

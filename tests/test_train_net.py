@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from coco_sets import edit, write_coco
+from detectron2.data import MetadataCatalog
+from detectron2.data.datasets import register_coco_instances, register_pascal_voc
 from detectron2.engine.train_loop import HookBase
+from PIL import Image
 
+from tests.coco_sets import edit, write_coco
 from transfer import finetune, names, results, train_net
-from transfer.resnets import SPECS
 from transfer.trainer import Trainer
 
 SMALL = "any_mask_rcnn_R_18_FPN_small"
@@ -182,6 +184,72 @@ def test_one_seed_gives_the_same_heads_and_images_whatever_the_weights(data, wei
     assert images_a != images_c
 
 
+def test_an_interrupted_run_is_resumed(data, weights_file, tmp_path):
+    words = ["--init", weights_file, "--seed", 3, *data, "OUTPUT_DIR", tmp_path / "run", *TINY]
+    words += ["SOLVER.MAX_ITER", 3, "SOLVER.CHECKPOINT_PERIOD", 2]
+    run(*words)
+    for name in ("record.json", "model_final.pth"):
+        (tmp_path / "run" / name).unlink()
+    (tmp_path / "run/last_checkpoint").write_text("model_0000001.pth")
+    run(*words, "--resume")
+    assert "Starting training from iteration 2" in (tmp_path / "run/log.txt").read_text()
+    assert (tmp_path / "run/model_final.pth").is_file()
+    record = results.read(tmp_path / "run")
+    assert record.seconds.train is None  # only a part of it was timed
+    assert (record.weights.loaded, record.weights.expected) == (100, 100)
+
+
+def test_sets_that_detectron2_knows_by_name(data, tmp_path, capsys):
+    for name, (images, ann) in (("tiny_train", data[1:3]), ("tiny_val", data[4:6])):
+        register_coco_instances(name, {}, ann, images)
+    words = ["--init", "random", "OUTPUT_DIR", tmp_path / "run", *TINY]
+    words += ["DATASETS.TRAIN", "('tiny_train',)", "DATASETS.TEST", "('tiny_val',)"]
+    assert "MODEL.ROI_HEADS.NUM_CLASSES: expected 2, the data's number of classes, found 80" in refused(capsys, *words)
+    run(*words, "MODEL.ROI_HEADS.NUM_CLASSES", 2)
+    record = results.read(tmp_path / "run")
+    assert record.data.train.n_images == 6
+    assert record.data.val.classes == ["square", "cross"]
+
+
+def test_a_voc_set_is_measured_as_voc_is(data, tmp_path):
+    """Detectron2's PASCAL evaluator has three numbers for boxes and no COCO detections."""
+    write_voc(Path(data[1]), Path(data[2]), tmp_path / "voc")
+    for split in ("trainval", "test"):
+        register_pascal_voc(f"tiny_voc_{split}", str(tmp_path / "voc"), split, 2007, ["square", "cross"])
+        MetadataCatalog.get(f"tiny_voc_{split}").evaluator_type = "pascal_voc"
+    words = ["--init", "random", "OUTPUT_DIR", tmp_path / "run", *TINY, "MODEL.MASK_ON", "False"]
+    words += ["MODEL.ROI_HEADS.NUM_CLASSES", 2]
+    run(*words, "DATASETS.TRAIN", "('tiny_voc_trainval',)", "DATASETS.TEST", "('tiny_voc_test',)")
+    record = results.read(tmp_path / "run")
+    assert record.engine == "detectron2 pascal_voc"
+    assert {name for name, value in record.metrics["bbox"].items() if value is not None} == {"AP", "AP50", "AP75"}
+    assert record.detections is None
+    assert record.data.train.n_images == 6
+
+
+def write_voc(images, ann, folder):
+    """Write the COCO-format set as a VOC folder whose trainval and test are the same."""
+    for part in ("Annotations", "JPEGImages", "ImageSets/Main"):
+        (folder / part).mkdir(parents=True)
+    content = json.loads(ann.read_text())
+    labels = {category["id"]: category["name"] for category in content["categories"]}
+    for image in content["images"]:
+        stem = Path(image["file_name"]).stem
+        Image.open(images / image["file_name"]).save(folder / f"JPEGImages/{stem}.jpg")
+        objects = ""
+        for a in content["annotations"]:
+            if a["image_id"] == image["id"]:
+                x, y, w, h = a["bbox"]
+                box = f"<xmin>{x + 1}</xmin><ymin>{y + 1}</ymin><xmax>{x + w}</xmax><ymax>{y + h}</ymax>"
+                flags = "<pose>x</pose><truncated>0</truncated><difficult>0</difficult>"
+                objects += f"<object><name>{labels[a['category_id']]}</name>{flags}<bndbox>{box}</bndbox></object>"
+        size = f"<size><width>{image['width']}</width><height>{image['height']}</height></size>"
+        (folder / f"Annotations/{stem}.xml").write_text(f"<annotation>{size}{objects}</annotation>")
+    stems = "\n".join(Path(image["file_name"]).stem for image in content["images"]) + "\n"
+    for split in ("trainval", "test"):
+        (folder / f"ImageSets/Main/{split}.txt").write_text(stems)
+
+
 def test_run_length_masks_and_a_detector_without_masks(data, tmp_path):
     rle = write_coco(tmp_path / "rle", 2, rle=True)
     both = ["--train", *rle, "--val", *rle]
@@ -217,7 +285,7 @@ def test_weights_of_another_architecture(data, tmp_path, capsys):
     content = converted("resnet34")  # a file that lies about itself: every tensor of the R18 is in it
     content["metadata"]["arch"] = "resnet18"
     torch.save(content, tmp_path / "r34.pth")
-    extra = SPECS["resnet34"].depth and len(content["model"]) - 100
+    extra = len(content["model"]) - 100
     assert f"found 100/100 ({extra} without a place in it" in refused(capsys, *words)
     assert not (tmp_path / "run").exists()
 
@@ -231,7 +299,9 @@ def test_weights_of_another_architecture(data, tmp_path, capsys):
         (["--init", "random", "SOLVER.MAX_ITER"], "expected KEY VALUE pairs, found"),
         (["--init", "random", "DATASETS.TEST", "('x',)"], "expected either --val or DATASETS.TEST, found both"),
         (["--init", "random", "MODEL.ROI_HEADS.NUM_CLASSES", "7"], "NUM_CLASSES: expected 2"),
-        (["--init", "random", "--num-machines", "2"], "--dist-url: expected the first machine's"),
+        (["--seed", "1", "SEED", "2"], "expected either --seed or SEED, found both"),
+        (["--freeze-backbone", "MODEL.BACKBONE.FREEZE_AT", "2"], "expected either --freeze-backbone or MODEL.BACK"),
+        (["--init", "random", "--machine-rank", "1"], "--machine-rank: expected 0 to 0"),
         (["--eval-only"], "--eval-only: expected weights, found none"),
     ],
 )

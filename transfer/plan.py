@@ -29,7 +29,7 @@ class Plan:
 
     Attributes:
         cfg: the resolved config.
-        config_file: the file it came from.
+        config_file: the file it came from, as the user gave it.
         name: what the user calls the run.
         train: training data; None only when a run is evaluated without it.
         val: the data that is measured on.
@@ -64,11 +64,10 @@ def prepare(args: argparse.Namespace) -> Plan:
     path = d2.find_config(args.config_file)
     cfg = d2.read_config(path)
     wanted = cfg.clone()
-    d2.override(
-        wanted, args.opts
-    )  # what the config would be without data and weights; errors come before anything slow
+    d2.override(wanted, args.opts)  # without data and weights yet: mistyped keys are told before anything slow
     overridden = {key: d2.lookup(wanted, key) for key in args.opts[::2]}
     folder = Path(wanted.OUTPUT_DIR)
+    _check_given_once(args, overridden)
     _check_folder(folder, args)
     start = _start(args, wanted, folder)
     train, val = _data(args, cfg, wanted, overridden)
@@ -89,7 +88,18 @@ def prepare(args: argparse.Namespace) -> Plan:
         weights.check_complete(count, start, args.allow_partial)
     cfg.freeze()
     custom = tuple(role for role, given in (("train", args.train), ("val", args.val)) if given)
-    return Plan(cfg, str(path), args.name or folder.name, train, val, custom, start, count, args.resume, args.eval_only)
+    return Plan(
+        cfg=cfg,
+        config_file=args.config_file,
+        name=args.name or folder.name,
+        train=train,
+        val=val,
+        custom=custom,
+        start=start,
+        count=count,
+        resume=args.resume,
+        eval_only=args.eval_only,
+    )
 
 
 def _check_folder(folder: Path, args: argparse.Namespace) -> None:
@@ -106,10 +116,28 @@ def _check_folder(folder: Path, args: argparse.Namespace) -> None:
         )
 
 
+# flag -> the config key that it stands for
+_STANDS_FOR = {
+    "init": "MODEL.WEIGHTS",
+    "train": "DATASETS.TRAIN",
+    "val": "DATASETS.TEST",
+    "seed": "SEED",
+    "freeze_backbone": "MODEL.BACKBONE.FREEZE_AT",
+}
+
+
+def _check_given_once(args: argparse.Namespace, overridden: dict[str, Any]) -> None:
+    for flag, key in _STANDS_FOR.items():
+        if getattr(args, flag) not in (None, False) and key in overridden:
+            raise InputError(f"expected either --{flag.replace('_', '-')} or {key}, found both; leave one out")
+    if args.train and not args.val:
+        raise InputError("--train: expected --val as well (a run ends by measuring), found none; add --val IMAGES ANN")
+    if args.num_machines > 1 and args.seed is None:
+        raise InputError("--num-machines: expected --seed, which all machines have to share, found none; add it")
+
+
 def _start(args: argparse.Namespace, wanted: CfgNode, folder: Path) -> weights.Start | None:
     """Return the weights that --init, MODEL.WEIGHTS or, to evaluate, the run in ``folder`` names."""
-    if args.init and "MODEL.WEIGHTS" in args.opts[::2]:
-        raise InputError(f"expected either --init or MODEL.WEIGHTS, found both: --init {args.init}; leave one out")
     if args.init == "random":
         return None
     file = args.init or wanted.MODEL.WEIGHTS
@@ -126,17 +154,8 @@ def _data(
     args: argparse.Namespace, cfg: CfgNode, wanted: CfgNode, overridden: dict[str, Any]
 ) -> tuple[Split | None, Split]:
     """Read and check the data; set its names, classes and mask format in ``cfg``."""
-    masks, key = wanted.MODEL.MASK_ON, splits.number_of_classes_key(wanted)
-    if args.train and not args.val:
-        raise InputError(
-            "--train: expected --val as well (the run ends by measuring), found none; add --val IMAGES ANN"
-        )
-    for flag, name in (("train", "DATASETS.TRAIN"), ("val", "DATASETS.TEST")):
-        if getattr(args, flag) and name in overridden:
-            raise InputError(f"expected either --{flag} or {name}, found both; leave one out")
-    if len(wanted.DATASETS.TEST) != 1 and not args.val:
-        raise InputError(f"DATASETS.TEST: expected one data set to measure on, found {len(wanted.DATASETS.TEST)}")
-    train = rle = None
+    masks = wanted.MODEL.MASK_ON
+    train = None
     if args.train:
         train, rle = splits.from_files(*args.train, masks=masks)
         cfg.DATASETS.TRAIN = (splits.register(train, "train"),)
@@ -147,13 +166,15 @@ def _data(
     if args.val:
         val, _ = splits.from_files(*args.val, masks=masks)
         cfg.DATASETS.TEST = (splits.register(val, "val"),)
+    elif len(wanted.DATASETS.TEST) != 1:
+        raise InputError(f"DATASETS.TEST: expected one data set to measure on, found {len(wanted.DATASETS.TEST)}")
     else:
         val = splits.registered(wanted.DATASETS.TEST, masks=masks)
     if train is not None:
         datasets.check_same_classes(tuple(train.classes), tuple(val.classes))
-    given = args.train or args.val
+    key = splits.number_of_classes_key(wanted)
     found = d2.lookup(wanted, key)
-    if len(val.classes) != found and (not given or key in overridden):
+    if len(val.classes) != found and (key in overridden or not args.val):
         raise InputError(f"{key}: expected {len(val.classes)}, the data's number of classes, found {found}; set it so")
     d2.changed(cfg, {key: len(val.classes)})
     return train, val

@@ -88,6 +88,13 @@ def _check_devices(args: argparse.Namespace) -> None:
     found = torch.cuda.device_count()
     if args.num_gpus > max(found, 1):
         raise InputError(f"--num-gpus: expected at most {found} on this machine, found {args.num_gpus}; ask for fewer")
+    if args.num_machines > 1 and not found:
+        raise InputError("--num-machines: expected CUDA devices on each machine, found none; leave it out")
+    if not 0 <= args.machine_rank < args.num_machines:
+        last = args.num_machines - 1
+        raise InputError(
+            f"--machine-rank: expected 0 to {last} (--num-machines), found {args.machine_rank}; correct it"
+        )
     if args.num_machines > 1 and args.dist_url == "auto":
         raise InputError("--dist-url: expected the first machine's tcp://host:port with --num-machines, found none")
 
