@@ -1,5 +1,7 @@
 import json
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -92,13 +94,22 @@ def test_a_folder_that_is_no_demo_is_left_alone(tmp_path, capsys):
     assert os.listdir(tmp_path) == ["thesis.txt"]
 
 
-def test_an_interrupted_demo_says_so(tmp_path, capsys, monkeypatch):
-    def interrupt(stages, out):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(demo, "run_stages", interrupt)
-    assert demo.main(["--out", str(tmp_path / "demo")]) == 130
-    assert capsys.readouterr().err == f"demo: interrupted; what is finished lies in {tmp_path / 'demo'}\n"
+def test_ctrl_c_ends_the_stage_and_the_demo_in_one_line(tmp_path):
+    code = (
+        "import sys\nfrom transfer import demo\nwait = 'import time; print(1234567); time.sleep(600)'\n"
+        "demo.make_stages = lambda out, quick: [demo.Stage('waiting', ['-c', wait])]\n"
+        "sys.exit(demo.main(['--out', sys.argv[1]]))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "demo")]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True, cwd=ROOT) as process:
+        while process.stdout.readline().strip() != "1234567":
+            pass
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the demo and its stage
+        _, error = process.communicate()
+    assert process.returncode == 130
+    assert error == f"demo: interrupted; what is finished lies in {tmp_path / 'demo'}\n"
+    assert "KeyboardInterrupt" in (tmp_path / "demo/logs/1-waiting.log").read_text()  # the stage got it
 
 
 def test_the_commands_meet_in_their_files_and_differ_only_in_the_start():

@@ -14,9 +14,11 @@ import os
 import shlex
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from transfer.atomic import write_text
 from transfer.errors import InputError
@@ -33,6 +35,7 @@ QUICK_PRETRAIN = ["--cfg-options", "schedule.iterations=2", "data.batch=8", "dat
 QUICK_DETECTOR = ["SOLVER.MAX_ITER", "4", "SOLVER.STEPS", "(3,)", "SOLVER.WARMUP_ITERS", "1"]
 QUICK_DETECTOR += ["TEST.PRECISE_BN.NUM_ITER", "2"]
 
+PATIENCE = 10.0  # seconds that an interrupted stage has to end by itself
 STAGES_FILE = "stages.json"  # stages finished so far; also what marks a folder as a demo's
 
 
@@ -139,19 +142,25 @@ def run_command(command: list[str], log: Path) -> int:
     ):
         assert process.stdout is not None  # it is a pipe
         try:
-            while piece := os.read(process.stdout.fileno(), 65536):
-                file.write(piece)
-                file.flush()
-                sys.stdout.buffer.write(piece)
-                sys.stdout.flush()
-        except KeyboardInterrupt:  # from a terminal the stage got it too, and may be saving; a kill reached us alone
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.terminate()
+            _pass_on(process.stdout.fileno(), file)
+        except KeyboardInterrupt:
+            # From a terminal the stage got it too, may be saving and has something to say; a kill reached us alone.
+            patience = threading.Timer(PATIENCE, process.terminate)
+            patience.start()
+            _pass_on(process.stdout.fileno(), file)
+            patience.cancel()
             raise
     code = process.returncode
     return code if code >= 0 else 128 - code
+
+
+def _pass_on(pipe: int, log: BinaryIO) -> None:
+    """Copy what comes through ``pipe`` to the log and the terminal until the other end closes it."""
+    while piece := os.read(pipe, 65536):
+        log.write(piece)
+        log.flush()
+        sys.stdout.buffer.write(piece)
+        sys.stdout.flush()
 
 
 def main(argv: list[str] | None = None) -> int:
