@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -83,9 +84,9 @@ def _unsound(name: str, tensor: Tensor) -> str | None:
     if not tensor.is_floating_point():
         return f"{tensor.dtype} instead of floating point"
     # The extremes are NaN when any value is, and infinite when any is: one pass, no mask in memory.
-    low, high = torch.aminmax(tensor)
-    if not (torch.isfinite(low) and torch.isfinite(high)):
+    low, high = (float(extreme) for extreme in torch.aminmax(tensor))
+    if not (math.isfinite(low) and math.isfinite(high)):
         return "NaN or infinite values"
     if name.endswith("running_var") and low < 0:
-        return f"a variance below zero ({float(low):g})"
+        return f"a variance below zero ({low:g})"
     return None

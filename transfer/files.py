@@ -65,9 +65,19 @@ def _open_safetensors(path: Path) -> tuple[Any, dict[str, str]]:
 
 
 def _check_zip(path: Path) -> None:
-    """Refuse archives that would grow when read: torch stores its entries uncompressed, one after the other."""
+    """Refuse archives that would grow when read (torch stores its entries uncompressed), and damaged ones."""
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
+        _check_sizes(path, entries)
+        # torch writes checksums and does not read them: without this, a flipped bit is a slightly other network.
+        # Zero means none was written (torch.serialization.set_crc32_options).
+        for entry in (entry for entry in entries if entry.CRC):
+            with archive.open(entry) as content:
+                while content.read(1 << 20):
+                    pass
+
+
+def _check_sizes(path: Path, entries: list[zipfile.ZipInfo]) -> None:
     if packed := [entry.filename for entry in entries if entry.compress_type != zipfile.ZIP_STORED]:
         raise CheckpointError(
             f"{path} is a compressed archive: expected the stored entries torch.save writes, found {packed[0]} "

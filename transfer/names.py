@@ -7,6 +7,7 @@ name that is no part of a residual backbone, so that the caller decides whether 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 NORM_LEAVES = ("weight", "bias", "running_mean", "running_var")
 _WRAPPERS = ("module", "_orig_mod")  # DistributedDataParallel, torch.compile
@@ -23,6 +24,7 @@ def strip_wrappers(name: str) -> str:
     return ".".join(segment for segment in segments if segment != "_orig_mod")
 
 
+@lru_cache(maxsize=4096)  # a reader tries several tongues on the same few hundred names
 def to_detectron2(name: str) -> str | None:
     """``layer1.0.bn2.bias`` -> ``res2.0.conv2.norm.bias``."""
     match name.split("."):
@@ -49,6 +51,7 @@ def _block_to_detectron2(inner: list[str]) -> str | None:
     return None
 
 
+@lru_cache(maxsize=4096)
 def from_detectron2(name: str) -> str | None:
     """``res2.0.conv2.norm.bias`` -> ``layer1.0.bn2.bias``."""
     match name.split("."):
@@ -83,6 +86,7 @@ def _shifted(stage: str, old: str, new: str, by: int) -> str | None:
     return f"{new}{int(number) + by}"
 
 
+@lru_cache(maxsize=4096)
 def from_caffe2(name: str) -> str | None:
     """``res2_0_branch2a_bn_s`` -> ``layer1.0.bn1.weight`` (Detectron 1 and the MSRA ImageNet files)."""
     match name.split("_"):
