@@ -75,68 +75,77 @@ SWAV = R50 | {"std": [0.228, 0.224, 0.225]}
 R18 = R50 | {"arch": "resnet18"}
 SMALL = R50 | {"stem": "small"}
 
+# Places in the text above.
+MEAN, SIZES, DEPTH, MASK = (
+    "[123.675, 116.28, 103.53]",
+    "[[32], [64], [128], [256], [512]]",
+    "DEPTH: 50",
+    "MASK_ON: True",
+)
+NORM, FPN, END = 'NORM: "SyncBN"\n    OUT', 'FPN:\n    NORM: "SyncBN"', "MAX_ITER: 90000"
+OUT = 'OUT_FEATURES: ["res2", "res3", "res4", "res5"]'
+
 # fault -> (text to replace, its replacement, the weights' metadata, level, key, word in the finding)
 PLANTED = {
     "BGR with RGB weights": ('FORMAT: "RGB"', 'FORMAT: "BGR"', R50, "error", "INPUT.FORMAT", "RGB"),
     "BGR with means of RGB": ('FORMAT: "RGB"', 'FORMAT: "BGR"', None, "error", "INPUT.FORMAT", "RGB"),
-    "std of Detectron2's default": ("PIXEL_STD: [58.395, 57.12, 57.375]", "PIXEL_STD: [1.0, 1.0, 1.0]", R50, "error",
-                                    "MODEL.PIXEL_STD", "58.395"),
+    "std of Detectron2's default": (
+        "[58.395, 57.12, 57.375]",
+        "[1.0, 1.0, 1.0]",
+        R50,
+        "error",
+        "MODEL.PIXEL_STD",
+        "58.395",
+    ),
     "std of SwAV": ("WEIGHTS", "WEIGHTS", SWAV, "warning", "MODEL.PIXEL_STD", "58.14"),
-    "mean turned round": ("[123.675, 116.28, 103.53]", "[103.53, 116.28, 123.675]", R50, "error", "MODEL.PIXEL_MEAN",
-                          "123.675"),
-    "strides in the 1x1": ("STRIDE_IN_1X1: False", "STRIDE_IN_1X1: True", R50, "error",
-                           "MODEL.RESNETS.STRIDE_IN_1X1", "False"),
+    "mean turned round": (MEAN, "[103.53, 116.28, 123.675]", R50, "error", "MODEL.PIXEL_MEAN", "123.675"),
+    "strides in the 1x1": ("IN_1X1: False", "IN_1X1: True", R50, "error", "MODEL.RESNETS.STRIDE_IN_1X1", "False"),
     "another depth": ("DEPTH: 50", "DEPTH: 101", R50, "error", "MODEL.RESNETS.DEPTH", "50"),
-    "R18 with the channels of R50": ("DEPTH: 50", "DEPTH: 18", None, "error", "MODEL.RESNETS.RES2_OUT_CHANNELS", "64"),
-    "groups of a ResNeXt": (
-        "DEPTH: 50", "DEPTH: 50\n    NUM_GROUPS: 32", R50, "error", "MODEL.RESNETS.NUM_GROUPS", "1"
-    ),
-    "GroupNorm for BatchNorm weights": ('NORM: "SyncBN"\n    OUT', 'NORM: "GN"\n    OUT', R50, "error",
-                                        "MODEL.RESNETS.NORM", "GN"),
-    "frozen norms": (
-        'NORM: "SyncBN"\n    OUT', 'NORM: "FrozenBN"\n    OUT', R50, "warning", "MODEL.RESNETS.NORM", "FrozenBN"
-    ),
+    "R18 as wide as R50": ("DEPTH: 50", "DEPTH: 18", None, "error", "MODEL.RESNETS.RES2_OUT_CHANNELS", "64"),
+    "groups of a ResNeXt": (DEPTH, f"{DEPTH}\n    NUM_GROUPS: 32", R50, "error", "MODEL.RESNETS.NUM_GROUPS", "1"),
+    "GroupNorm for BatchNorm weights": (NORM, NORM.replace("SyncBN", "GN"), R50, "error", "MODEL.RESNETS.NORM", "GN"),
+    "frozen norms": (NORM, NORM.replace("SyncBN", "FrozenBN"), R50, "warning", "MODEL.RESNETS.NORM", "FrozenBN"),
     "frozen stages": ("FREEZE_AT: 0", "FREEZE_AT: 2", R50, "warning", "MODEL.BACKBONE.FREEZE_AT", "found 2"),
-    "frozen random stages": (
-        'WEIGHTS: "pretrained.pth"', 'WEIGHTS: ""\n  BACKBONE_: 0', None, "error", "config file", "BACKBONE_"
-    ),
-    "no norm in the pyramid": (
-        'FPN:\n    NORM: "SyncBN"', 'FPN:\n    NORM: ""', None, "warning", "MODEL.FPN.NORM", "SyncBN"
-    ),
-    "learning rate of another batch": (
-        "IMS_PER_BATCH: 16", "IMS_PER_BATCH: 2", None, "warning", "SOLVER.BASE_LR", "0.0025"
-    ),
+    "no norm in the pyramid": (FPN, FPN.replace("SyncBN", ""), None, "warning", "MODEL.FPN.NORM", "SyncBN"),
+    "rate of another batch": ("IMS_PER_BATCH: 16", "IMS_PER_BATCH: 2", None, "warning", "SOLVER.BASE_LR", "0.0025"),
     "steps beyond the end": ("MAX_ITER: 90000", "MAX_ITER: 70000", None, "warning", "SOLVER.STEPS", "80000"),
     "falling steps": ("(60000, 80000)", "(80000, 60000)", None, "error", "SOLVER.STEPS", "rising"),
-    "warm-up without end": ("MAX_ITER: 90000", "MAX_ITER: 90000\n  WARMUP_ITERS: 90000", None, "warning",
-                            "SOLVER.WARMUP_ITERS", "warm-up"),
-    "a key twice": ("MASK_ON: True", "MASK_ON: True\n  MASK_ON: False", None, "error", "config file", "MASK_ON twice"),
+    "endless warm-up": (END, f"{END}\n  WARMUP_ITERS: 90000", None, "warning", "SOLVER.WARMUP_ITERS", "warm-up"),
+    "a key twice": (MASK, f"{MASK}\n  MASK_ON: False", None, "error", "config file", "MASK_ON twice"),
     "a missing base": ("VERSION: 2", '_BASE_: "absent.yaml"', None, "error", "config file", "absent.yaml"),
     "an unknown key": ("MASK_ON: True", "MASKS_ON: True", None, "error", "config file", "MASKS_ON"),
-    "code in YAML": ("MASK_ON: True", "MASK_ON: !!python/name:os.system", None, "error", "config file", "YAML"),
-    "an unregistered head": ('"StandardROIHeads"', '"Res5ROIHeadsExtraNorm"', None, "error", "MODEL.ROI_HEADS.NAME",
-                             "Res5ROIHeadsExtraNorm"),
-    "an unregistered backbone": ('"build_resnet_fpn_backbone"', '"build_fpn_of_mine"', None, "error",
-                                 "MODEL.BACKBONE.NAME", "build_fpn_of_mine"),
-    "classes of another data set": ("NUM_CLASSES: 80", "NUM_CLASSES: 20", None, "error", "MODEL.ROI_HEADS.NUM_CLASSES",
-                                    "coco_2017_train has 80"),
+    "code in YAML": (MASK, "MASK_ON: !!python/name:os.system", None, "error", "config file", "YAML"),
+    "an unregistered head": (
+        "StandardROIHeads",
+        "Res5ROIHeadsExtraNorm",
+        None,
+        "error",
+        "MODEL.ROI_HEADS.NAME",
+        "Res5ROI",
+    ),
+    "an unregistered backbone": (
+        "build_resnet_fpn",
+        "build_my_fpn",
+        None,
+        "error",
+        "MODEL.BACKBONE.NAME",
+        "build_my_fpn",
+    ),
+    "classes of other data": (
+        "CLASSES: 80",
+        "CLASSES: 20",
+        None,
+        "error",
+        "MODEL.ROI_HEADS.NUM_CLASSES",
+        "train has 80",
+    ),
     "masks on VOC": ("coco_2017_train", "voc_2007_trainval", None, "error", "MODEL.MASK_ON", "voc_2007_trainval"),
-    "levels that are not made": (
-        'OUT_FEATURES: ["res2", "res3", "res4", "res5"]', 'OUT_FEATURES: ["res4"]', None, "error
-    ),
-                                 "MODEL.RESNETS.OUT_FEATURES", "res5"),
-    "anchors for other levels": ("[[32], [64], [128], [256], [512]]", "[[32], [64]]", None, "error",
-                                 "MODEL.ANCHOR_GENERATOR.SIZES", "found 2"),
-    "statistics of the last batches": (
-        "ENABLED: True", "ENABLED: False", None, "warning", "TEST.PRECISE_BN.ENABLED", "PreciseBN"
-    ),
-    "a small stem in a stock backbone": (
-        "DEPTH: 50", "DEPTH: 50", SMALL, "error", "MODEL.BACKBONE.NAME", "build_small_stem"
-    ),
-    "weights that say nothing": (
-        "DEPTH: 50", "DEPTH: 50", {"arch": "resnet50"}, "error", "MODEL.WEIGHTS", "--convention"
-    ),
-}  # fmt: skip
+    "levels that are not made": (OUT, 'OUT_FEATURES: ["res4"]', None, "error", "MODEL.RESNETS.OUT_FEATURES", "res5"),
+    "anchors for other levels": (SIZES, "[[32], [64]]", None, "error", "MODEL.ANCHOR_GENERATOR.SIZES", "found 2"),
+    "raw statistics": ("ENABLED: True", "ENABLED: False", None, "warning", "TEST.PRECISE_BN.ENABLED", "PreciseBN"),
+    "a small stem": (DEPTH, DEPTH, SMALL, "error", "MODEL.BACKBONE.NAME", "build_small_stem"),
+    "weights that say nothing": (DEPTH, DEPTH, {"arch": "resnet50"}, "error", "MODEL.WEIGHTS", "--convention"),
+}
 
 
 def _config(folder, *changes):
