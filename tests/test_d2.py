@@ -108,6 +108,13 @@ def test_one_process_gets_plain_batchnorm(cfg):
     assert d2.fit_machine(cfg, processes=1) == []
 
 
+def test_no_more_workers_than_cores(cfg):
+    cfg.DATALOADER.NUM_WORKERS = 10_000
+    lines = d2.fit_machine(cfg, processes=1)
+    assert 1 <= cfg.DATALOADER.NUM_WORKERS < 10_000
+    assert f"DATALOADER.NUM_WORKERS: 10000 -> {cfg.DATALOADER.NUM_WORKERS}" in lines
+
+
 def test_frozen_batchnorm_stays_frozen(cfg):
     cfg.MODEL.RESNETS.NORM = "FrozenBN"
     d2.fit_machine(cfg, processes=1)

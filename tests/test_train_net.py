@@ -22,7 +22,11 @@ TINY = [
     *("INPUT.MIN_SIZE_TRAIN", "(64,)", "INPUT.MIN_SIZE_TEST", "64", "TEST.PRECISE_BN.NUM_ITER", "1"),
     *("MODEL.RPN.POST_NMS_TOPK_TRAIN", "20", "MODEL.RPN.POST_NMS_TOPK_TEST", "20"),
 ]
+ROOT = Path(__file__).parent.parent / "configs"
+RUNNABLE = [file for file in sorted(ROOT.glob("[ds]e*/*.yaml")) if not file.name.startswith("base_")]
 MEAN = [0.5, 0.45, 0.4]
+MEAN_255 = [127.5, 114.75, 102.0]
+NORMALISATION = ["MODEL.PIXEL_MEAN", MEAN_255, "MODEL.PIXEL_STD", [63.75, 63.75, 63.75]]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -64,7 +68,8 @@ def converted(arch):
 
 
 def run(*words, expected=0):
-    assert train_net.main(["--config-file", SMALL, *map(str, words)]) == expected
+    config = [] if "--config-file" in words else ["--config-file", SMALL]
+    assert train_net.main([*config, *map(str, words)]) == expected
 
 
 def refused(capsys, *words):
@@ -227,6 +232,34 @@ def test_a_voc_set_is_measured_as_voc_is(data, tmp_path):
     assert record.data.train.n_images == 6
 
 
+def test_the_c4_head_takes_its_res5_from_the_weights(data, weights_file, tmp_path):
+    words = [
+        "--config-file",
+        "coco_mask_rcnn_R_50_C4_1x",
+        "--init",
+        weights_file,
+        *data,
+        "OUTPUT_DIR",
+        tmp_path / "run",
+    ]
+    words += [*TINY, "MODEL.RESNETS.DEPTH", 18, "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE", 16]
+    run(*words)
+    record = results.read(tmp_path / "run")
+    assert (record.weights.loaded, record.weights.expected) == (100, 100)
+    assert "RES2_OUT_CHANNELS: 64" in (tmp_path / "run/config.yaml").read_text()  # brought by the weights
+    assert "ExtraNormRes5ROIHeads" in (tmp_path / "run/config.yaml").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", RUNNABLE, ids=lambda file: file.stem)
+def test_every_config_trains_and_evaluates(config, data, tmp_path):
+    words = ["--config-file", config, "--init", "random", *data, "OUTPUT_DIR", tmp_path / "run", *TINY]
+    run(*words, "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE", 16, "DATALOADER.NUM_WORKERS", 0)
+    record = results.read(tmp_path / "run")
+    assert record.metrics["bbox"]["AP"] is not None
+    assert (record.metrics["segm"]["AP"] is None) == ("faster" in config.name)
+
+
 def write_voc(images, ann, folder):
     """Write the COCO-format set as a VOC folder whose trainval and test are the same."""
     for part in ("Annotations", "JPEGImages", "ImageSets/Main"):
@@ -248,6 +281,14 @@ def write_voc(images, ann, folder):
     stems = "\n".join(Path(image["file_name"]).stem for image in content["images"]) + "\n"
     for split in ("trainval", "test"):
         (folder / f"ImageSets/Main/{split}.txt").write_text(stems)
+
+
+def test_runs_that_differ_in_weights_and_seed_share_the_config_hash(finished, data, tmp_path):
+    first = results.read(finished)
+    run("--init", "random", "--seed", 4, *data, "OUTPUT_DIR", tmp_path / "b", *TINY, "MODEL.PIXEL_MEAN", MEAN_255)
+    assert results.read(tmp_path / "b").config.sha256 != first.config.sha256  # its PIXEL_STD is the config's
+    run("--init", "random", *data, "OUTPUT_DIR", tmp_path / "c", *TINY, *NORMALISATION)
+    assert results.read(tmp_path / "c").config.sha256 == first.config.sha256
 
 
 def test_run_length_masks_and_a_detector_without_masks(data, tmp_path):

@@ -7,6 +7,7 @@ needs to run this project's C4 configs.
 from __future__ import annotations
 
 import difflib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -158,4 +159,7 @@ def fit_machine(cfg: CfgNode, processes: int) -> list[str]:
     if processes == 1 or not cfg.MODEL.DEVICE.startswith("cuda"):
         synchronised = [key for key in leaves(cfg) if key.endswith(".NORM") and lookup(cfg, key) == "SyncBN"]
         lines += changed(cfg, dict.fromkeys(synchronised, "BN"))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if cores < cfg.DATALOADER.NUM_WORKERS:  # more only wait for each other; torch warns of it
+        lines += changed(cfg, {"DATALOADER.NUM_WORKERS": cores})
     return lines

@@ -145,10 +145,11 @@ def _unknown(val: results.Split) -> results.Split:
 
 
 def _config_sha256(cfg: d2.CfgNode) -> str:
-    """Hash what runs of one protocol share: every setting but the weights, the seed and the folder."""
+    """Hash what runs of one protocol share: every setting but weights, seed, folder and machine."""
     cfg = cfg.clone()
     cfg.defrost()
-    cfg.MODEL.WEIGHTS, cfg.SEED, cfg.OUTPUT_DIR = "", -1, ""
+    d2.changed(cfg, {"MODEL.WEIGHTS": "", "SEED": -1, **dict.fromkeys(("OUTPUT_DIR", "MODEL.DEVICE"), "")})
+    d2.changed(cfg, dict.fromkeys(("DATALOADER.NUM_WORKERS", "VIS_PERIOD"), 0))
     return hashlib.sha256(cfg.dump().encode()).hexdigest()
 
 

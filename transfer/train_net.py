@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from transfer.errors import InputError
@@ -52,6 +53,9 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return 0 when done, 1 when the input was at fault (argparse exits with 2 on usage)."""
     args = parser().parse_intermixed_args(argv)
+    # Threads that spin while they wait are fast on an idle machine and ruinous on a busy one: with one more process on
+    # 2 cores an iteration took over 10 s, and 0.7 s with threads that sleep. OpenMP reads it when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # After parsing: importing Detectron2 takes seconds, which --help and a mistyped flag need not.
     from transfer import logs
 

@@ -90,7 +90,7 @@ def read_start(file: str, cfg: CfgNode) -> Start:
     state = tree.get("model") if isinstance(tree, dict) else None
     if not isinstance(state, dict) or not any(isinstance(v, torch.Tensor) for v in state.values()):
         raise InputError(f"{file}: expected Detectron2 weights, found another layout; {_CONVERT.format(file)}")
-    if any(name.startswith("proposal_generator.") for name in state):
+    if any(name.startswith(("proposal_generator.", "roi_heads.", "head.")) for name in state):
         return Start(file, path, files.sha256(path), overlay=saved_overlay(path.parent), whole=True)
     metadata = checkpoint.converted_metadata(tree)
     if not metadata:
@@ -108,9 +108,7 @@ def needs(metadata: Mapping[str, Any], cfg: CfgNode) -> dict[str, Any]:
     left = {"MODEL.BACKBONE.FREEZE_AT", "MODEL.RESNETS.NORM", "MODEL.FPN.NORM"}
     if cfg.MODEL.ROI_HEADS.NAME != "Res5ROIHeads":
         left.add("MODEL.ROI_HEADS.NAME")  # already one that takes every depth
-    if (
-        keys.get("MODEL.BACKBONE.NAME") == cfg.MODEL.BACKBONE.NAME
-    ):  # a config for the small stem: its levels are its own
+    if keys.get("MODEL.BACKBONE.NAME") == cfg.MODEL.BACKBONE.NAME:  # a small-stem config has levels of its own
         left |= {"MODEL.RPN.IN_FEATURES", "MODEL.ROI_HEADS.IN_FEATURES", "MODEL.ANCHOR_GENERATOR.SIZES"}
     return {key: value for key, value in keys.items() if key not in left}
 
