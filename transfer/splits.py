@@ -12,7 +12,7 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import register_coco_instances
 
-from transfer import datasets
+from transfer import data_check, datasets
 from transfer.errors import InputError
 from transfer.results import Split
 
@@ -28,10 +28,10 @@ def from_files(images: str, annotations: str, *, masks: bool) -> tuple[Split, bo
         masks: whether masks are trained on or measured.
 
     Raises:
-        InputError: the set cannot be used (see ``datasets.check``).
+        InputError: the set cannot be used (see ``data_check.check``).
     """
     data = datasets.read_coco(images, annotations)
-    for line in datasets.check(data, masks=masks):
+    for line in data_check.check(data, masks=masks):
         log.warning("%s: %s; Detectron2 leaves out or clips these", annotations, line)
     counts = (data.n_images, data.n_instances)
     return Split(str(data.images), str(data.annotations), data.fingerprint, *counts, list(data.classes)), data.has_rle
