@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from transfer.errors import InputError
 
-SIZE = (192, 160)  # height, width: multiples of 32, and not square, so that a transposed axis shows
+SIZE = (128, 96)  # height, width: multiples of 32, and not square, so that a transposed axis shows
 COUNT = 2
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
@@ -19,10 +19,10 @@ def synthetic(seed: int = 0) -> Tensor:
     """Coloured blobs with fine noise over them, the same for the same seed.
 
     Returns:
-        (2, 3, 192, 160) float32, RGB, whole numbers in 0-255.
+        (2, 3, 128, 96) float32, RGB, whole numbers in 0-255.
     """
     generator = torch.Generator().manual_seed(seed)
-    blobs = functional.interpolate(torch.rand(COUNT, 3, 6, 5, generator=generator), size=SIZE, mode="bicubic")
+    blobs = functional.interpolate(torch.rand(COUNT, 3, 8, 6, generator=generator), size=SIZE, mode="bicubic")
     noise = torch.rand(COUNT, 3, *SIZE, generator=generator)
     return ((0.8 * blobs + 0.2 * noise) * 255).clamp(0, 255).round()
 
@@ -31,7 +31,7 @@ def from_folder(folder: str | Path, count: int = 4) -> Tensor:
     """The first images of a folder, by name, resized.
 
     Returns:
-        (n, 3, 192, 160) float32, RGB, whole numbers in 0-255; n is at most ``count``.
+        (n, 3, 128, 96) float32, RGB, whole numbers in 0-255; n is at most ``count``.
 
     Raises:
         InputError: no folder, or no image in it that can be read.
