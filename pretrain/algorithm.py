@@ -62,13 +62,13 @@ class Pretraining(BaseModel):
             Scalars to log: every loss, both parts of each hypergradient, the health of the embeddings.
         """
         t = int(self.iteration)
-        self.objective.coding_scale = self._coding_scale(t)
+        scale = self._coding_scale(t)
         views = self._normalised(data["views"])
         h = self._features(views)
         targets = self._target_embeddings(views)
-        losses = self.objective.losses(h, targets)
+        losses = self.objective.losses(h, targets, scale)
         fixed = self.objective.comp_input(h) if self.objective.method.comp else None
-        batch = Batch(views, targets, fixed)
+        batch = Batch(views, targets, fixed, scale)
 
         if self.upper is None:
             log = self._step_together(losses, batch, optim_wrapper)
@@ -90,9 +90,9 @@ class Pretraining(BaseModel):
         """No upper level (or ``single_level``): one step of everything on ``L_low + λ2 L_comp``."""
         total = self.objective.lower(losses)
         if batch.fixed is not None:
-            total = total + self.settings.objective.comp_weight * self.objective.comp_loss(batch.fixed)
+            total = total + self.settings.objective.comp_weight * self.objective.comp_loss(batch.fixed, batch.scale)
         optim["lower"].backward(total)
-        for name in optim:
+        for name in optim.keys():  # noqa: SIM118 - a wrapper, not a mapping
             _move(optim, name)
         return {"loss": total.detach()}
 
@@ -164,7 +164,7 @@ class Pretraining(BaseModel):
         direct = dict(zip(psi, found[len(w) :], strict=True))
         upper = judged.detach()
         if batch.fixed is not None:
-            comp = self.settings.objective.comp_weight * self.objective.comp_loss(batch.fixed)
+            comp = self.settings.objective.comp_weight * self.objective.comp_loss(batch.fixed, batch.scale)
             fusion = {k: p for k, p in psi.items() if k.startswith("fusion.")}
             for k, g in zip(fusion, torch.autograd.grad(comp, list(fusion.values())), strict=True):
                 direct[k] = direct[k] + g
@@ -205,13 +205,13 @@ class Pretraining(BaseModel):
         return t >= self.meta_start and (t - self.meta_start) % self.settings.meta.every == 0
 
     def _normalised(self, views: Tensor) -> Tensor:
-        return (views.to(self.mean.device, non_blocking=True).float() - self.mean) / self.std
+        return (views.to(self.mean.device, non_blocking=True).to(self.mean.dtype) - self.mean) / self.std
 
     def _features(self, views: Tensor) -> Tensor:
         bf16 = self.settings.run.precision == "bf16"
         with torch.autocast(views.device.type, dtype=torch.bfloat16, enabled=bf16):
             h = per_view(self.backbone, views)
-        return h.float()
+        return h.float() if bf16 else h
 
     @torch.no_grad()
     def _target_embeddings(self, views: Tensor) -> Tensor | None:

@@ -143,7 +143,6 @@ class Objective(nn.Module):
     def __init__(self, *, method: Method, width: int, settings: ObjectiveSettings) -> None:
         super().__init__()
         self.method, self.settings, self.width = method, settings, width
-        self.coding_scale = 1.0  # the current multiple of 1/λ; warmed up by the training loop
         if method.redundancy:
             self.redundancy_head = mlp([width, *settings.redundancy_widths], last_norm=True)
         if method.contrastive:
@@ -178,7 +177,9 @@ class Objective(nn.Module):
         """``L_tri = L_meta + λ1 L_mcr`` from its parts."""
         return losses[self.meta_loss] + (self.settings.mcr_weight * losses["mcr"] if self.method.comp else 0)
 
-    def forward(self, kind: str, h: Tensor, targets: Tensor | None = None, fixed: Tensor | None = None) -> Tensor:
+    def forward(
+        self, kind: str, h: Tensor, targets: Tensor | None = None, fixed: Tensor | None = None, scale: float = 1.0
+    ) -> Tensor:
         """One of the losses that the upper level is made of, so that `torch.func.functional_call` can reach it.
 
         Args:
@@ -187,28 +188,35 @@ class Objective(nn.Module):
             h: pooled features, (2, N, D).
             targets: BYOL's target embeddings, (2, N, d), constants.
             fixed: the real step's detached masked features, (2, N, D), which L_comp reads.
+            scale: the current multiple of 1/λ of the coding series, >= 1.
         """
         if kind in ("lower", "upper_lower"):
-            total = self.lower(self.losses(h, targets))
+            total = self.lower(self.losses(h, targets, scale))
         elif kind == "trial":
-            total = self.trial(self.losses(h, targets, only=self.meta_loss))
+            total = self.trial(self.losses(h, targets, scale, only=self.meta_loss))
         elif kind == "upper":
             total = self.losses(h, targets, only=self.meta_loss, mcr=False)[self.meta_loss]
         else:
             raise ValueError(f"objective: expected lower, trial, upper or upper_lower, found {kind!r}")
         if kind.startswith("upper") and self.method.comp:
             assert fixed is not None, "L_comp reads the real step's features"
-            total = total + self.settings.comp_weight * self.comp_loss(fixed)
+            total = total + self.settings.comp_weight * self.comp_loss(fixed, scale)
         return total
 
     def losses(
-        self, h: Tensor, targets: Tensor | None = None, only: str | None = None, mcr: bool = True
+        self,
+        h: Tensor,
+        targets: Tensor | None = None,
+        scale: float = 1.0,
+        only: str | None = None,
+        mcr: bool = True,
     ) -> dict[str, Tensor]:
         """The unweighted parts of L_low: redundancy, contrastive, bootstrap, mcr, as far as the method has them.
 
         Args:
             h: pooled features, (2, N, D).
             targets: BYOL's target embeddings, (2, N, d).
+            scale: the current multiple of 1/λ of the coding series, >= 1.
             only: leave out every base loss but this one (and its head's work).
             mcr: leave L_mcr out when false.
         """
@@ -229,21 +237,21 @@ class Objective(nn.Module):
             p = per_view(self.predictor, z)
             parts["bootstrap"] = byol_loss(p[0], targets[1]) + byol_loss(p[1], targets[0])
         if self.method.comp and mcr:
-            parts["mcr"] = self.mcr_loss(h, masked, embeddings[self.meta_loss])
+            parts["mcr"] = self.mcr_loss(h, masked, embeddings[self.meta_loss], scale)
         return parts
 
-    def mcr_loss(self, h: Tensor, masked: Tensor, z: Tensor) -> Tensor:
+    def mcr_loss(self, h: Tensor, masked: Tensor, z: Tensor, scale: float = 1.0) -> Tensor:
         """``L_mcr = Σ_t coding_loss(Ẑ, Z_t)``; Z_t is the embedding that L_meta uses (CompMod eq. 7)."""
         s = self.settings
         source = masked if s.comp_input == "masked" else h
         fused = self.fusion(source.detach() if s.comp_detach else source)
-        coding = (s.coding_distortion, s.coding_order, self.coding_scale)
+        coding = (s.coding_distortion, s.coding_order, scale)
         return coding_loss(fused, z[0], *coding) + coding_loss(fused, z[1], *coding)
 
-    def comp_loss(self, fixed: Tensor) -> Tensor:
+    def comp_loss(self, fixed: Tensor, scale: float = 1.0) -> Tensor:
         """``L_comp = coding_loss(Ẑ, Ẑ)`` of the detached features (2, N, D) (CompMod eq. 6)."""
         fused = self.fusion(fixed.detach())
-        return coding_loss(fused, fused, self.settings.coding_distortion, self.settings.coding_order, self.coding_scale)
+        return coding_loss(fused, fused, self.settings.coding_distortion, self.settings.coding_order, scale)
 
     def comp_input(self, h: Tensor) -> Tensor:
         """What L_comp reads: the detached features of the real step, masked or raw, (2, N, D)."""

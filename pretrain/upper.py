@@ -41,16 +41,18 @@ class Batch:
         views: normalised images, (2, N, 3, H, W).
         targets: BYOL's target embeddings, (2, N, d), or None.
         fixed: the real step's features that L_comp reads, detached, (2, N, D), or None without CompMod.
+        scale: the current multiple of 1/λ of the coding series.
     """
 
     views: Tensor
     targets: Tensor | None
     fixed: Tensor | None
+    scale: float = 1.0
 
     def first(self, n: int) -> Batch:
         """The first n images."""
-        cut = [None if t is None else t[:, :n] for t in (self.targets, self.fixed)]
-        return Batch(self.views[:, :n], *cut)
+        targets, fixed = (None if t is None else t[:, :n] for t in (self.targets, self.fixed))
+        return Batch(self.views[:, :n], targets, fixed, self.scale)
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ class UpperLevel:
             return None
         p = self.pending
         return {
-            "batch": {"views": p.batch.views, "targets": p.batch.targets, "fixed": p.batch.fixed},
+            "batch": vars(p.batch),
             "h": p.h,
             "backbone": p.weights.backbone,
             "heads": p.weights.heads,
@@ -158,7 +160,7 @@ class UpperLevel:
         self.pending = Pending(Batch(**state["batch"]), state["h"], weights, state["upper"], state["lr"])
 
     def _loss(self, kind: str, h: Tensor, heads: Tensors, psi: Tensors, batch: Batch) -> Tensor:
-        return _stateless(self.objective)({**heads, **psi}, kind, h, batch.targets, batch.fixed)
+        return _stateless(self.objective)({**heads, **psi}, kind, h, batch.targets, batch.fixed, batch.scale)
 
 
 def _stateless(module: nn.Module) -> Callable[..., Tensor]:

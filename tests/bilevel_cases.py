@@ -1,0 +1,139 @@
+"""Small bilevel problems with everything in them that has gone wrong before, and the unrolled reference."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from pretrain.bilevel import Problem, TrialStep, Weights
+from pretrain.objective import METHODS, Objective, ObjectiveSettings
+
+SMALL = ObjectiveSettings(
+    redundancy_widths=(12, 12),
+    contrastive_widths=(12, 10),
+    bootstrap_widths=(12, 10),
+    predictor_width=12,
+    temperature=0.3,
+    mcr_weight=0.5,
+    comp_weight=0.3,
+)
+
+
+def small_network(activation: Callable[[], nn.Module] = nn.ReLU) -> nn.Module:
+    """Images (N, 3, 17, 17) -> features (N, 8), with stock batch norm."""
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, stride=2, bias=False),
+        nn.BatchNorm2d(6),
+        activation(),
+        nn.Conv2d(6, 8, 3, stride=2, bias=False),
+        nn.BatchNorm2d(8),
+        activation(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    )
+
+
+def make_case(name: str, *, trial: str = "trial", smooth: bool = False, settings: ObjectiveSettings = SMALL):
+    """(problem, weights, ψ, trial step) of a method in float64, with random mask, momentum buffers and targets."""
+    torch.manual_seed(1)
+    activation = nn.Tanh if smooth else nn.ReLU
+    net, objective = small_network(activation), Objective(method=METHODS[name], width=8, settings=settings)
+    if smooth:
+        for head in objective.children():
+            _replace_relu(head)
+    net, objective = net.double(), objective.double()
+    with torch.no_grad():
+        for p in [*net.parameters(), *objective.parameters()]:
+            p.add_(0.1 * torch.randn_like(p))
+        if METHODS[name].mask:
+            objective.mask.logits.normal_()
+    views, targets = torch.randn(2, 9, 3, 17, 17).double(), torch.randn(2, 9, 10).double()
+    upper_names = set(objective.upper_names())
+    parameters = dict(objective.named_parameters())
+    weights = Weights(
+        {k: p.detach() for k, p in net.named_parameters()},
+        {k: p.detach() for k, p in parameters.items() if k not in upper_names},
+    )
+    upper = {k: p.detach() for k, p in parameters.items() if k in upper_names}
+    problem = as_problem(net, objective, views, targets, trial)
+    step = TrialStep(0.05, 0.9, 1e-3, [torch.randn_like(t) for t in weights.tensors()])
+    return problem, weights, upper, step
+
+
+def as_problem(
+    net: nn.Module,
+    objective: Objective,
+    views: Tensor,
+    targets: Tensor | None,
+    trial: str,
+    upper: str = "upper",
+    scale: float = 1.0,
+    comp_at: dict[str, Tensor] | None = None,
+) -> Problem:
+    """The problem by `functional_call`, written here independently of `pretrain.upper`.
+
+    L_comp reads the features at the weights ``comp_at``, by default those of ``net``.
+    """
+
+    def call(module, parameters, *inputs):
+        return functional_call(module, {**parameters, **{k: b.clone() for k, b in module.named_buffers()}}, inputs)
+
+    with torch.no_grad():
+        at = comp_at or {k: p.detach() for k, p in net.named_parameters()}
+        h = torch.stack([call(net, at, v) for v in views])
+        fixed = objective.comp_input(h)
+    return Problem(
+        features=lambda w: torch.stack([call(net, w, v) for v in views]),
+        trial=lambda h, heads, psi: call(objective, {**heads, **psi}, trial, h, targets, fixed, scale),
+        upper=lambda h, heads, psi: call(objective, {**heads, **psi}, upper, h, targets, fixed, scale),
+    )
+
+
+def unrolled(
+    problem: Problem, weights: Weights, upper: dict[str, Tensor], step: TrialStep, judged_on: Callable | None = None
+) -> tuple[Tensor, dict]:
+    """U as a differentiable function of ψ through the whole trial step, and dU/dψ by double backward."""
+    psi = {k: t.clone().requires_grad_() for k, t in upper.items()}
+    value = upper_value(problem, weights, psi, step, create_graph=True, judged_on=judged_on)
+    gradient = torch.autograd.grad(value, list(psi.values()), allow_unused=True)
+    return value.detach(), {
+        k: torch.zeros_like(t) if g is None else g for (k, t), g in zip(psi.items(), gradient, strict=True)
+    }
+
+
+def upper_value(problem, weights, psi, step, create_graph=False, judged_on=None):
+    """U(ψ) = L_up(w⁺(ψ); ψ), docs/method.md section 3, with plain tensor arithmetic.
+
+    ``judged_on`` gives the features of another batch for the upper level (look-ahead).
+    """
+    w = [t.clone().requires_grad_() for t in weights.tensors()]
+    named = weights.like(w)
+    loss = problem.trial(problem.features(named.backbone), named.heads, psi)
+    gradient = torch.autograd.grad(loss, w, create_graph=create_graph, allow_unused=True)
+    after = []
+    for k, (t, g) in enumerate(zip(w, gradient, strict=True)):
+        g = torch.zeros_like(t) if g is None else g
+        momentum = step.momentum * step.buffers[k] if step.buffers is not None else 0
+        after.append(t - step.lr * (momentum + g + step.weight_decay * t))
+    ahead = weights.like(after)
+    return problem.upper((judged_on or problem.features)(ahead.backbone), ahead.heads, psi)
+
+
+def relative_error(found: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
+    """||found - expected|| / ||expected|| over all tensors together."""
+    a, b = (torch.cat([t.flatten() for t in d.values()]) for d in (found, expected))
+    return float((a - b).norm() / b.norm())
+
+
+def cosine(found: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
+    """Cosine over all tensors together."""
+    a, b = (torch.cat([t.flatten() for t in d.values()]) for d in (found, expected))
+    return float(a @ b / (a.norm() * b.norm()))
+
+
+def _replace_relu(module: nn.Module) -> None:
+    for name, child in module.named_children():
+        if isinstance(child, nn.ReLU):
+            setattr(module, name, nn.Tanh())
+        _replace_relu(child)

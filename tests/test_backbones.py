@@ -1,0 +1,103 @@
+import pytest
+import safetensors
+import torch
+import torchvision
+
+from pretrain.backbones import ARCHITECTURES, FORMAT, build_backbone, feature_width, load_backbone, save_backbone
+from pretrain.errors import InputError
+
+METADATA = {
+    "arch": "resnet18",
+    "stem": "imagenet",
+    "mean": [0.485, 0.456, 0.406],
+    "std": [0.229, 0.224, 0.225],
+    "channel_order": "RGB",
+    "method": "metamask",
+}
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_the_features_are_torchvisions(arch):
+    net = build_backbone(arch).eval()
+    reference = torchvision.models.get_model(arch, weights=None).eval()
+    missing, unexpected = reference.load_state_dict(net.state_dict(), strict=False)
+    assert sorted(missing) == ["fc.bias", "fc.weight"]
+    assert not unexpected
+    reference.fc = torch.nn.Identity()
+    x = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(net(x), reference(x))
+    assert net(x).shape == (2, feature_width(arch))
+
+
+def test_the_small_stem_keeps_the_resolution():
+    net = build_backbone("resnet18", "small")
+    assert net.layer1(net.maxpool(net.conv1(torch.zeros(1, 3, 32, 32)))).shape[-1] == 32
+
+
+@pytest.mark.parametrize("stem", ["imagenet", "small"])
+def test_the_file_gives_the_same_network_back(tmp_path, stem):
+    torch.manual_seed(0)
+    net, path = build_backbone("resnet18", stem), tmp_path / "backbone.safetensors"
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+    save_backbone(path, net, METADATA | {"stem": stem})
+    again, metadata = load_backbone(path)
+    x = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(net.eval()(x), again.eval()(x))
+    assert metadata == METADATA | {"stem": stem, "format": FORMAT}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["backbone.safetensors"]
+
+
+def test_the_file_holds_a_hundred_tensors_under_torchvision_names(tmp_path):
+    path = tmp_path / "b.safetensors"
+    save_backbone(path, build_backbone("resnet18"), METADATA)
+    with safetensors.safe_open(path, framework="pt") as file:
+        names = set(file.keys())
+    assert len(names) == 100
+    assert {"conv1.weight", "bn1.running_var", "layer4.1.conv2.weight", "layer2.0.downsample.1.bias"} <= names
+    assert not any("fc" in n or "num_batches" in n for n in names)
+
+
+def damaged(tmp_path, change):
+    net = build_backbone("resnet18")
+    path = tmp_path / "b.safetensors"
+    save_backbone(path, net, METADATA)
+    with safetensors.safe_open(path, framework="pt") as file:
+        header, tensors = file.metadata(), {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+    change(tensors, header)
+    safetensors.torch.save_file(tensors, path, metadata=header)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t, h: t.pop("bn1.weight"), r"1 missing \(bn1.weight\)"),
+        (lambda t, h: t.update({"fc.weight": torch.zeros(3)}), r"1 unexpected \(fc.weight\)"),
+        (lambda t, h: t.update({"conv1.weight": torch.zeros(64, 3, 3, 3)}), r"1 of another shape \(conv1.weight\)"),
+        (lambda t, h: h.update({"arch": "resnet34"}), r"expected 180 tensors, found 80 missing"),
+        (lambda t, h: h.update({"format": "other/1"}), r"expected format pretrain.backbone/1, found 'other/1'"),
+    ],
+)
+def test_anything_but_a_complete_match_is_refused(tmp_path, change, message):
+    with pytest.raises(InputError, match=message):
+        load_backbone(damaged(tmp_path, change))
+
+
+def test_a_missing_or_foreign_file_is_refused(tmp_path):
+    with pytest.raises(InputError, match="found nothing"):
+        load_backbone(tmp_path / "none.safetensors")
+    (tmp_path / "text.safetensors").write_text("hello")
+    with pytest.raises(InputError, match="not a readable safetensors file"):
+        load_backbone(tmp_path / "text.safetensors")
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(InputError, match="found 'vgg16'"):
+        build_backbone("vgg16")
+    with pytest.raises(InputError, match="found 'deep'"):
+        build_backbone("resnet18", "deep")

@@ -1,0 +1,82 @@
+"""The coding series against log-determinants, its two Gram forms against each other, and its limits."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from pretrain.coding import coding_loss, coding_matrix, top_singular_value
+
+
+def rows(n, d, seed=0):
+    return torch.randn(n, d, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def series_by_hand(a, b, distortion, order, scale=1.0):
+    """CompMod eq. 6 and 7, with matrix powers and the n x n form, whatever the shape."""
+    n = a.shape[0]
+    lam = 1 / (n * distortion * scale)
+    mu = 1 / (n * lam)
+    x = lam * F.normalize(a, dim=1) @ F.normalize(b, dim=1).T
+    return float(-mu * sum((-1) ** (k + 1) / k * torch.linalg.matrix_power(x, k).trace() for k in range(1, order + 1)))
+
+
+@pytest.mark.parametrize("shape", [(6, 9), (9, 6), (7, 7)])
+@pytest.mark.parametrize("order", [2, 4, 6])
+@pytest.mark.parametrize("scale", [1.0, 8.0])
+def test_both_gram_forms_are_the_papers_series(shape, order, scale):
+    a, b = rows(*shape), rows(*shape, seed=1)
+    for second in (a, b):
+        expected = series_by_hand(a, second, 0.3, order, scale)
+        assert float(coding_loss(a, second, 0.3, order, scale)) == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("shape", [(32, 8), (8, 32)])
+def test_the_series_converges_to_the_log_determinant(shape):
+    z = rows(*shape)
+    distortion = 0.5  # top eigenvalue below 1: the series converges
+    gram = coding_matrix(z, z, distortion)
+    assert float(top_singular_value(gram)) < 1
+    _, logdet = torch.linalg.slogdet(torch.eye(len(gram)) + gram)
+    errors = [abs(float(coding_loss(z, z, distortion, order) + distortion * logdet)) for order in (2, 4, 8, 16, 40)]
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] < 1e-6
+
+
+def test_the_first_order_of_the_self_coding_is_constant():
+    for seed in range(3):
+        z = rows(10, 4, seed)
+        # order 2 minus its quadratic term leaves the first order: -mu Tr(lambda Z Z^T) = -1
+        x = coding_matrix(z, z, 0.06)
+        assert float(coding_loss(z, z, 0.06, 2) - 0.06 * (x * x.T).sum() / 2) == pytest.approx(-1, rel=1e-12)
+
+
+def test_even_orders_prefer_spread_and_odd_ones_would_not():
+    spread, collapsed = torch.eye(8, dtype=torch.float64), torch.ones(8, 8, dtype=torch.float64)
+    for order in (2, 4):
+        assert coding_loss(spread, spread, 0.06, order) < coding_loss(collapsed, collapsed, 0.06, order)
+    assert series_by_hand(collapsed, collapsed, 0.06, 3) < series_by_hand(spread, spread, 0.06, 3)
+
+
+@pytest.mark.parametrize("order", [0, 1, 3, 5])
+def test_odd_orders_are_refused(order):
+    with pytest.raises(ValueError, match=f"even number >= 2, found {order}"):
+        coding_loss(rows(4, 3), rows(4, 3), order=order)
+
+
+def test_half_precision_embeddings_are_coded_in_float32():
+    z = rows(16, 8).float()
+    assert coding_loss(z.bfloat16(), z.bfloat16()).dtype == torch.float32
+
+
+def test_top_singular_value_of_collapsed_rows_is_the_inverse_distortion():
+    z = torch.ones(8, 8, dtype=torch.float64)
+    assert float(top_singular_value(coding_matrix(z, z, 0.06))) == pytest.approx(1 / 0.06)
+
+
+def test_shapes_and_ranges_are_checked():
+    with pytest.raises(ValueError, match=r"found \(4, 3\) and \(5, 3\)"):
+        coding_loss(rows(4, 3), rows(5, 3))
+    with pytest.raises(ValueError, match="distortion"):
+        coding_loss(rows(4, 3), rows(4, 3), distortion=0.0)
+    with pytest.raises(ValueError, match="scale"):
+        coding_loss(rows(4, 3), rows(4, 3), scale=0.5)

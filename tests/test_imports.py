@@ -1,0 +1,81 @@
+"""Arrows point down only: which module may import which (docs/design.md)."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+# Lower numbers know nothing of higher ones.
+LAYERS = {
+    "errors": 0,
+    "losses": 1,
+    "coding": 1,
+    "heads": 1,
+    "monitor": 1,
+    "views": 1,
+    "bilevel": 1,
+    "backbones": 1,
+    "data": 2,
+    "objective": 2,
+    "settings": 3,
+    "config": 3,
+    "upper": 4,
+    "algorithm": 5,
+    "loop": 5,
+    "hooks": 6,
+    "optim": 6,
+    "train": 7,
+    "__main__": 8,
+}
+MMENGINE = {"algorithm", "loop", "hooks", "optim", "train", "config"}
+
+
+def imports(path):
+    """Names of the modules that a file imports anywhere."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def modules(package):
+    return sorted((ROOT / package).glob("*.py"))
+
+
+@pytest.mark.parametrize("path", [p for p in modules("pretrain") if p.stem != "__init__"], ids=lambda p: p.stem)
+def test_pretrain_imports_only_lower_layers(path):
+    assert path.stem in LAYERS, "give the new module its layer"
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] == "pretrain" and len(parts) > 1 and parts[1] in LAYERS:
+            assert LAYERS[parts[1]] < LAYERS[path.stem], f"{path.stem} imports {parts[1]}"
+
+
+@pytest.mark.parametrize(("package", "other"), [("pretrain", "transfer"), ("transfer", "pretrain")])
+def test_the_two_halves_meet_in_a_file_not_in_an_import(package, other):
+    for path in modules(package):
+        assert not [n for n in imports(path) if n.split(".")[0] == other], path
+
+
+def users(package, framework):
+    return {p.stem for p in modules(package) if any(n.split(".")[0] == framework for n in imports(p))}
+
+
+def test_each_framework_stays_in_its_place():
+    assert users("pretrain", "mmengine") <= MMENGINE
+    assert users("transfer", "mmengine") == set()
+    assert users("pretrain", "detectron2") == set()
+    assert users("transfer", "matplotlib") == {"plots"}
+
+
+@pytest.mark.parametrize("package", ["pretrain", "transfer"])
+def test_importing_a_package_is_light(package):
+    code = f"import sys, {package}; print([m for m in ('torch', 'detectron2', 'mmengine', 'matplotlib') if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert out.stdout.strip() == "[]"
+    assert out.stderr == ""

@@ -1,0 +1,90 @@
+import pytest
+
+from pretrain.config import read_config
+from pretrain.errors import InputError
+from pretrain.settings import Settings, load_settings
+
+
+def test_sections_are_filled_and_numbers_converted():
+    s = load_settings({"method": "simclr", "optimizer": {"lr": 1}, "data": {"mean": [0, 0, 0]}})
+    assert s.optimizer.lr == 1.0
+    assert s.data.mean == (0.0, 0.0, 0.0)
+    assert s.objective == Settings().objective
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"optimiser": {}}, "did you mean optimizer"),
+        ({"optimizer": {"learning_rate": 1}}, "optimizer.learning_rate"),
+        ({"optimizer": {"lr": "fast"}}, "optimizer.lr: expected float, found 'fast'"),
+        ({"optimizer": 3}, "expected a section"),
+        ({"data": {"batch": 1}}, "data.batch: expected at least 2"),
+        ({"data": {"batch": True}}, "data.batch: expected int, found True"),
+        ({"data": {"std": [0, 1, 1]}}, "std > 0"),
+        ({"method": "moco"}, "method: expected one of"),
+        ({"objective": {"contrastive": 0, "redundancy": 0}}, "at least one of"),
+        ({"objective": {"coding_order": 3}}, "even number"),
+        ({"objective": {"coding_distortion": 0.001}}, r"expected more than 1 / min\(batch, width\)"),
+        ({"objective": {"temperature": 0}}, "temperature"),
+        ({"meta": {"hypergradient": "exact"}}, "meta.hypergradient"),
+        ({"meta": {"base": "inline"}, "optimizer": {"clip": 1.0}}, "the real step is the trial step"),
+        ({"meta": {"look_ahead": True}}, "meta.trial=lower"),
+        ({"meta": {"base": "inline", "fraction": 0.5}}, "expected 1 with base=inline"),
+        ({"optimizer": {"name": "lars"}}, "meta.trial_lr: expected a number"),
+        (
+            {"method": "simclr_compmod", "objective": {"comp_weight": 0}, "meta": {"hypergradient": "first_order"}},
+            "would get no gradient",
+        ),
+        ({"run": {"precision": "fp8"}}, "run.precision"),
+        ({"meta": {"every": 0}}, "meta.every"),
+    ],
+)
+def test_what_cannot_work_is_one_line(config, message):
+    with pytest.raises(InputError, match=message) as error:
+        load_settings(config)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"optimizer": {"momentum": 0}},
+        {"method": "simclr_compmod", "objective": {"mcr_weight": 0}},
+        {"meta": {"hypergradient": "first_order"}},
+        {"meta": {"hypergradient": "single_level"}, "optimizer": {"name": "adamw"}},
+        {"optimizer": {"name": "lars"}, "meta": {"trial_lr": 0.03}},
+        {"meta": {"look_ahead": True, "trial": "lower", "upper": "lower", "every": 4}},
+    ],
+)
+def test_unusual_but_meaningful_settings_are_accepted(config):
+    load_settings(config)
+
+
+def test_overrides_reach_into_sections(tmp_path):
+    (tmp_path / "base.py").write_text("method = 'simclr'\noptimizer = dict(lr=0.1, momentum=0.8)\n")
+    (tmp_path / "c.py").write_text("_base_ = 'base.py'\noptimizer = dict(lr=0.2)\n")
+    config = read_config(tmp_path / "c.py", ["data.batch=32", "views.size=48", "meta.base=none", "method=byol"])
+    assert config["optimizer"] == {"lr": 0.2, "momentum": 0.8}
+    s = load_settings(config)
+    assert (s.data.batch, s.views.size, s.meta.base, s.method) == (32, 48, None, "byol")
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "message"),
+    [
+        ("method = ", [], "cannot be read"),
+        ("method = nothing", [], "cannot be read"),
+        ("method = 'simclr'", ["data.batch"], "expected KEY=VALUE"),
+        ("method = 'simclr'", ["method.name=1"], "expected a section"),
+    ],
+)
+def test_unreadable_configs_are_one_line(tmp_path, text, overrides, message):
+    (tmp_path / "c.py").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_config(tmp_path / "c.py", overrides)
+
+
+def test_a_missing_config_says_where_configs_are(tmp_path):
+    with pytest.raises(InputError, match="configs/pretrain"):
+        read_config(tmp_path / "none.py")

@@ -1,0 +1,171 @@
+"""Whole trainings through the command line: the file that comes out, exact resume, and every kind of bad input."""
+
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from pretrain.__main__ import main
+from pretrain.backbones import load_backbone
+from pretrain.hooks import find_checkpoints
+
+CONFIG = """
+method = "metamask"
+backbone = dict(arch="resnet18")
+objective = dict(redundancy_widths=(16, 16), contrastive_widths=(16, 16), coding_distortion=0.3)
+optimizer = dict(lr=0.01)
+schedule = dict(epochs=2, warmup_epochs=0.5)
+data = dict(batch=4, workers=0)
+views = dict(size=32)
+run = dict(log_every=2, checkpoint_every=3)
+"""
+
+
+@pytest.fixture
+def data(tmp_path):
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for k in range(14):
+        cv2.imwrite(str(folder / f"{k:02d}.png"), rng.integers(0, 255, (40, 50, 3), np.uint8))
+    return folder
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "tiny.py"
+    path.write_text(CONFIG)
+    return path
+
+
+def pretrain(config, data, work, *options, **flags):
+    argv = [str(config), "--data", str(data), "--work-dir", str(work)]
+    for flag, value in flags.items():
+        argv += [f"--{flag}"] if value is True else [f"--{flag}", str(value)]
+    return main([*argv, *(["--cfg-options", *options] if options else [])])
+
+
+def tensors(path):
+    return {k: v for k, v in load_backbone(path)[0].state_dict().items() if "num_batches" not in k}
+
+
+def test_a_run_leaves_weights_that_say_what_they_are(config, data, tmp_path):
+    work = tmp_path / "run"
+    assert pretrain(config, data, work) == 0
+    net, metadata = load_backbone(work / "backbone.safetensors")
+    assert metadata["method"] == "metamask"
+    assert metadata["settings"]["objective"]["contrastive_widths"] == [16, 16]
+    assert (metadata["epoch"], metadata["iteration"], metadata["seed"]) == (2, 6, 0)
+    assert metadata["data"]["images"] == 14
+    torch.manual_seed(0)
+    fresh = type(net)(torch.nn.modules.module and __import__("torchvision").models.resnet.BasicBlock, [2, 2, 2, 2])
+    assert not torch.equal(net.conv1.weight, fresh.conv1.weight)
+    lines = [json.loads(line) for line in (work / "metrics.jsonl").read_text().splitlines()]
+    assert [line["iteration"] for line in lines] == [2, 4, 6]
+    assert {"loss", "redundancy", "contrastive", "mask_direct", "mask_second_order", "effective_rank"} <= lines[
+        -1
+    ].keys()
+    assert [p.name for p in find_checkpoints(work / "checkpoints")] == [
+        "iteration_00000003.pth",
+        "iteration_00000006.pth",
+    ]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["method=metamask_compmod"],
+        ["method=byol_compmod", "objective.bootstrap_widths=(16,16)", "objective.predictor_width=16"],
+        ["method=metamask_compmod", "meta.look_ahead=True", "meta.trial=lower", "meta.upper=lower", "meta.every=2"],
+    ],
+    ids=["post", "byol", "look_ahead"],
+)
+def test_a_resumed_run_ends_bit_for_bit_like_the_uninterrupted_one(config, data, tmp_path, options):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert pretrain(config, data, whole, *options) == 0
+    shutil.copytree(whole, cut)
+    (cut / "backbone.safetensors").unlink()
+    find_checkpoints(cut / "checkpoints")[-1].unlink()  # as if killed between iterations 3 and 6
+    assert pretrain(config, data, cut, *options, resume=True) == 0
+    a, b = tensors(whole / "backbone.safetensors"), tensors(cut / "backbone.safetensors")
+    assert all(torch.equal(a[k], b[k]) for k in a)
+    final = [torch.load(find_checkpoints(w / "checkpoints")[-1], weights_only=True)["state_dict"] for w in (whole, cut)]
+    assert all(torch.equal(final[0][k], v) for k, v in final[1].items())
+
+
+def test_the_number_of_workers_changes_nothing(config, data, tmp_path):
+    runs = [tmp_path / "none", tmp_path / "two"]
+    for work, workers in zip(runs, (0, 2), strict=True):
+        assert pretrain(config, data, work, f"data.workers={workers}", "schedule.iterations=2") == 0
+    a, b = [tensors(work / "backbone.safetensors") for work in runs]
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_init_starts_from_the_given_weights(config, data, tmp_path):
+    assert pretrain(config, data, tmp_path / "a", "schedule.iterations=1") == 0
+    source = tmp_path / "a" / "backbone.safetensors"
+    still = ["schedule.iterations=1", "optimizer.lr=1e-30", "optimizer.weight_decay=0", "run.seed=5"]
+    assert pretrain(config, data, tmp_path / "b", *still, init=source) == 0
+    a, b = tensors(source), tensors(tmp_path / "b" / "backbone.safetensors")
+    assert all(torch.equal(a[k], b[k]) for k in a if "running" not in k)
+
+
+def fails(capsys, *args, **kwargs):
+    """The one line on stderr of a run that must end with exit code 1."""
+    assert pretrain(*args, **kwargs) == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if line]
+    assert len(lines) == 1
+    assert lines[0].startswith("pretrain: ")
+    return lines[0]
+
+
+def test_a_missing_folder_leaves_nothing_behind(config, tmp_path, capsys):
+    assert "found no folder" in fails(capsys, config, tmp_path / "nothing", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_key_is_named(config, data, tmp_path, capsys):
+    assert "did you mean optimizer.lr" in fails(capsys, config, data, tmp_path / "run", "optimizer.lrr=1")
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_run_in_the_folder_is_refused(config, data, tmp_path, capsys):
+    assert pretrain(config, data, tmp_path / "run", "schedule.iterations=1") == 0
+    before = (tmp_path / "run" / "backbone.safetensors").read_bytes()
+    assert "expected no run" in fails(capsys, config, data, tmp_path / "run")
+    assert (tmp_path / "run" / "backbone.safetensors").read_bytes() == before
+
+
+def test_resuming_with_other_settings_or_nothing_to_resume_is_refused(config, data, tmp_path, capsys):
+    assert "found none" in fails(capsys, config, data, tmp_path / "new", resume=True)
+    assert pretrain(config, data, tmp_path / "run", "schedule.iterations=1") == 0
+    assert "found others in optimizer" in fails(capsys, config, data, tmp_path / "run", "optimizer.lr=0.5", resume=True)
+
+
+def test_a_corrupt_image_is_skipped_and_named_and_many_stop_the_run(config, data, tmp_path, capsys, caplog):
+    (data / "03.png").write_bytes(b"not an image")
+    assert pretrain(config, data, tmp_path / "a", "data.max_unreadable=0.1") == 0
+    assert "unreadable image skipped (1 so far)" in caplog.text
+    assert "03.png" in caplog.text
+    for k in range(4, 9):
+        (data / f"{k:02d}.png").write_bytes(b"")
+    assert "too many unreadable images" in fails(capsys, config, data, tmp_path / "b", "data.max_unreadable=0.1")
+    assert not (tmp_path / "b" / "backbone.safetensors").exists()
+
+
+def test_a_diverging_loss_stops_with_the_files_named(config, data, tmp_path, capsys):
+    line = fails(capsys, config, data, tmp_path / "run", "optimizer.lr=1e30", "schedule.warmup_epochs=0")
+    assert "the loss became" in line
+    assert ".png" in line
+
+
+def test_init_of_another_architecture_or_normalisation_is_refused(config, data, tmp_path, capsys):
+    assert pretrain(config, data, tmp_path / "a", "schedule.iterations=1") == 0
+    source = tmp_path / "a" / "backbone.safetensors"
+    line = fails(capsys, config, data, tmp_path / "b", "backbone.arch=resnet34", init=source)
+    assert "expected 180 tensors, found 80 missing" in line
+    line = fails(capsys, config, data, tmp_path / "c", "data.std=(0.228,0.224,0.225)", init=source)
+    assert "expected data.std" in line
