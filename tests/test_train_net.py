@@ -204,6 +204,14 @@ def test_an_interrupted_run_is_resumed(data, weights_file, tmp_path):
     assert (record.weights.loaded, record.weights.expected) == (100, 100)
 
 
+def test_a_run_that_diverges_says_so(data, tmp_path, capsys):
+    words = [*data, "OUTPUT_DIR", tmp_path / "run", *TINY, "SOLVER.BASE_LR", "1e20", "SOLVER.MAX_ITER", 9]
+    line = refused(capsys, "--init", "random", *words)
+    assert "training diverged: expected finite losses, found: " in line
+    assert line.endswith("lower SOLVER.BASE_LR")
+    assert not (tmp_path / "run/record.json").exists()
+
+
 def test_sets_that_detectron2_knows_by_name(data, tmp_path, capsys):
     for name, (images, ann) in (("tiny_train", data[1:3]), ("tiny_val", data[4:6])):
         register_coco_instances(name, {}, ann, images)

@@ -17,6 +17,7 @@ from detectron2.utils import comm
 from detectron2.utils.collect_env import collect_env_info
 
 from transfer import atomic, d2, datasets, logs, metrics, results, splits
+from transfer.errors import InputError
 from transfer.plan import Plan
 from transfer.trainer import Trainer, measure
 
@@ -71,7 +72,11 @@ def _train(cfg: d2.CfgNode, plan: Plan) -> tuple[results.Seconds, dict[str, dict
     trainer = Trainer(cfg)
     trainer.resume_or_load(resume=plan.resume)
     resumed = trainer.start_iter > 0
-    trainer.train()
+    try:
+        trainer.train()
+    except FloatingPointError as error:
+        what = " ".join(str(error).split())[:160]
+        raise InputError(f"training diverged: expected finite losses, found: {what}; lower SOLVER.BASE_LR") from error
     # Of a resumed run only the last part was timed.
     seconds = results.Seconds(None if resumed else trainer.train_seconds, trainer.evaluate_seconds)
     return seconds, trainer.results
