@@ -6,7 +6,6 @@ from tests.checkpoints import backbone, network, save_own, to_detectron2_by_hand
 from transfer import convert, images, verify
 from transfer.__main__ import main
 from transfer.checkpoint import read
-from transfer.errors import InputError
 from transfer.networks import Run
 
 
@@ -77,24 +76,6 @@ def test_precision_is_restored(pair):
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     verify.prove(read(pair[0]), pair[1], "detectron2", "fpn")
     assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == before
-
-
-def test_an_image_that_is_none(tmp_path):
-    (tmp_path / "x.png").write_bytes(b"no image")
-    with pytest.raises(InputError, match="cannot be read"):
-        images.from_folder(tmp_path)
-
-
-def test_images_are_pixels_in_rgb(tmp_path):
-    Image.new("RGB", (9, 9), (255, 128, 3)).save(tmp_path / "x.png")
-    found = images.from_folder(tmp_path)
-    assert found.shape == (1, 3, *images.SIZE)
-    assert found[0, :, 0, 0].tolist() == [255, 128, 3]
-    made = images.synthetic()
-    assert torch.equal(made, images.synthetic())
-    assert made.min() >= 0
-    assert made.max() <= 255
-    assert made.std() > 20
 
 
 def test_the_features_are_those_of_torchvisions_own_hooks(pair):
