@@ -117,11 +117,6 @@ def test_sha256_is_the_standard_one(tmp_path):
     assert files.sha256(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
-def test_metadata_there_and_back(tmp_path):
-    metadata = {"arch": "resnet18", "mean": [0.1, 0.2, 0.3], "seed": 7, "settings": {"a": [1]}, "stride_in_1x1": True}
-    assert files.decode_metadata(files.encode_metadata(metadata), tmp_path) == metadata
-
-
 def test_a_storage_inside_a_pickle_is_read_safely_too(tmp_path):
     marker = tmp_path / "ran"
     inner = io.BytesIO()

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from transfer import checks, files, locate, resnets
 from transfer.errors import CheckpointError
-from transfer.layouts import CONVENTIONS, Convention, Layout
-
-FORMAT = "pretrain.backbone/1"
+from transfer.layouts import Convention, Layout
+from transfer.metadata import FORMAT, convention_of, converted_metadata, decode_metadata, metadata_of
 
 
 @dataclass
@@ -147,14 +146,14 @@ def examine(
     """
     path = Path(path)
     tree, header = files.open_tree(path)
-    metadata = files.decode_metadata(header, path) if header.get("format") == FORMAT else converted_metadata(tree)
+    metadata = decode_metadata(header, path) if header.get("format") == FORMAT else converted_metadata(tree)
     located, others = _choose(tree, header, prefix)
     state = located.state
     candidates = _candidates(arch)
     recognised = resnets.recognise({name: tuple(tensor.shape) for name, tensor in state.items()}, candidates)
     spec, stem = recognised or (None, "imagenet")
     comparison = checks.compare(state, resnets.expected(spec, stem)) if spec else None
-    fed, origin = _convention(located.layout, metadata, convention)
+    fed, origin = convention_of(located.layout, metadata, convention)
     seen = Examination(path, files.sha256(path), located, others, spec, stem, comparison, fed, origin, metadata)
     seen.problems = list(_problems(seen, widen, candidates))
     return seen
@@ -177,28 +176,6 @@ def _candidates(arch: str | None) -> list[resnets.Spec]:
             f"no such architecture: expected one of {', '.join(resnets.SPECS)}, found {arch}; correct --arch"
         )
     return [resnets.SPECS[arch]]
-
-
-def _convention(layout: Layout, metadata: dict[str, Any], said: str | None) -> tuple[Convention | None, str]:
-    if said is not None:
-        if said not in CONVENTIONS:
-            raise CheckpointError(
-                f"no such convention: expected one of {', '.join(CONVENTIONS)}, found {said}; correct --convention"
-            )
-        return CONVENTIONS[said], "user"
-    if {"mean", "std", "channel_order"} <= metadata.keys():
-        mean, std = (_triple(metadata[key], key) for key in ("mean", "std"))
-        return Convention(mean, std, metadata["channel_order"], bool(metadata.get("stride_in_1x1", False))), "file"
-    return layout.convention, "layout" if layout.convention else "unknown"
-
-
-def _triple(values: Any, key: str) -> tuple[float, float, float]:
-    sound = isinstance(values, list | tuple) and len(values) == 3 and all(isinstance(v, int | float) for v in values)
-    if not sound or (key == "std" and min(values) <= 0):
-        raise CheckpointError(
-            f"the metadata are wrong: expected three numbers under {key!r}, found {values!r}; write the file again"
-        )
-    return float(values[0]), float(values[1]), float(values[2])
 
 
 def _problems(seen: Examination, widen: bool, candidates: list[resnets.Spec]) -> Iterable[str]:
@@ -227,21 +204,6 @@ def _completed(seen: Examination) -> dict[str, Any]:
     # A file converted before keeps telling where its weights came from first.
     metadata.setdefault("source", {"file": seen.path.name, "sha256": seen.sha256, "layout": seen.located.layout.name})
     return metadata
-
-
-def metadata_of(fed: Convention) -> dict[str, Any]:
-    """A convention under contract 1's keys, and ``stride_in_1x1``."""
-    normalisation = {"mean": list(fed.mean), "std": list(fed.std), "channel_order": fed.channel_order}
-    return {**normalisation, "stride_in_1x1": fed.stride_in_1x1}
-
-
-def converted_metadata(tree: Any) -> dict[str, Any]:
-    """The metadata inside a file that ``transfer convert`` wrote, or {} for any other tree."""
-    if not isinstance(tree, dict):
-        return {}
-    holder = tree.get("meta") if "state_dict" in tree else tree
-    metadata = holder.get("metadata") if isinstance(holder, dict) else None
-    return dict(metadata) if isinstance(metadata, dict) and metadata.get("format") == FORMAT else {}
 
 
 def read_converted_metadata(path: str | Path) -> dict[str, Any]:

@@ -14,9 +14,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from transfer import files, images, names, verify
+from transfer import images, names, verify
 from transfer.checkpoint import Checkpoint, read
 from transfer.errors import CheckpointError, InputError
+from transfer.metadata import encode_metadata
 from transfer.overlay import HEADS, detectron2_overlay, to_yaml
 
 __all__ = ["convert", "detectron2_overlay", "run"]
@@ -118,7 +119,7 @@ def _write(source: Checkpoint, to: str, path: Path, head: str | None) -> None:
     elif to == "mmdet":
         torch.save({"state_dict": source.state, "meta": {"author": AUTHOR, "metadata": metadata}}, path)
     elif path.suffix == ".safetensors":
-        save_file(source.state, path, metadata=files.encode_metadata(metadata))
+        save_file(source.state, path, metadata=encode_metadata(metadata))
     else:
         torch.save(dict(source.state), path)
 

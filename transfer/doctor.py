@@ -10,11 +10,12 @@ from typing import Any
 import torch
 
 from transfer import environment, model_rules, training_rules
-from transfer.checkpoint import FORMAT, metadata_of, read_converted_metadata
 from transfer.checkpoint import examine as examine_weights
+from transfer.checkpoint import read_converted_metadata
 from transfer.errors import CheckpointError, InputError
 from transfer.findings import ERROR, WARNING, Finding, Situation
 from transfer.layouts import IMAGENET, MSRA, Convention
+from transfer.metadata import FORMAT, metadata_of
 
 __all__ = ["Finding", "examine", "run"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import pickle
 import re
 import zipfile
@@ -111,32 +110,3 @@ def _explained(path: Path, error: Exception) -> CheckpointError:
         f"{path} cannot be read: expected a whole checkpoint, found {type(error).__name__} ({first}); "
         "it may be truncated or no checkpoint at all: compare its size with the source and copy it again"
     )
-
-
-# Which header values are JSON text; all others are plain words (docs/design.md, contract 1).
-_JSON_KEYS = ("mean", "std", "settings", "epoch", "iteration", "seed", "data", "versions", "stride_in_1x1", "source")
-
-
-def decode_metadata(header: dict[str, str], path: Path) -> dict[str, object]:
-    """Header strings to values: lists, numbers and objects from their JSON text, words as they stand.
-
-    Raises:
-        CheckpointError: a value that should be JSON is not.
-    """
-    decoded: dict[str, object] = dict(header)
-    for key in _JSON_KEYS:
-        if key not in header:
-            continue
-        try:
-            decoded[key] = json.loads(header[key])
-        except json.JSONDecodeError as error:
-            raise CheckpointError(
-                f"the metadata of {path} are damaged: expected JSON under {key!r}, found {header[key][:60]!r}; "
-                "write the file again with the tool that made it"
-            ) from error
-    return decoded
-
-
-def encode_metadata(metadata: dict[str, object]) -> dict[str, str]:
-    """The inverse of ``decode_metadata``: every value as text."""
-    return {key: json.dumps(value) if key in _JSON_KEYS else str(value) for key, value in metadata.items()}
