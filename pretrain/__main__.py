@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import time
 from pathlib import Path
 
 from pretrain import __version__
 from pretrain.errors import InputError
+
+
+# OpenMP threads that spin while they wait slow a busy machine down by an order of magnitude (8 s instead of 0.7 s an
+# iteration, measured with two processes on two cores). Read when torch is loaded, hence here.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def main(argv: list[str] | None = None) -> int:
