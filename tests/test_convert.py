@@ -152,6 +152,27 @@ def test_nobody_knows_how_it_was_fed(own, tmp_path):
     convert.convert(read(tmp_path / "x.pth", convention="imagenet"), "torchvision", tmp_path / "y.pth")
 
 
+@pytest.mark.parametrize("kind", ["fpn", "c4"])
+def test_the_backbone_of_a_trained_detector_comes_out(own, tmp_path, kind):
+    """From its own detector's names, run by Detectron2 as the source of the proof."""
+    renamed = {to_detectron2_by_hand(name): tensor for name, tensor in own[1].items()}
+    if kind == "fpn":
+        model = {f"backbone.bottom_up.{k}": v for k, v in renamed.items()} | {
+            "backbone.fpn_output2.bias": torch.ones(4)
+        }
+    else:
+        model = {("roi_heads." if k.startswith("res5") else "backbone.") + k: v for k, v in renamed.items()}
+        model |= {
+            "roi_heads.res5.norm.weight": torch.ones(512),
+            "roi_heads.box_predictor.cls_score.bias": torch.ones(4),
+        }
+    torch.save({"model": model, "iteration": 99, "optimizer": {"state": {}}}, tmp_path / "model_final.pth")
+    source = read(tmp_path / "model_final.pth", convention="imagenet")
+    proofs = convert.convert(source, "torchvision", tmp_path / "t.safetensors")
+    assert "detectron2 -> torchvision" in proofs[0].title
+    _same(read(tmp_path / "t.safetensors").state, own[1])
+
+
 def test_command_line_converts_a_foreign_layout(tmp_path, capsys):
     model = network()
     wanted = backbone(model)

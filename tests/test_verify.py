@@ -72,10 +72,13 @@ def test_a_proof_holds_only_with_everything_loaded_and_finite():
     assert not verify.Proof("x", good, Run({}, 100, 100, unexpected=["a"])).holds
 
 
-def test_precision_is_restored(pair):
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+def test_precision_and_threads_are_restored(pair):
+    def settings():
+        return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32, torch.get_num_threads()
+
+    before = settings()
     verify.prove(read(pair[0]), pair[1], "detectron2", "fpn")
-    assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == before
+    assert settings() == before
 
 
 def test_the_features_are_those_of_torchvisions_own_hooks(pair):
