@@ -105,8 +105,9 @@ def test_nonsense(tmp_path):
     for number, junk in enumerate((b"not a checkpoint", zlib.compress(bytes(100)), b"\x80\x04N.")):
         path = tmp_path / f"{number}.pth"
         path.write_bytes(junk)
-        with pytest.raises(CheckpointError, match="cannot be read"):
+        with pytest.raises(CheckpointError, match="cannot be read") as caught:
             files.open_tree(path)
+        assert "weights_only" not in str(caught.value)
     with pytest.raises(InputError, match="no such checkpoint"):
         files.open_tree(tmp_path)
 

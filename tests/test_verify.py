@@ -2,7 +2,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.checkpoints import backbone, network, save_own, to_detectron2_by_hand
+from tests.checkpoints import backbone, network, save_own, save_pickle, to_detectron2_by_hand
 from transfer import convert, images, verify
 from transfer.__main__ import main
 from transfer.checkpoint import read
@@ -52,6 +52,24 @@ def test_an_incomplete_target_is_no_target(pair, tmp_path, capsys):
     torch.save(content, tmp_path / "d.pth")
     assert main(["verify", str(pair[0]), str(tmp_path / "d.pth")]) == 1
     assert "1 missing (layer2.0.downsample.1.bias)" in capsys.readouterr().err
+
+
+def test_another_architecture_is_said_in_one_line(pair, tmp_path, capsys):
+    save_own(tmp_path / "r34.safetensors", backbone(network("resnet34")), arch="resnet34")
+    assert main(["verify", str(tmp_path / "r34.safetensors"), str(pair[1])]) == 1
+    assert "expected resnet34 with the imagenet stem, found resnet18" in capsys.readouterr().err
+
+
+def test_targets_that_others_converted(pair, tmp_path, capsys):
+    """No metadata inside, no overlay beside: fed as the source is. A pickle is not handed to Detectron2."""
+    content = torch.load(pair[1], weights_only=True)
+    del content["metadata"]
+    torch.save(content, tmp_path / "foreign.pth")
+    assert main(["verify", str(pair[0]), str(tmp_path / "foreign.pth")]) == 0
+    content["model"] = {name: tensor.numpy() for name, tensor in content["model"].items()}
+    save_pickle(tmp_path / "foreign.pkl", content)
+    assert main(["verify", str(pair[0]), str(tmp_path / "foreign.pkl")]) == 1
+    assert "unsafely" in capsys.readouterr().err
 
 
 def test_real_images(pair, tmp_path):

@@ -111,7 +111,7 @@ def read(
         found = f" ({seen.spec.name}, {seen.located.layout.name})" if seen.spec else ""
         raise CheckpointError(
             f"{seen.path} cannot be used: expected a complete backbone{found}, found {'; '.join(seen.problems)}; "
-            "nothing was written, see `python -m transfer inspect`"
+            "see `python -m transfer inspect`"
         )
     wanted = resnets.expected(seen.spec, seen.stem)
     return Checkpoint(

@@ -105,7 +105,8 @@ def _explained(path: Path, error: Exception) -> CheckpointError:
             f"{path} is not safe to load: expected tensors and plain containers, found the global {blocked[1]}; "
             "re-save its state_dict alone where it was made"
         )
-    first = (text.splitlines() or [""])[0][:120]
+    # torch's own text advises to load the file unsafely: not repeated here.
+    first = "no checkpoint's pickle" if "weights_only" in text else (text.splitlines() or [""])[0][:120]
     return CheckpointError(
         f"{path} cannot be read: expected a whole checkpoint, found {type(error).__name__} ({first}); "
         "it may be truncated or no checkpoint at all: compare its size with the source and copy it again"

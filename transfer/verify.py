@@ -128,9 +128,21 @@ def _detectron2_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _target_run(source: Checkpoint, target: Path, to: str, head: str | None, pixels: Tensor) -> Run:
-    held = read(target, arch=source.arch, convention=None)
+    held = read(target)
+    if (held.arch, held.stem) != (source.arch, source.stem):
+        raise CheckpointError(
+            f"not the same backbone: expected {source.arch} with the {source.stem} stem, found {held.arch} with the "
+            f"{held.stem} stem in {target}; convert the source again"
+        )
     if to == "detectron2":
-        return run_detectron2(target, held.metadata, _detectron2_state(held.state), pixels, head or "fpn")
+        if target.suffix == ".pkl":
+            raise InputError(
+                f"{target} cannot be run: expected a .pth file, found a pickle, which Detectron2 opens unsafely; "
+                "convert it to a .pth first"
+            )
+        # What a foreign file does not say about its input is taken from the source: they are to be fed the same.
+        metadata = {**source.metadata, **held.metadata}
+        return run_detectron2(target, metadata, _detectron2_state(held.state), pixels, head or "fpn")
     assert source.convention is not None
     fed = networks.normalised(pixels, source.convention)
     if to == "timm":
