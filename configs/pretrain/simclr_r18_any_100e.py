@@ -1,0 +1,6 @@
+# SimCLR: the contrastive loss alone.
+#     python -m pretrain configs/pretrain/simclr_r18_any_100e.py --data DIR --work-dir runs/a
+# Hardware: 2 CPU cores or any GPU. Time: 1.4 s an iteration on 2 cores (measured).
+_base_ = "base_r18_any.py"
+method = "simclr"
+optimizer = dict(lr=0.03)
