@@ -11,14 +11,15 @@ from mmengine.config import Config
 
 from pretrain.errors import InputError
 
-PACKAGED = Path(__file__).parent / "configs"  # in a checkout the configs stand at configs/pretrain instead
+# Where this project's configs are: inside the package when installed, beside it in a checkout.
+_PLACES = (Path(__file__).parent / "configs", Path(__file__).parent.parent / "configs" / "pretrain")
 
 
 def read_config(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """The config's values with ``key=value`` overrides put in.
 
-    A path that does not exist is looked for by its name among the configs that come with the package, so that the
-    commands of the README work outside a checkout too.
+    A path that does not exist is looked for by its name, with or without ``.py``, among the configs of this project,
+    so that the commands of the README work outside a checkout too.
 
     Raises:
         InputError: no such file, not a readable config, or an override that is not ``key=value``.
@@ -37,11 +38,10 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def _locate(path: Path) -> Path:
-    if path.is_file():
-        return path
-    packaged = PACKAGED / path.name
-    if packaged.is_file():
-        return packaged
+    name = path.name if path.suffix else f"{path.name}.py"
+    for candidate in (path, *(place / name for place in _PLACES)):
+        if candidate.is_file():
+            return candidate
     raise InputError(f"config: expected a file, found nothing at {path}; the configs are in configs/pretrain")
 
 

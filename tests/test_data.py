@@ -33,7 +33,7 @@ def test_a_folder_without_images_says_what_was_looked_for(tmp_path, what):
     folder = tmp_path / what
     if what == "empty":
         folder.mkdir()
-    with pytest.raises(InputError, match="--data: expected .* found no"):
+    with pytest.raises(InputError, match=r"--data: expected .* found no"):
         find_images(folder)
 
 

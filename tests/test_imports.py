@@ -75,7 +75,8 @@ def test_each_framework_stays_in_its_place():
 
 @pytest.mark.parametrize("package", ["pretrain", "transfer"])
 def test_importing_a_package_is_light(package):
-    code = f"import sys, {package}; print([m for m in ('torch', 'detectron2', 'mmengine', 'matplotlib') if m in sys.modules])"
+    heavy = ("torch", "detectron2", "mmengine", "matplotlib")
+    code = f"import sys, {package}; print([m for m in {heavy} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert out.stdout.strip() == "[]"
     assert out.stderr == ""

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from pretrain.config import read_config
@@ -88,3 +90,21 @@ def test_unreadable_configs_are_one_line(tmp_path, text, overrides, message):
 def test_a_missing_config_says_where_configs_are(tmp_path):
     with pytest.raises(InputError, match="configs/pretrain"):
         read_config(tmp_path / "none.py")
+
+
+CONFIGS = sorted((Path(__file__).parent.parent / "configs" / "pretrain").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", [p for p in CONFIGS if not p.name.startswith("base_")], ids=lambda p: p.stem)
+def test_every_config_loads_and_says_how_to_run_it(path):
+    settings = load_settings(read_config(path))
+    assert path.stem.startswith(f"{settings.method}_r18_")
+    header = path.read_text().split("\n_base_")[0]
+    assert f"python -m pretrain configs/pretrain/{path.name}" in header
+    assert "Hardware:" in header
+
+
+def test_a_config_is_found_by_its_name_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("simclr_r18_any_100e", "configs/pretrain/simclr_r18_any_100e.py"):
+        assert read_config(Path(name))["method"] == "simclr"

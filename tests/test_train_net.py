@@ -388,3 +388,12 @@ def test_wrong_usage_exits_with_2(capsys):
             train_net.main([*words] if not words else ["--config-file", SMALL, *words])
         assert stop.value.code == 2
     capsys.readouterr()
+
+
+def test_the_doctor_looks_before_the_first_iteration(data, tmp_path, capsys, caplog):
+    words = ["--init", "random", *data, "OUTPUT_DIR", tmp_path / "run", *TINY]
+    line = refused(capsys, *words, "MODEL.RESNETS.RES2_OUT_CHANNELS", 256)
+    assert "MODEL.RESNETS.RES2_OUT_CHANNELS: expected 64 for R18, found 256" in line
+    assert not (tmp_path / "run").exists()
+    run(*words, "MODEL.FPN.NORM", "")
+    assert "doctor: MODEL.FPN.NORM" in caplog.text + capsys.readouterr().out

@@ -11,7 +11,7 @@ from typing import Any
 
 from detectron2.config import CfgNode
 
-from transfer import d2, datasets, splits, weights
+from transfer import d2, datasets, doctor, findings, splits, weights
 from transfer.errors import InputError
 from transfer.results import FILE_NAME, Split
 
@@ -80,6 +80,7 @@ def prepare(args: argparse.Namespace) -> Plan:
     _flags(cfg, args, folder)
     for line in d2.fit_machine(cfg, args.num_gpus * args.num_machines):
         log.info("this machine needs %s", line)
+    _examine(cfg, start, len(val.classes), args)
     if args.resume:
         _check_same_run(cfg, folder)
     count = None
@@ -100,6 +101,17 @@ def prepare(args: argparse.Namespace) -> Plan:
         resume=args.resume,
         eval_only=args.eval_only,
     )
+
+
+def _examine(cfg: CfgNode, start: weights.Start | None, classes: int, args: argparse.Namespace) -> None:
+    """Let the doctor look: its warnings are logged, its first error stops the run."""
+    if args.eval_only:
+        return
+    metadata = {} if start is None else start.metadata
+    for finding in doctor.examine(cfg, metadata, classes=classes, gpus=args.num_gpus * args.num_machines):
+        if finding.level == findings.ERROR:
+            raise InputError(f"{finding.where}: {finding.what}; {finding.fix}")
+        log.warning("doctor: %s: %s; %s", finding.where, finding.what, finding.fix)
 
 
 def _check_folder(folder: Path, args: argparse.Namespace) -> None:
