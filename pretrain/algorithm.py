@@ -66,7 +66,7 @@ class Pretraining(BaseModel):
         views = self._normalised(data["views"])
         h = self._features(views)
         targets = self._target_embeddings(views)
-        losses = self.objective.losses(h, targets, scale)
+        losses, embeddings = self.objective.losses_and_embeddings(h, targets, scale)
         fixed = self.objective.comp_input(h) if self.objective.method.comp else None
         batch = Batch(views, targets, fixed, scale)
 
@@ -83,7 +83,7 @@ class Pretraining(BaseModel):
         self.iteration += 1
         log.update({name: loss.detach() for name, loss in losses.items()})
         if (t + 1) % self.settings.run.log_every == 0:
-            log.update(self._health(h.detach()))
+            log.update(self._health(h.detach(), embeddings, scale))
         return log
 
     def _step_together(self, losses: Mapping[str, Tensor], batch: Batch, optim: OptimWrapperDict) -> dict[str, Tensor]:
@@ -256,10 +256,15 @@ class Pretraining(BaseModel):
         return [(k, p) for k, p in self.objective.named_parameters() if k in upper]
 
     @torch.no_grad()
-    def _health(self, h: Tensor) -> Tensors:
+    def _health(self, h: Tensor, embeddings: Mapping[str, Tensor], scale: float) -> Tensors:
         """What shows collapse, redundancy and a saturating mask (``docs/method.md``, section 5)."""
+        z = embeddings[self.objective.meta_loss]
         log = {"effective_rank": monitor.effective_rank(h[0]), "feature_std": monitor.embedding_std(h[0])}
         log["redundancy_h"] = monitor.mean_off_diagonal(cross_correlation(h[0], h[1]))
+        log["effective_rank_z"] = monitor.effective_rank(z[0])
+        if self.objective.method.comp:
+            distortion = self.settings.objective.coding_distortion
+            log.update(monitor.coding_summary(embeddings["mcr"], z, distortion, scale))
         if self.objective.method.mask and self.settings.objective.mask == "sigmoid":
             log.update(monitor.mask_summary(self.objective.mask.weights()))
         return log

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pretrain.coding import coding_matrix, top_singular_value
+
 
 @torch.no_grad()
 def effective_rank(z: Tensor) -> Tensor:
@@ -52,4 +54,26 @@ def mask_summary(weights: Tensor) -> dict[str, Tensor]:
         "mask_p95": quantiles[2],
         "mask_entropy": entropy.mean(),
         "mask_saturated": saturated,
+    }
+
+
+@torch.no_grad()
+def coding_summary(fused: Tensor, z: Tensor, distortion: float, scale: float) -> dict[str, Tensor]:
+    """How close the series of CompMod's two losses are to where they stop converging, a top singular value of 1.
+
+    Args:
+        fused: Ẑ, (N, d).
+        z: the two views' embeddings Z_t that L_mcr compares it with, (2, N, d).
+        distortion: ε_d² of the coding matrix.
+        scale: the current multiple of 1/λ, >= 1.
+
+    Returns:
+        dict: ``coding_top``, the top singular value (and eigenvalue) of λ Ẑ Ẑᵀ, in [1 / (ε_d² scale min(N, d)),
+        1 / (ε_d² scale)], lowest when the rows of Ẑ are spread evenly; ``coding_top_mcr``, the larger one of the
+        two λ Ẑ Z_tᵀ.
+    """
+    against = [top_singular_value(coding_matrix(fused, view, distortion, scale)) for view in z]
+    return {
+        "coding_top": top_singular_value(coding_matrix(fused, fused, distortion, scale)),
+        "coding_top_mcr": torch.stack(against).max(),
     }

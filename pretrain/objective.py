@@ -213,12 +213,29 @@ class Objective(nn.Module):
     ) -> dict[str, Tensor]:
         """The unweighted parts of L_low: redundancy, contrastive, bootstrap, mcr, as far as the method has them.
 
+        The arguments are those of `losses_and_embeddings`.
+        """
+        return self.losses_and_embeddings(h, targets, scale, only, mcr)[0]
+
+    def losses_and_embeddings(
+        self,
+        h: Tensor,
+        targets: Tensor | None = None,
+        scale: float = 1.0,
+        only: str | None = None,
+        mcr: bool = True,
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The unweighted parts of L_low and what they were computed from.
+
         Args:
             h: pooled features, (2, N, D).
             targets: BYOL's target embeddings, (2, N, d).
             scale: the current multiple of 1/λ of the coding series, >= 1.
             only: leave out every base loss but this one (and its head's work).
             mcr: leave L_mcr out when false.
+
+        Returns:
+            The losses by name, and by the same names the heads' embeddings, (2, N, d); under "mcr" Ẑ, (N, d).
         """
         s, masked = self.settings, self.masked(h)
         parts: dict[str, Tensor] = {}
@@ -237,14 +254,18 @@ class Objective(nn.Module):
             p = per_view(self.predictor, z)
             parts["bootstrap"] = byol_loss(p[0], targets[1]) + byol_loss(p[1], targets[0])
         if self.method.comp and mcr:
-            parts["mcr"] = self.mcr_loss(h, masked, embeddings[self.meta_loss], scale)
-        return parts
+            fused = embeddings["mcr"] = self.fused(h, masked)
+            parts["mcr"] = self.mcr_loss(fused, embeddings[self.meta_loss], scale)
+        return parts, embeddings
 
-    def mcr_loss(self, h: Tensor, masked: Tensor, z: Tensor, scale: float = 1.0) -> Tensor:
+    def fused(self, h: Tensor, masked: Tensor) -> Tensor:
+        """``Ẑ = g_ξ([h^1 ; h^2])`` of the masked or the raw features: (2, N, D) -> (N, d) (CompMod eq. 5)."""
+        source = masked if self.settings.comp_input == "masked" else h
+        return self.fusion(source.detach() if self.settings.comp_detach else source)
+
+    def mcr_loss(self, fused: Tensor, z: Tensor, scale: float = 1.0) -> Tensor:
         """``L_mcr = Σ_t coding_loss(Ẑ, Z_t)``; Z_t is the embedding that L_meta uses (CompMod eq. 7)."""
         s = self.settings
-        source = masked if s.comp_input == "masked" else h
-        fused = self.fusion(source.detach() if s.comp_detach else source)
         coding = (s.coding_distortion, s.coding_order, scale)
         return coding_loss(fused, z[0], *coding) + coding_loss(fused, z[1], *coding)
 

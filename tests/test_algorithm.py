@@ -234,3 +234,18 @@ def test_other_optimisers_take_their_own_trial_rate(optimizer):
 def test_bf16_keeps_the_upper_level_in_float32():
     for method in ("metamask_compmod", "simclr_compmod"):
         run(method, steps=2, run={"precision": "bf16"})
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_health_of_the_embeddings_is_logged_every_log_every_steps_and_moves_nothing(method):
+    often, optimizers = start(method, run={"log_every": 1})
+    never, other = start(method, run={"log_every": 100})
+    log = often.train_step(batch(0), optimizers)
+    silent = never.train_step(batch(0), other)
+    assert all(torch.equal(often.state_dict()[k], v) for k, v in never.state_dict().items())
+    assert 1 <= float(log["effective_rank_z"]) <= 6
+    assert ("coding_top" in log) == METHODS[method].comp
+    assert not {"effective_rank_z", "coding_top"} & silent.keys()
+    if METHODS[method].comp:
+        limit = 1 / (0.3 * often._coding_scale(0))
+        assert limit / 6 - 1e-6 <= float(log["coding_top"]) <= limit + 1e-6

@@ -14,23 +14,28 @@ LAYERS = {
     "losses": 1,
     "coding": 1,
     "heads": 1,
-    "monitor": 1,
     "views": 1,
     "bilevel": 1,
     "backbones": 1,
+    "frozen": 1,
+    "monitor": 2,
+    "features": 2,
     "data": 2,
     "objective": 2,
+    "labelled": 3,
     "settings": 3,
     "config": 3,
     "upper": 4,
+    "evaluate": 4,
     "algorithm": 5,
     "loop": 5,
     "hooks": 6,
+    "online": 6,
     "optim": 6,
     "train": 7,
     "__main__": 8,
 }
-MMENGINE = {"algorithm", "loop", "hooks", "optim", "train", "config"}
+MMENGINE = {"algorithm", "loop", "hooks", "online", "optim", "train", "config"}
 
 
 def imports(path):

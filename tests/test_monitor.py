@@ -33,3 +33,18 @@ def test_mask_summary_of_a_neutral_and_of_a_saturated_mask():
     saturated = monitor.mask_summary(torch.tensor([0.0, 1.0, 0.5, 0.01]))
     assert float(saturated["mask_saturated"]) == pytest.approx(0.75)
     assert float(saturated["mask_entropy"]) < math.log(2) / 2
+
+
+def test_coding_top_of_evenly_spread_and_of_collapsed_embeddings():
+    """By hand: λ = 1 / (N ε_d² scale); N equal unit rows give N λ, an orthogonal frame of width d gives N λ / d."""
+    n, d, distortion, scale = 32, 8, 0.3, 2.0
+    q, _ = torch.linalg.qr(torch.randn(d, d, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))
+    spread = q.repeat(n // d, 1)
+    equal = torch.ones(n, d, dtype=torch.float64)
+    limit = 1 / (distortion * scale)
+    found = monitor.coding_summary(spread, torch.stack([spread, equal]), distortion, scale)
+    assert float(found["coding_top"]) == pytest.approx(limit / d)
+    # Ẑ spread against Z collapsed: |Ẑᵀ 1| |z| with |Ẑᵀ 1| = N / d · |Σ_rows q| = N / sqrt(d)
+    assert float(found["coding_top_mcr"]) == pytest.approx(limit / d**0.5)
+    collapsed = monitor.coding_summary(equal, torch.stack([spread, spread]), distortion, scale)
+    assert float(collapsed["coding_top"]) == pytest.approx(limit)
