@@ -1,0 +1,104 @@
+import logging
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pretrain import features
+from pretrain.backbones import IMAGENET_MEAN, IMAGENET_STD, build_backbone
+from pretrain.features import Input, central_square, evaluating, extract_features
+
+PLAIN = Input(size=8, resize=8, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+
+
+class Arrays:
+    """Images in memory; None stands for one that cannot be read."""
+
+    def __init__(self, images):
+        self.images = images
+
+    def __len__(self):
+        return len(self.images)
+
+    def read(self, k):
+        return self.images[k]
+
+
+@pytest.fixture
+def images():
+    rng = np.random.default_rng(0)
+    return Arrays([rng.integers(0, 255, (8 + k, 12, 3), dtype=np.uint8) for k in range(5)])
+
+
+def average():
+    """A backbone whose feature is the mean colour."""
+    net = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 3, bias=False))
+    nn.init.eye_(net[2].weight)
+    return net
+
+
+def test_the_central_square_is_cut_from_the_middle():
+    image = np.arange(8 * 12 * 3, dtype=np.uint8).reshape(8, 12, 3)
+    assert np.array_equal(central_square(image, 8, 8), image[:, 2:10])
+    assert np.array_equal(central_square(image, 4, 8), image[2:6, 4:8])
+
+
+@pytest.mark.parametrize("shape", [(40, 60, 3), (61, 33, 3), (5, 9, 3), (32, 32, 3)])
+def test_every_shape_becomes_the_square(shape):
+    image = np.full(shape, 7, np.uint8)
+    assert np.array_equal(central_square(image, 28, 32), np.full((28, 28, 3), 7, np.uint8))
+
+
+def test_features_are_those_of_the_normalised_central_squares_in_order(images):
+    how = Input(size=8, resize=8, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
+    found = extract_features(average(), images, how, batch=2)
+    squares = np.stack([central_square(image, 8, 8) for image in images.images]) / 255
+    expected = (squares.mean(axis=(1, 2)) - how.mean) / how.std
+    assert np.allclose(found.values, expected, atol=1e-5)
+    assert found.readable.all()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_unreadable_image_is_marked_and_changes_no_other(images, workers):
+    whole = extract_features(average(), images, PLAIN, batch=2, workers=workers)
+    images.images[3] = None
+    found = extract_features(average(), images, PLAIN, batch=2, workers=workers)
+    assert found.readable.tolist() == [True, True, True, False, True]
+    assert torch.equal(found.values[found.readable], whole.values[found.readable])
+
+
+def test_extraction_leaves_the_backbone_and_the_random_state_as_they_were(images):
+    net = build_backbone("resnet18", "small").train()
+    net.layer1.eval()  # a part frozen by its owner stays so
+    modes = [m.training for m in net.modules()]
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    state = torch.get_rng_state()
+    found = extract_features(net, images, Input(8, 8, IMAGENET_MEAN, IMAGENET_STD))
+    assert torch.equal(state, torch.get_rng_state())
+    assert [m.training for m in net.modules()] == modes
+    assert all(torch.equal(before[k], v) for k, v in net.state_dict().items())
+    assert found.values.shape == (5, 512)
+    assert not found.values.requires_grad
+
+
+def test_eval_mode_ends_with_its_block_even_after_an_error():
+    def fail():
+        with evaluating(net):
+            seen.append(net.training)
+            raise RuntimeError
+
+    net, seen = nn.BatchNorm1d(2).train(), []
+    with pytest.raises(RuntimeError):
+        fail()
+    assert (seen, net.training) == ([False], True)
+
+
+def test_progress_is_said_when_it_takes_long(images, monkeypatch, caplog):
+    caplog.set_level(logging.INFO, "pretrain")
+    extract_features(average(), images, PLAIN, batch=2, name="val")
+    assert caplog.text == ""
+    monkeypatch.setattr(features, "_SILENCE", -1.0)
+    extract_features(average(), images, PLAIN, batch=2, name="val")
+    assert "features of val: 4/5" in caplog.text
+    assert "features of val: 5/5" in caplog.text
