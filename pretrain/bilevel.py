@@ -28,6 +28,8 @@ MODES = ("feature_difference", "forward_mode", "finite_difference", "first_order
 # short the rounding of float32 features; tests/test_bilevel_float32.py prints the error over a range of lengths.
 RELATIVE_STEP = 1e-5
 
+_CLIP_EPS = 1e-6  # what torch.nn.utils.clip_grad_norm_ adds to the norm
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -63,19 +65,21 @@ class Weights:
 
 @dataclass(frozen=True)
 class TrialStep:
-    """The plain SGD step that ψ is judged by; ``w⁺ = w - lr (momentum·buf + g + weight_decay·w)``.
+    """The SGD step that ψ is judged by; ``w⁺ = w - lr (momentum·buf + c g + weight_decay·w)``.
 
     Attributes:
         lr: η > 0.
         momentum: of the buffers; 0 leaves them out.
         weight_decay: >= 0.
         buffers: momentum buffers of w in the order of `Weights.tensors`, read only; None before the first step.
+        clip: largest norm of g = ∇_w L_tri, c = min(1, clip / ||g||); None for no clipping (c = 1).
     """
 
     lr: float
     momentum: float = 0.0
     weight_decay: float = 0.0
     buffers: list[Tensor] | None = None
+    clip: float | None = None
 
 
 @dataclass(frozen=True)
@@ -119,10 +123,28 @@ def hypergradient(
     if mode not in MODES:
         raise ValueError(f"hypergradient: expected one of {', '.join(MODES)}, found {mode!r}")
     h, gradient, trial_loss = trial_gradient(problem, weights, upper)
+    return after_trial(problem, weights, upper, step, mode, h, gradient, trial_loss)
+
+
+def after_trial(
+    problem: Problem,
+    weights: Weights,
+    upper: Tensors,
+    step: TrialStep,
+    mode: str,
+    h: Tensor,
+    gradient: list[Tensor],
+    trial_loss: Tensor,
+) -> Hypergradient:
+    """The rest of `hypergradient` for who has `trial_gradient` already; takes over the storage of ``gradient``."""
+    clipped = None if step.clip is None else [g.clone() for g in gradient]
     looked_ahead = sgd_step(weights, gradient, step)
     del gradient
     v, direct, upper_loss = upper_gradient(problem, looked_ahead, upper)
     del looked_ahead
+    if clipped is not None:
+        v = through_clip(v, clipped, step.clip)
+        del clipped
     second = second_order(problem, weights, upper, h, v, step.lr, mode)
     return Hypergradient(direct, second, trial_loss, upper_loss)
 
@@ -140,6 +162,8 @@ def trial_gradient(problem: Problem, weights: Weights, upper: Tensors) -> tuple[
 def sgd_step(weights: Weights, gradient: list[Tensor], step: TrialStep) -> Weights:
     """w⁺; takes over the storage of ``gradient``."""
     w = [t.detach() for t in weights.tensors()]
+    if step.clip is not None:
+        torch._foreach_mul_(gradient, _clip_factor(_norm(gradient), step.clip))
     if step.weight_decay:
         torch._foreach_add_(gradient, w, alpha=step.weight_decay)
     if step.momentum and step.buffers is not None:
@@ -147,6 +171,30 @@ def sgd_step(weights: Weights, gradient: list[Tensor], step: TrialStep) -> Weigh
     torch._foreach_mul_(gradient, -step.lr)
     torch._foreach_add_(gradient, w)
     return weights.like(gradient)
+
+
+@torch.no_grad()
+def through_clip(v: Weights, gradient: list[Tensor], clip: float | None) -> Weights:
+    """The direction d with ``⟨∂(c g)/∂ψ, v⟩ = ⟨∂g/∂ψ, d⟩`` for the clipped gradient c g, exactly.
+
+    Where clipping acts, c depends on ψ through ||g||: ``d = c (v - ĝ ⟨ĝ, v⟩ ||g|| / (||g|| + ε))``, ĝ = g / ||g||; a
+    change of the gradient's length is clipped away, so only what is orthogonal to it counts. Where it does not act,
+    d = v.
+
+    Args:
+        v: ∇_{w⁺} U; its storage is taken over.
+        gradient: g before clipping, in the order of `Weights.tensors`.
+        clip: as in `TrialStep`.
+    """
+    norm = _norm(gradient)
+    if clip is None or float(norm) + _CLIP_EPS <= clip:
+        return v
+    tensors = v.tensors()
+    along = sum((g * d).sum() for g, d in zip(gradient, tensors, strict=True))
+    share = along / (norm * (norm + _CLIP_EPS))
+    torch._foreach_sub_(tensors, torch._foreach_mul(gradient, share))
+    torch._foreach_mul_(tensors, _clip_factor(norm, clip))
+    return v
 
 
 def upper_gradient(problem: Problem, weights: Weights, upper: Tensors) -> tuple[Weights, Tensors, Tensor]:
@@ -205,7 +253,7 @@ def feature_tangent(
 
 def step_length(weights: Iterable[Tensor], direction: Iterable[Tensor], relative: float) -> float:
     """s with ``||s v|| = relative ||w||``; 0 where v vanishes."""
-    w, v = (float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(ts))))) for ts in (weights, direction))
+    w, v = float(_norm(list(weights))), float(_norm(list(direction)))
     return relative * w / v if v > 0 else 0.0
 
 
@@ -240,7 +288,7 @@ def gradient_difference(
     problem: Problem, weights: Weights, upper: Tensors, v: Weights, radius: float = 1e-2
 ) -> Tensors:
     """The same mixed derivative as a central difference of ∂L_tri/∂ψ at ``w ± s v``, ||s v|| = radius (DARTS eq. 8)."""
-    norm = float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(v.tensors()))))
+    norm = float(_norm(v.tensors()))
     if norm == 0:
         return {name: torch.zeros_like(t) for name, t in upper.items()}
     s = radius / norm
@@ -253,7 +301,17 @@ def gradient_difference(
         with torch.enable_grad():
             gradient = torch.autograd.grad(problem.trial(h, w.heads, psi), list(psi.values()), allow_unused=True)
         sides.append(no_none(gradient, psi.values()))
+        del w, h  # before the other side's weights are made
     return {name: (a - b) / (2 * s) for name, a, b in zip(psi, *sides, strict=True)}
+
+
+def _norm(tensors: list[Tensor]) -> Tensor:
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors)))
+
+
+def _clip_factor(norm: Tensor, clip: float) -> Tensor:
+    """As `torch.nn.utils.clip_grad_norm_` scales, so that the trial step is the real one to the bit."""
+    return (clip / (norm + _CLIP_EPS)).clamp_max(1.0)
 
 
 def _leaves(weights: Weights) -> Weights:

@@ -155,6 +155,8 @@ class RunSettings:
         log_every, checkpoint_every: iterations.
         keep: checkpoints kept.
         target_momentum: of BYOL's target at the start; rises to 1 by a cosine.
+        knn_every: epochs between two looks at the nearest neighbours of held-out training images, which must lie in
+            class folders (`pretrain.online`); 0 for none.
     """
 
     seed: int = 0
@@ -163,12 +165,15 @@ class RunSettings:
     checkpoint_every: int = 500
     keep: int = 2
     target_momentum: float = 0.99
+    knn_every: int = 0
 
     def __post_init__(self) -> None:
         """Refuse settings outside their range."""
         _one_of("run.precision", self.precision, ("fp32", "bf16"))
         if min(self.log_every, self.checkpoint_every, self.keep) < 1:
             raise InputError("run.log_every, checkpoint_every, keep: expected whole numbers >= 1")
+        if self.knn_every < 0:
+            raise InputError(f"run.knn_every: expected a whole number of epochs, 0 for never, found {self.knn_every}")
 
 
 @dataclass(frozen=True)
@@ -218,8 +223,8 @@ def check_meta(settings: Settings) -> None:
     real_step_is_trial = meta.look_ahead or method.base == "inline"
     if real_step_is_trial and optimizer.clip is not None:
         raise InputError(
-            "optimizer.clip with base=inline or look_ahead: the real step is the trial step there, and clipping it "
-            "would make the hypergradient wrong; remove the clip or set meta.base=post"
+            "optimizer.clip with base=inline or look_ahead: expected no clip (the real step is the trial step there), "
+            f"found {optimizer.clip}; remove it or set meta.base=post"
         )
     if real_step_is_trial and meta.fraction < 1:
         raise InputError(

@@ -111,11 +111,15 @@ def upper_value(problem, weights, psi, step, create_graph=False, judged_on=None)
     named = weights.like(w)
     loss = problem.trial(problem.features(named.backbone), named.heads, psi)
     gradient = torch.autograd.grad(loss, w, create_graph=create_graph, allow_unused=True)
+    factor = 1.0
+    if step.clip is not None:
+        squares = [g.square().sum() for g in gradient if g is not None]
+        factor = (step.clip / (torch.stack(squares).sum().sqrt() + 1e-6)).clamp_max(1.0)
     after = []
     for k, (t, g) in enumerate(zip(w, gradient, strict=True)):
         g = torch.zeros_like(t) if g is None else g
         momentum = step.momentum * step.buffers[k] if step.buffers is not None else 0
-        after.append(t - step.lr * (momentum + g + step.weight_decay * t))
+        after.append(t - step.lr * (momentum + factor * g + step.weight_decay * t))
     ahead = weights.like(after)
     return problem.upper((judged_on or problem.features)(ahead.backbone), ahead.heads, psi)
 

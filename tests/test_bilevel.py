@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pretrain.bilevel import MODES, Problem, TrialStep, Weights, hypergradient, sgd_step
+from pretrain.bilevel import MODES, Problem, TrialStep, Weights, hypergradient, sgd_step, trial_gradient
 from pretrain.objective import METHODS
 from tests.bilevel_cases import SMALL, make_case, relative_error, unrolled, upper_value
 
@@ -49,6 +49,21 @@ def test_the_hypergradient_is_the_slope_of_u(name):
         ]
         slope = sum(float((gradient[k] * along[k]).sum()) for k in upper)
         assert slope == pytest.approx((sides[0] - sides[1]) / 2e-5, rel=1e-5, abs=1e-9)
+
+
+@pytest.mark.parametrize("share", [0.3, 3.0])
+@pytest.mark.parametrize("name", ["metamask", "barlow_compmod"])
+def test_a_clipped_trial_step_is_differentiated_through_its_clipping(name, share):
+    problem, weights, upper, step = make_case(name)
+    _, gradient, _ = trial_gradient(problem, weights, upper)
+    norm = float(torch.cat([g.flatten() for g in gradient]).norm())
+    step = replace(step, clip=share * norm)
+    found = hypergradient(problem, weights, upper, step, "forward_mode")
+    value, expected = unrolled(problem, weights, upper, step)
+    assert float(found.upper_loss) == pytest.approx(float(value), rel=1e-12)
+    assert relative_error(found.total(), expected) < 1e-8
+    unclipped = hypergradient(problem, weights, upper, replace(step, clip=None), "forward_mode")
+    assert (relative_error(found.second_order, unclipped.second_order) > 0.1) is (share < 1)
 
 
 def scalar_problem():
@@ -114,17 +129,20 @@ def test_a_vanishing_direction_gives_a_vanishing_second_part():
         assert float(found.direct["p"]) == 1
 
 
+@pytest.mark.parametrize("clip", [None, 1.5])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_the_trial_step_is_torchs_sgd(momentum):
+def test_the_trial_step_is_torchs_sgd(momentum, clip):
     torch.manual_seed(0)
     p = torch.nn.Parameter(torch.randn(5, dtype=torch.float64))
     optimizer = torch.optim.SGD([p], lr=0.1, momentum=momentum, weight_decay=0.01)
     for _ in range(3):
         gradient = torch.randn(5, dtype=torch.float64)
         buffer = optimizer.state[p].get("momentum_buffer")
-        step = TrialStep(0.1, momentum, 0.01, None if buffer is None else [buffer.clone()])
+        step = TrialStep(0.1, momentum, 0.01, None if buffer is None else [buffer.clone()], clip)
         ahead = sgd_step(Weights({"p": p.detach().clone()}, {}), [gradient.clone()], step)
         p.grad = gradient
+        if clip is not None:
+            torch.nn.utils.clip_grad_norm_([p], clip)
         optimizer.step()
         assert torch.allclose(ahead.backbone["p"], p.detach(), rtol=1e-14)
 

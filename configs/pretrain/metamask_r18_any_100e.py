@@ -3,4 +3,3 @@
 # Hardware: 2 CPU cores or any GPU. Time: see the results page; meta.every=4 halves it.
 _base_ = "base_r18_any.py"
 method = "metamask"
-optimizer = dict(lr=0.01)

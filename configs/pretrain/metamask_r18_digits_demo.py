@@ -5,8 +5,7 @@ _base_ = "base_r18_any.py"
 method = "metamask"
 objective = dict(redundancy_widths=(512, 512, 512), contrastive_widths=(512, 128))
 meta = dict(every=4)  # every batch would triple the time of a demo
-optimizer = dict(lr=0.01)
-schedule = dict(epochs=12)
+schedule = dict(epochs=20)
 data = dict(workers=1)
 views = dict(size=64, crop_min=0.2)
-run = dict(log_every=9, checkpoint_every=54)
+run = dict(log_every=9, checkpoint_every=90)
