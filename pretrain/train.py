@@ -7,6 +7,7 @@ import logging
 import platform
 import shutil
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import cv2
 import mmengine
 import torch
 import torchvision
+from mmengine.hooks import Hook
 from mmengine.optim import CosineAnnealingLR, LinearLR
 from mmengine.runner import Runner
 from mmengine.visualization import TensorboardVisBackend, Visualizer
@@ -25,10 +27,12 @@ from pretrain.algorithm import Pretraining
 from pretrain.backbones import feature_width, fill_backbone, load_backbone, save_backbone
 from pretrain.data import BatchOrder, TwoViews, UnreadableImages, collate, find_images, fingerprint
 from pretrain.errors import InputError
+from pretrain.features import Input
 from pretrain.hooks import Checkpoints, Guard, Progress, find_checkpoints
 from pretrain.loop import ResumableLoop
+from pretrain.online import OnlineKnn
 from pretrain.optim import build_optimizers
-from pretrain.settings import Settings, as_plain
+from pretrain.settings import Settings, as_plain, load_settings
 
 log = logging.getLogger("pretrain")
 
@@ -84,9 +88,10 @@ def train(settings: Settings, plan: Plan, init: Path | None = None, resume: bool
         The path of ``backbone.safetensors``.
 
     Raises:
-        InputError: the work folder holds another run, the weights do not fit, too many images are unreadable, or
-            the loss is no longer finite.
+        InputError: the work folder holds another run, the weights do not fit, ``run.knn_every`` finds no class
+            folders, too many images are unreadable, or the loss is no longer finite.
     """
+    watch = _online_knn(settings, plan)
     checkpoint = _prepare_work_dir(settings, plan, resume)
     cv2.setNumThreads(0)  # the loader's processes are the parallelism
     torch.manual_seed(settings.run.seed)
@@ -96,7 +101,7 @@ def train(settings: Settings, plan: Plan, init: Path | None = None, resume: bool
         _start_from(model, init, settings)
     order = BatchOrder(len(plan.paths), settings.data.batch, plan.iterations, settings.run.seed)
     _announce(settings, plan, order)
-    runner = _build_runner(settings, plan, model, order, checkpoint)
+    runner = _build_runner(settings, plan, model, order, checkpoint, watch)
     with warnings.catch_warnings():
         # The optimisers of m and ξ rest until the meta step starts, while the schedules already run.
         warnings.filterwarnings("ignore", "Detected call of `scheduler.step", UserWarning)
@@ -108,7 +113,12 @@ def train(settings: Settings, plan: Plan, init: Path | None = None, resume: bool
 
 
 def _build_runner(
-    settings: Settings, plan: Plan, model: Pretraining, order: BatchOrder, checkpoint: Path | None
+    settings: Settings,
+    plan: Plan,
+    model: Pretraining,
+    order: BatchOrder,
+    checkpoint: Path | None,
+    watch: Sequence[Hook],
 ) -> Runner:
     unreadable = UnreadableImages(len(plan.paths), settings.data.max_unreadable)
     width = feature_width(settings.backbone.arch)
@@ -125,7 +135,7 @@ def _build_runner(
         optim_wrapper=build_optimizers(model),
         param_scheduler=_schedule(plan),
         default_hooks=off,
-        custom_hooks=[progress, guard, checkpoints],
+        custom_hooks=[progress, guard, checkpoints, *watch],
         visualizer={
             "type": Visualizer,
             "vis_backends": [{"type": TensorboardVisBackend}],
@@ -137,6 +147,25 @@ def _build_runner(
         log_level="ERROR",  # its warnings are about its own internals
         experiment_name=plan.work_dir.name,
     )
+
+
+def _online_knn(settings: Settings, plan: Plan) -> list[Hook]:
+    """The nearest neighbours' hook where the settings ask for it."""
+    run, size = settings.run, settings.views.size
+    if not run.knn_every:
+        return []
+    per_epoch = BatchOrder(len(plan.paths), settings.data.batch, 0, 0).batches_per_epoch
+    hook = OnlineKnn(
+        every=run.knn_every * per_epoch,
+        root=plan.data,
+        paths=plan.paths,
+        how=Input(size, size, settings.data.mean, settings.data.std),
+        seed=run.seed,
+        batch=settings.data.batch,
+        workers=settings.data.workers,
+        out=plan.work_dir / "metrics.jsonl",
+    )
+    return [hook]
 
 
 def _build_loader(settings: Settings, plan: Plan, order: BatchOrder) -> DataLoader[Any]:
@@ -180,7 +209,8 @@ def _prepare_work_dir(settings: Settings, plan: Plan, resume: bool) -> Path | No
         found = find_checkpoints(plan.checkpoints)
         if not found:
             raise InputError(f"--resume: expected checkpoints in {plan.checkpoints}, found none; leave --resume out")
-        before = json.loads(saved.read_text())
+        # Through the settings, so that one that is newer than the run counts with its default.
+        before = json.loads(json.dumps(as_plain(load_settings(json.loads(saved.read_text())))))
         if before != plain:
             keys = ", ".join(k for k in plain if plain[k] != before.get(k))
             raise InputError(f"--resume: expected the settings that the run began with, found others in {keys}")

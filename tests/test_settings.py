@@ -39,6 +39,7 @@ def test_sections_are_filled_and_numbers_converted():
             "would get no gradient",
         ),
         ({"run": {"precision": "fp8"}}, "run.precision"),
+        ({"run": {"knn_every": -1}}, "run.knn_every: expected a whole number of epochs"),
         ({"meta": {"every": 0}}, "meta.every"),
     ],
 )
