@@ -29,7 +29,7 @@ echo "setup: $venv with $("$python" --version), about 4 minutes and 6 GB"
 "$python" -m venv --clear "$venv"
 pip=("$venv/bin/python" -m pip --disable-pip-version-check --no-input -q)
 
-"${pip[@]}" install --no-compile -c "$here/constraints.txt" 'setuptools<81' wheel
+"${pip[@]}" install --no-compile -c "$here/constraints.txt" setuptools wheel
 "${pip[@]}" install --no-compile -c "$here/constraints.txt" -e "$here/..[dev]" \
     || fail "the Python packages could not be installed (see above); check the network and pip's index settings, then run the same command again"
 
