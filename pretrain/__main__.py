@@ -44,8 +44,9 @@ def main(argv: list[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> int:
     from pretrain.config import read_config
     from pretrain.hooks import clock
+    from pretrain.plan import make_plan
     from pretrain.settings import load_settings
-    from pretrain.train import make_plan, train
+    from pretrain.train import train
 
     settings = load_settings(read_config(args.config, args.cfg_options))
     plan = make_plan(settings, args.data, args.work_dir)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from pretrain.data import UnreadableImages
 from pretrain.errors import InputError
+from pretrain.plan import checkpoint_name, find_checkpoints
 
 log = logging.getLogger("pretrain")
 
@@ -33,6 +34,12 @@ class Progress(Hook):
         self.every, self.images, self.batches_per_epoch, self.out = every, images, batches_per_epoch, out
         self.started = self.seen = 0.0
         self.waited = 0.0
+
+    def before_train(self, runner: Runner) -> None:
+        """Drop the lines of iterations that this run will do (again)."""
+        if self.out.exists():
+            kept = [line for line in self.out.read_text().splitlines() if json.loads(line)["iteration"] <= runner.iter]
+            self.out.write_text("".join(f"{line}\n" for line in kept))
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Note how long the batch was waited for (MMEngine's timer measures it before this hook)."""
@@ -154,16 +161,6 @@ class Guard(Hook):
         if what not in self.warned:
             self.warned.add(what)
             log.warning(text)
-
-
-def checkpoint_name(iteration: int) -> str:
-    """File name of the checkpoint after an iteration."""
-    return f"iteration_{iteration:08d}.pth"
-
-
-def find_checkpoints(folder: Path) -> list[Path]:
-    """Finished checkpoints, oldest first."""
-    return sorted(folder.glob("iteration_*.pth"))
 
 
 def clock(seconds: float) -> str:

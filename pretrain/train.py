@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import platform
 import shutil
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,54 +23,17 @@ from torch.utils.data import DataLoader
 from pretrain import __version__
 from pretrain.algorithm import Pretraining
 from pretrain.backbones import feature_width, fill_backbone, load_backbone, save_backbone
-from pretrain.data import BatchOrder, TwoViews, UnreadableImages, collate, find_images, fingerprint
+from pretrain.data import BatchOrder, TwoViews, UnreadableImages, collate
 from pretrain.errors import InputError
 from pretrain.features import Input
-from pretrain.hooks import Checkpoints, Guard, Progress, find_checkpoints
+from pretrain.hooks import Checkpoints, Guard, Progress
 from pretrain.loop import ResumableLoop
 from pretrain.online import OnlineKnn
 from pretrain.optim import build_optimizers
-from pretrain.settings import Settings, as_plain, load_settings
+from pretrain.plan import Plan, prepare
+from pretrain.settings import Settings, as_plain
 
 log = logging.getLogger("pretrain")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Where the images are, where the results go, and how long it takes.
-
-    Attributes:
-        data: folder of images.
-        work_dir: folder of this run's checkpoints, logs and weights.
-        paths: the images.
-        iterations, warmup: iterations of the whole training and of the warm-up.
-    """
-
-    data: Path
-    work_dir: Path
-    paths: list[Path]
-    iterations: int
-    warmup: int
-
-    @property
-    def checkpoints(self) -> Path:
-        """Folder of the checkpoints."""
-        return self.work_dir / "checkpoints"
-
-
-def make_plan(settings: Settings, data: Path, work_dir: Path) -> Plan:
-    """Find the images and turn epochs into iterations.
-
-    Raises:
-        InputError: no images, fewer than one batch, or a training of no length.
-    """
-    paths = find_images(data)
-    per_epoch = BatchOrder(len(paths), settings.data.batch, 0, 0).batches_per_epoch
-    schedule = settings.schedule
-    iterations = schedule.iterations or schedule.epochs * per_epoch
-    if iterations < 1:
-        raise InputError(f"schedule: expected at least one iteration, found epochs = {schedule.epochs}")
-    return Plan(data, work_dir, paths, iterations, min(round(schedule.warmup_epochs * per_epoch), iterations - 1))
 
 
 def train(settings: Settings, plan: Plan, init: Path | None = None, resume: bool = False) -> Path:
@@ -80,7 +41,7 @@ def train(settings: Settings, plan: Plan, init: Path | None = None, resume: bool
 
     Args:
         settings: from `pretrain.settings.load_settings`.
-        plan: from `make_plan`.
+        plan: from `pretrain.plan.make_plan`.
         init: ``backbone.safetensors`` to start from; must fit completely and share the normalisation.
         resume: go on from the newest checkpoint in the work folder.
 
@@ -92,7 +53,6 @@ def train(settings: Settings, plan: Plan, init: Path | None = None, resume: bool
             folders, too many images are unreadable, or the loss is no longer finite.
     """
     watch = _online_knn(settings, plan)
-    checkpoint = _prepare_work_dir(settings, plan, resume)
     cv2.setNumThreads(0)  # the loader's processes are the parallelism
     torch.manual_seed(settings.run.seed)
     meta_start = plan.warmup if settings.meta.start is None else settings.meta.start
@@ -100,6 +60,7 @@ def train(settings: Settings, plan: Plan, init: Path | None = None, resume: bool
     if init is not None:
         _start_from(model, init, settings)
     order = BatchOrder(len(plan.paths), settings.data.batch, plan.iterations, settings.run.seed)
+    checkpoint = prepare(settings, plan, resume)  # the first thing that writes
     _announce(settings, plan, order)
     runner = _build_runner(settings, plan, model, order, checkpoint, watch)
     with warnings.catch_warnings():
@@ -201,27 +162,6 @@ def _schedule(plan: Plan) -> list[dict[str, Any]]:
     return [{"type": LinearLR, "start_factor": start, "begin": 0, "end": plan.warmup, "by_epoch": False}, cosine]
 
 
-def _prepare_work_dir(settings: Settings, plan: Plan, resume: bool) -> Path | None:
-    """Refuse a folder with another run in it; save the resolved settings; find the checkpoint to go on from."""
-    saved = plan.work_dir / "settings.json"
-    plain = json.loads(json.dumps(as_plain(settings)))
-    if resume:
-        found = find_checkpoints(plan.checkpoints)
-        if not found:
-            raise InputError(f"--resume: expected checkpoints in {plan.checkpoints}, found none; leave --resume out")
-        # Through the settings, so that one that is newer than the run counts with its default.
-        before = json.loads(json.dumps(as_plain(load_settings(json.loads(saved.read_text())))))
-        if before != plain:
-            keys = ", ".join(k for k in plain if plain[k] != before.get(k))
-            raise InputError(f"--resume: expected the settings that the run began with, found others in {keys}")
-        return found[-1]
-    if saved.exists():
-        raise InputError(f"--work-dir: expected no run in {plan.work_dir}, found one; use --resume or another folder")
-    plan.work_dir.mkdir(parents=True, exist_ok=True)
-    saved.write_text(json.dumps(plain, indent=1) + "\n")
-    return None
-
-
 def _start_from(model: Pretraining, init: Path, settings: Settings) -> None:
     source, metadata = load_backbone(init)
     for name in ("mean", "std"):
@@ -268,11 +208,7 @@ def _metadata(settings: Settings, plan: Plan, order: BatchOrder) -> dict[str, An
         "epoch": plan.iterations // order.batches_per_epoch,
         "iteration": plan.iterations,
         "seed": settings.run.seed,
-        "data": {
-            "path": str(plan.data),
-            "images": len(plan.paths),
-            "fingerprint": fingerprint(plan.data, plan.paths),
-        },
+        "data": plan.data_record(),
         "versions": {
             "pretrain": __version__,
             "python": platform.python_version(),

@@ -25,6 +25,7 @@ LAYERS = {
     "labelled": 3,
     "settings": 3,
     "config": 3,
+    "plan": 4,
     "upper": 4,
     "evaluate": 4,
     "algorithm": 5,

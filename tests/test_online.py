@@ -13,7 +13,7 @@ from pretrain.backbones import build_backbone
 from pretrain.data import find_images
 from pretrain.errors import InputError
 from pretrain.features import Input
-from pretrain.hooks import find_checkpoints
+from pretrain.plan import find_checkpoints
 from pretrain.online import OnlineKnn
 from tests.labelled_sets import class_folder
 
@@ -126,9 +126,9 @@ def test_without_class_folders_nothing_begins(data, tmp_path, capsys):
 def test_a_run_from_before_a_setting_existed_can_be_resumed(data, tmp_path, capsys):
     work = tmp_path / "run"
     assert pretrain(data, work, "schedule.iterations=1") == 0
-    saved = work / "settings.json"
+    saved = work / "run.json"
     old = json.loads(saved.read_text())
-    del old["run"]["knn_every"]
+    del old["settings"]["run"]["knn_every"]
     saved.write_text(json.dumps(old))
     assert pretrain(data, work, "schedule.iterations=1", resume=True) == 0
     assert pretrain(data, work, "schedule.iterations=1", "run.knn_every=1", resume=True) == 1

@@ -10,7 +10,7 @@ import torch
 
 from pretrain.__main__ import main
 from pretrain.backbones import build_backbone, load_backbone
-from pretrain.hooks import find_checkpoints
+from pretrain.plan import find_checkpoints
 
 CONFIG = """
 method = "metamask"
@@ -91,6 +91,9 @@ def test_a_resumed_run_ends_bit_for_bit_like_the_uninterrupted_one(config, data,
     assert pretrain(config, data, cut, *options, resume=True) == 0
     a, b = tensors(whole / "backbone.safetensors"), tensors(cut / "backbone.safetensors")
     assert all(torch.equal(a[k], b[k]) for k in a)
+    lines = [[json.loads(line) for line in (w / "metrics.jsonl").read_text().splitlines()] for w in (whole, cut)]
+    assert [line["iteration"] for line in lines[0]] == [line["iteration"] for line in lines[1]]
+    assert [line["loss"] for line in lines[0]] == [line["loss"] for line in lines[1]]
     final = [torch.load(find_checkpoints(w / "checkpoints")[-1], weights_only=True)["state_dict"] for w in (whole, cut)]
     assert all(torch.equal(final[0][k], v) for k, v in final[1].items())
 
@@ -141,7 +144,19 @@ def test_another_run_in_the_folder_is_refused(config, data, tmp_path, capsys):
 def test_resuming_with_other_settings_or_nothing_to_resume_is_refused(config, data, tmp_path, capsys):
     assert "found none" in fails(capsys, config, data, tmp_path / "new", resume=True)
     assert pretrain(config, data, tmp_path / "run", "schedule.iterations=1") == 0
-    assert "found others in optimizer" in fails(capsys, config, data, tmp_path / "run", "optimizer.lr=0.5", resume=True)
+    assert "found others in optimizer" in fails(
+        capsys, config, data, tmp_path / "run", "schedule.iterations=1", "optimizer.lr=0.5", resume=True
+    )
+    (data / "13.png").unlink()
+    line = fails(capsys, config, data, tmp_path / "run", "schedule.iterations=1", resume=True)
+    assert "expected the 14 images that the run began with" in line
+
+
+def test_a_folder_in_which_nothing_was_trained_is_taken_again(config, data, tmp_path, capsys):
+    fails(capsys, config, data, tmp_path / "run", "optimizer.lr=1e30", "schedule.warmup_epochs=0")
+    assert pretrain(config, data, tmp_path / "run", "schedule.iterations=2") == 0
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["iteration"] for line in lines] == [2]
 
 
 def test_a_corrupt_image_is_skipped_and_named_and_many_stop_the_run(config, data, tmp_path, capsys, caplog):
