@@ -114,21 +114,33 @@ class Pretraining(BaseModel):
     ) -> dict[str, Tensor]:
         """CompMod: the real step is the trial step; its forward pass serves both levels."""
         assert self.upper is not None
-        lower, w = self.objective.lower(losses), self.lower_parameters()
-        # A difference of float32 features cannot start from bfloat16 ones: the upper level then computes its own.
-        shares_graph = self._due(t) and self.settings.run.precision == "fp32"
-        gradient: list[Tensor] | None = None
-        if shares_graph and self.settings.meta.trial == "meta":
+        lower, w, due = self.objective.lower(losses), self.lower_parameters(), self._due(t)
+        at_hand, gradient = self._exact_features(h), None
+        if due and at_hand is not None and self.settings.meta.trial == "meta":
             trial = self.objective.trial(losses)
             gradient = no_none(torch.autograd.grad(trial, w, retain_graph=True, allow_unused=True), w)
         optim["lower"].backward(lower, inputs=w)
-        if shares_graph and gradient is None:
-            gradient = [_grad(p).clone() for p in w]
-        found = None
-        if self._due(t):
-            found = self.upper.inline(batch, h.detach() if shares_graph else None, gradient, self._trial_step(optim))
+        if not due:
+            _move(optim, "lower")
+            return {"loss": lower.detach()}
+        step, start = self._trial_step(optim), self.upper.copied()
+        ahead = self.upper.weights()  # the weights themselves: after `_move` they are w⁺ where that is the same step
+        if not self._real_step_is_trial_step():
+            if at_hand is not None and gradient is None:
+                gradient = [_grad(p).clone() for p in w]
+            at_hand, ahead = self.upper.trial_step(batch, at_hand, gradient, step)
         _move(optim, "lower")
-        return {"loss": lower.detach(), **({} if found is None else self._move_upper(found, optim))}
+        found = self.upper.inline(batch, at_hand, start, ahead, step.lr)
+        return {"loss": lower.detach(), **self._move_upper(found, optim)}
+
+    def _real_step_is_trial_step(self) -> bool:
+        """Whether the real step ends exactly where the trial step of `_trial_step` would (clipping is refused)."""
+        s = self.settings
+        return s.meta.trial == "lower" and s.optimizer.name == "sgd" and s.meta.trial_lr is None
+
+    def _exact_features(self, h: Tensor) -> Tensor | None:
+        """The real step's features for the upper level: a difference of float32 ones cannot start from bfloat16."""
+        return h.detach() if self.settings.run.precision == "fp32" else None
 
     def _step_look_ahead(
         self, t: int, losses: Mapping[str, Tensor], h: Tensor, batch: Batch, optim: OptimWrapperDict
@@ -143,7 +155,7 @@ class Pretraining(BaseModel):
             v, direct, judged = self._judge(lower, losses, batch, optim)
             found = self.upper.look_back(self.upper.weights().like(v), direct, judged)
         if self._due(t):
-            self.upper.remember(batch, h.detach(), self._trial_step(optim).lr)
+            self.upper.remember(batch, self._exact_features(h), self._trial_step(optim).lr)
         _move(optim, "lower")
         return {"loss": lower.detach(), **({} if found is None else self._move_upper(found, optim))}
 
@@ -199,6 +211,7 @@ class Pretraining(BaseModel):
             momentum=s.optimizer.momentum if usable else 0.0,
             weight_decay=s.optimizer.weight_decay if s.optimizer.name == "sgd" else 0.0,
             buffers=buffers if usable else None,
+            clip=s.optimizer.clip,
         )
 
     def _due(self, t: int) -> bool:

@@ -57,10 +57,18 @@ class Batch:
 
 @dataclass(frozen=True)
 class Pending:
-    """Look-ahead's memory of the iteration before: where its real step started, and on what."""
+    """Where a trial step started, and on what: look-ahead's memory of the iteration before.
+
+    Attributes:
+        batch: the trial step's batch.
+        h: the features at ``weights``, detached, float32, (2, N, D); None where only bfloat16 ones are at hand.
+        weights: w, copied.
+        upper: ψ.
+        lr: η of the trial step.
+    """
 
     batch: Batch
-    h: Tensor
+    h: Tensor | None
     weights: Weights
     upper: Tensors
     lr: float
@@ -101,41 +109,52 @@ class UpperLevel:
         part = batch.first(max(2, round(n * self.settings.fraction)))
         return hypergradient(self.problem(part), self.weights(), self.variables(), step, self.settings.hypergradient)
 
-    def inline(self, batch: Batch, h: Tensor | None, gradient: list[Tensor] | None, step: TrialStep) -> Hypergradient:
-        """dU/dψ of a trial step from the weights before the real step.
+    def copied(self) -> Weights:
+        """w as it is now, copied: where a real step starts that is ψ's trial step too."""
+        w = self.weights()
+        return w.like([t.clone() for t in w.tensors()])
+
+    def trial_step(
+        self, batch: Batch, h: Tensor | None, gradient: list[Tensor] | None, step: TrialStep
+    ) -> tuple[Tensor, Weights]:
+        """The features at the current weights, and w⁺ of a trial step from there.
 
         Args:
             batch: the real step's batch.
             h: the real step's features, detached, float32; None to compute them again.
             gradient: ∇_w L_tri from the real step's graph, in the order of `Weights.tensors`; its storage is taken
                 over. None to compute it.
-            step: the trial step, which is the real step too.
+            step: the trial step.
         """
-        problem, weights, upper = self.problem(batch), self.weights(), self.variables()
-        trial_loss = torch.zeros((), device=batch.views.device)
         if h is None or gradient is None:
-            h, gradient, trial_loss = trial_gradient(problem, weights, upper)
-        looked_ahead = sgd_step(weights, gradient, step)
-        v, direct, upper_loss = upper_gradient(problem, looked_ahead, upper)
-        del looked_ahead, gradient
-        second = second_order(problem, weights, upper, h, v, step.lr, self.settings.hypergradient)
-        return Hypergradient(direct, second, trial_loss, upper_loss)
+            h, gradient, _ = trial_gradient(self.problem(batch), self.weights(), self.variables())
+        return h, sgd_step(self.weights(), gradient, step)
 
-    def remember(self, batch: Batch, h: Tensor, lr: float) -> None:
+    def inline(self, batch: Batch, h: Tensor | None, start: Weights, ahead: Weights, lr: float) -> Hypergradient:
+        """dU/dψ of a trial step that began where the real step did.
+
+        Args:
+            batch: the real step's batch.
+            h: the features at ``start``, detached, float32; None to compute them.
+            start: the weights before the real step.
+            ahead: w⁺.
+            lr: η of the trial step.
+        """
+        upper = self.variables()
+        v, direct, upper_loss = upper_gradient(self.problem(batch), ahead, upper)
+        second = self._second_order(Pending(batch, h, start, upper, lr), v)
+        return Hypergradient(direct, second, torch.zeros_like(upper_loss), upper_loss)
+
+    def remember(self, batch: Batch, h: Tensor | None, lr: float) -> None:
         """Look-ahead, first half: keep where this iteration's real step starts."""
-        w = self.weights()
-        weights = w.like([t.clone() for t in w.tensors()])
         upper = {k: t.clone() for k, t in self.variables().items()}
-        self.pending = Pending(batch, h, weights, upper, lr)
+        self.pending = Pending(batch, h, self.copied(), upper, lr)
 
     def look_back(self, v: Weights, direct: Tensors, upper_loss: Tensor) -> Hypergradient:
         """Look-ahead, second half, one iteration later: v and ∂U/∂ψ come from this batch's backward pass."""
         past, self.pending = self.pending, None
         assert past is not None, "remember() comes first"
-        second = second_order(
-            self.problem(past.batch), past.weights, past.upper, past.h, v, past.lr, self.settings.hypergradient
-        )
-        return Hypergradient(direct, second, torch.zeros_like(upper_loss), upper_loss)
+        return Hypergradient(direct, self._second_order(past, v), torch.zeros_like(upper_loss), upper_loss)
 
     def state(self) -> dict[str, Any] | None:
         """Look-ahead's memory as plain containers of tensors; None when there is none."""
@@ -158,6 +177,13 @@ class UpperLevel:
             return
         weights = Weights(state["backbone"], state["heads"])
         self.pending = Pending(Batch(**state["batch"]), state["h"], weights, state["upper"], state["lr"])
+
+    def _second_order(self, past: Pending, v: Weights) -> Tensors:
+        problem, h = self.problem(past.batch), past.h
+        if h is None:
+            with torch.no_grad():
+                h = problem.features(past.weights.backbone)
+        return second_order(problem, past.weights, past.upper, h, v, past.lr, self.settings.hypergradient)
 
     def _loss(self, kind: str, h: Tensor, heads: Tensors, psi: Tensors, batch: Batch) -> Tensor:
         return _stateless(self.objective)({**heads, **psi}, kind, h, batch.targets, batch.fixed, batch.scale)
