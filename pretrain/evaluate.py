@@ -244,6 +244,7 @@ def _features(backbone: nn.Module, images: LabelledImages, how: Input, args: arg
 
 def _choose(features: Tensor, labels: Tensor, args: argparse.Namespace, classes: int) -> tuple[dict[str, Any], float]:
     """What the record says of the choice, and the weight decay: the best on held-out images, the largest of equals."""
+    log.info("choosing among %d weight decays on a held-out fifth of train", len(args.weight_decays))
     try:
         found = validate_weight_decays(
             features, labels, args.weight_decays, classes=classes, share=HELD_OUT, seed=args.seed
@@ -251,7 +252,7 @@ def _choose(features: Tensor, labels: Tensor, args: argparse.Namespace, classes:
     except ValueError as error:
         raise InputError(f"--data {args.data}: the weight decay cannot be chosen ({error}); add images") from None
     best = max(found, key=lambda w: (found[w], w))
-    log.info("weight decay %g: %.2f %% on the held-out fifth of train", best, 100 * found[best])
+    log.info("weight decay %g: %.2f %% there", best, 100 * found[best])
     if len(found) > 1 and best in (max(found), min(found)) and list(found.values()).count(found[best]) == 1:
         log.warning("the chosen weight decay %g is at the end of --weight-decays; try a wider range", best)
     about = {

@@ -122,7 +122,7 @@ def linear_probe(
         max_iter=iterations,
         history_size=20,
         tolerance_grad=1e-6,
-        tolerance_change=1e-12,
+        tolerance_change=4 * torch.finfo(features.dtype).eps,  # the rounding of a loss of a few nats
         line_search_fn="strong_wolfe",
     )
 
@@ -159,7 +159,7 @@ def validate_weight_decays(
     probe: LinearProbe | None = None
     for weight_decay in sorted(grid, reverse=True):
         probe = linear_probe(features[kept], labels[kept], classes=classes, weight_decay=weight_decay, start=probe)
-        found[weight_decay] = float(hits(probe.scores(features[held]), labels[held]).float().mean())
+        found[weight_decay] = int(hits(probe.scores(features[held]), labels[held]).sum()) / len(held)
     return found
 
 

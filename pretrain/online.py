@@ -114,7 +114,7 @@ class OnlineKnn(Hook):
             return {}
         k = min(NEIGHBOURS, len(learned))
         scores = knn_scores(learned, labels, judged, classes=len(self.classes), k=k, temperature=TEMPERATURE)
-        accuracy = float(hits(scores, right).float().mean())
+        accuracy = int(hits(scores, right).sum()) / len(judged)
         return {"knn": 100 * accuracy, "knn_standard_error": 100 * standard_error(accuracy, len(judged))}
 
     def _features(self, backbone: torch.nn.Module, part: _Part) -> Features:

@@ -121,6 +121,15 @@ def test_cifar_gives_top_5_as_well(weights, tmp_path, monkeypatch):
     assert top5["standard_error"] == pytest.approx(100 * np.sqrt(p * (1 - p) / 4))
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("protocol", ["knn", "linear"])
+def test_a_gpu_gives_the_same_result(weights, data, tmp_path, protocol):
+    here = record(weights, data, tmp_path / "cpu.json", protocol)
+    there = record(weights, data, tmp_path / "gpu.json", protocol, "--device", "cuda")
+    assert there["results"] == here["results"]
+    assert there["effective_rank"]["value"] == pytest.approx(here["effective_rank"]["value"], rel=0.02)
+
+
 def fails(capsys, *args):
     """The one line on stderr of a command that must end with exit code 1 and write nothing."""
     before = args[2].read_text() if args[2].exists() else None

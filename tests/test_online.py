@@ -13,8 +13,8 @@ from pretrain.backbones import build_backbone
 from pretrain.data import find_images
 from pretrain.errors import InputError
 from pretrain.features import Input
-from pretrain.plan import find_checkpoints
 from pretrain.online import OnlineKnn
+from pretrain.plan import find_checkpoints
 from tests.labelled_sets import class_folder
 
 CONFIG = """
