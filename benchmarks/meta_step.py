@@ -1,0 +1,175 @@
+"""What each way of the meta step costs over a plain training step: time, memory and, with --truth, accuracy.
+
+python -m benchmarks.meta_step [--quick] [--case ARCH:SIZE:N ...] [--rounds R] [--truth DATA] [--json OUT]
+                               [--markdown OUT]
+
+The plain step is one forward and backward pass of the same losses and one step of the same optimiser. All modes are
+timed in turn within every round, so that a drift of the machine meets all of them alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.cost import MEMORY_TARGET, measure
+from benchmarks.modes import METHOD, MODES, Case
+from benchmarks.truth import TruthSettings, run
+from pretrain.errors import InputError
+from transfer.markdown import table
+
+ON_CPU = (Case("resnet18", 64, 64), Case("resnet50", 96, 16))
+ON_GPU = (Case("resnet50", 224, 64, "bf16"),)
+QUICK = (Case("resnet18", 32, 4, head=64),)
+
+
+def as_table(figures: dict[str, Any]) -> str:
+    """The figures as a Markdown table, a row per mode; a dash is not measured."""
+    header, columns = ["mode", "target"], []
+    for case in figures["cases"]:
+        short = f"{case['arch']} {case['size']} px n={case['n']}"
+        header += [f"time, {short}", "middle half", f"memory, {short}"]
+        columns.append({row["mode"]: row for row in case["rows"]})
+    truth = figures["truth"]
+    header += ["cos m", "lowest", "norm m", "cos ξ", "lowest", "norm ξ", "kNN"]
+    rows = []
+    for mode in MODES:
+        row = [mode.name, _number(mode.target)]
+        for column in columns:
+            t = column[mode.name]["time"]
+            row += [_number(t["median"]), f"{t['low']:.2f} to {t['high']:.2f}", _number(column[mode.name]["memory"])]
+        found = {} if truth is None else truth["rows"][mode.name]
+        for variable in ("mask", "fusion"):
+            values = found.get(variable, {})
+            row += [_number(values.get(k), 4) for k in ("cosine", "lowest_cosine", "norm_ratio")]
+        rows.append([*row, _number(found.get("knn"))])
+    return table(header, rows)
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _notes(figures: dict[str, Any]) -> str:
+    machine = figures["machine"]
+    lines = [
+        f"Step time and peak memory over a plain step (memory: at most {MEMORY_TARGET}); medians of the rounds.",
+        f"{machine['device']}, {machine['threads']} threads, torch {machine['torch']}, {machine['load']:.1f} processes "
+        f"running at the start.",
+    ]
+    for case in figures["cases"]:
+        s = case["plain"]["seconds"]
+        lines.append(
+            f"{case['case']}: plain step {s['median']:.3f} s ({s['low']:.3f} to {s['high']:.3f}, n = {s['n']} rounds), "
+            f"{case['plain']['peak_bytes'] / 2**20:.0f} MiB."
+        )
+    if figures["truth"] is not None:
+        lines.append(
+            "cos, norm: hypergradient of m and ξ beside the exact post one at the same weights and batch; median over "
+            f"a run ({figures['truth']['settings']})."
+        )
+    return "\n".join(lines)
+
+
+def _truth(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+    case = Case(args.truth_arch, args.truth_size, args.truth_n)
+    settings = TruthSettings(args.truth_steps, args.truth_every, args.truth_lr)
+    rows = {}
+    for mode in MODES:
+        _progress(f"truth: {mode.name}, {settings.steps} steps")
+        rows[mode.name] = run(mode, case, args.truth, settings, device)
+    said = f"{case}, {settings.steps} steps, every {settings.every}, lr {settings.lr}"
+    return {"settings": said, "case": vars(case), **vars(settings), "rows": rows}
+
+
+def _machine(device: torch.device) -> dict[str, Any]:
+    gpu = device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(device) if gpu else f"CPU ({platform.machine()})",
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "load": os.getloadavg()[0],
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+    }
+
+
+def _progress(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def _case(text: str) -> Case:
+    try:
+        arch, size, n, precision = (*text.split(":"), "fp32")[:4]
+        return Case(arch, int(size), int(n), precision)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected ARCH:SIZE:N or ARCH:SIZE:N:bf16, found {text!r}") from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.meta_step", description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a tiny case and few rounds: shows that it works")
+    parser.add_argument(
+        "--case",
+        action="append",
+        type=_case,
+        metavar="ARCH:SIZE:N[:fp32|bf16]",
+        help="network, pixels, images per batch and precision; may be repeated (default on a CPU: resnet18:64:64 and "
+        "resnet50:96:16, on a GPU: resnet50:224:64:bf16)",
+    )
+    parser.add_argument("--rounds", type=int, help="timed rounds (default: 9, with --quick 2)")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda")
+    parser.add_argument("--threads", type=int, help="threads of a CPU run (default: PyTorch's own choice)")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures here too")
+    parser.add_argument("--markdown", type=Path, metavar="OUT", help="write the table here too")
+    truth = parser.add_argument_group("accuracy along a real run")
+    truth.add_argument("--truth", type=Path, metavar="DATA", help="folder of images; compare hypergradients on it")
+    truth.add_argument("--truth-arch", default="resnet18", help="network (default: resnet18)")
+    truth.add_argument("--truth-size", type=int, default=64, help="side of the views, pixels (default: 64)")
+    truth.add_argument("--truth-n", type=int, default=32, help="images per batch (default: 32)")
+    truth.add_argument("--truth-steps", type=int, default=200, help="iterations per mode (default: 200)")
+    truth.add_argument("--truth-every", type=int, default=10, help="compare every K iterations (default: 10)")
+    truth.add_argument("--truth-lr", type=float, default=0.03, help="peak learning rate (default: 0.03)")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the table; 1 when the input was at fault. The figures decide nothing: machines differ."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    for path in filter(None, (args.json, args.markdown)):
+        if not path.parent.is_dir():  # said now, not after an hour
+            parser.error(f"{path}: expected an existing folder, found none at {path.parent}; make it first")
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    device = torch.device(args.device)
+    cases = args.case or (QUICK if args.quick else ON_GPU if device.type == "cuda" else ON_CPU)
+    rounds = args.rounds or (2 if args.quick else 9)
+    figures: dict[str, Any] = {"method": METHOD, "machine": _machine(device)}
+    try:
+        figures["truth"] = None if args.truth is None else _truth(args, device)
+        figures["cases"] = [measure(case, rounds, device, _progress) for case in cases]
+    except InputError as error:
+        print(f"benchmarks.meta_step: {error}", file=sys.stderr)
+        return 1
+    _progress("")
+    text = f"{as_table(figures)}\n\n{_notes(figures)}\n"
+    print(text, end="")
+    if args.json:
+        args.json.write_text(json.dumps(figures, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    if args.markdown:
+        args.markdown.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

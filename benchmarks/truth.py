@@ -1,0 +1,153 @@
+"""What a way of the meta step costs in truth: its hypergradient beside the exact one, along a real run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from mmengine.optim import OptimWrapperDict
+from torch import Tensor
+
+from benchmarks.modes import Case, Mode, Trainee
+from pretrain.algorithm import Pretraining
+from pretrain.bilevel import Hypergradient, Tensors
+from pretrain.data import BatchOrder, TwoViews, collate, find_images
+from pretrain.settings import MetaSettings
+from pretrain.upper import Batch, UpperLevel
+from pretrain.views import ViewSettings
+
+VARIABLES = ("mask", "fusion")
+
+
+@dataclass(frozen=True)
+class TruthSettings:
+    """A short run on real images.
+
+    Attributes:
+        steps: iterations; the learning rate rises over the first tenth, where no meta step happens, then falls by a
+            cosine to zero.
+        every: compare at the first meta step of every K iterations.
+        lr: peak learning rate of w, m and ξ.
+    """
+
+    steps: int = 200
+    every: int = 10
+    lr: float = 0.03
+
+    @property
+    def warmup(self) -> int:
+        """Iterations before the first meta step."""
+        return self.steps // 10
+
+
+class Watched(Pretraining):
+    """The model as it is, with its hypergradient compared to the exact *post* one each time ψ is about to move.
+
+    At that moment of an iteration w is where the real step ended and ψ has not moved: the exact one starts a trial
+    step from there, on the same batch, whatever the mode itself did.
+
+    Attributes:
+        compare_every: iterations.
+        seen: per comparison and upper variable, the cosine and the norm ratio.
+    """
+
+    compare_every = 1
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.seen: list[dict[str, tuple[float, float]]] = []
+        self._next = 0
+        self._batch: Batch | None = None
+        self._exact = UpperLevel(self.backbone, self.objective, MetaSettings(hypergradient="forward_mode"))
+
+    def _step_post(
+        self, t: int, losses: Mapping[str, Tensor], batch: Batch, optim: OptimWrapperDict
+    ) -> dict[str, Tensor]:
+        self._batch = batch
+        return super()._step_post(t, losses, batch, optim)
+
+    def _step_inline(
+        self, t: int, losses: Mapping[str, Tensor], h: Tensor, batch: Batch, optim: OptimWrapperDict
+    ) -> dict[str, Tensor]:
+        self._batch = batch
+        return super()._step_inline(t, losses, h, batch, optim)
+
+    def _step_look_ahead(
+        self, t: int, losses: Mapping[str, Tensor], h: Tensor, batch: Batch, optim: OptimWrapperDict
+    ) -> dict[str, Tensor]:
+        self._batch = batch
+        return super()._step_look_ahead(t, losses, h, batch, optim)
+
+    def _move_upper(self, found: Hypergradient, optim: OptimWrapperDict) -> dict[str, Tensor]:
+        if int(self.iteration) >= self._next:
+            assert self._batch is not None
+            exact = self._exact.post(self._batch, self._trial_step(optim)).total()
+            self.seen.append(compare(found.total(), exact))
+            self._next = int(self.iteration) + self.compare_every
+        return super()._move_upper(found, optim)
+
+
+def compare(found: Tensors, exact: Tensors) -> dict[str, tuple[float, float]]:
+    """Cosine and norm ratio of two hypergradients, for each upper variable apart; NaN where one vanishes."""
+    result = {}
+    for variable in VARIABLES:
+        keys = [k for k in exact if k.startswith(f"{variable}.")]
+        a, b = (torch.cat([d[k].flatten() for k in keys]).double() for d in (found, exact))
+        norms = float(a.norm()), float(b.norm())
+        cosine = float(a @ b) / (norms[0] * norms[1]) if min(norms) > 0 else math.nan
+        result[variable] = cosine, norms[0] / norms[1] if norms[1] > 0 else math.nan
+    return result
+
+
+def batches(data: Path, case: Case, steps: int) -> Iterator[dict[str, Any]]:
+    """The first ``steps`` batches of a folder of images, read in this process.
+
+    Raises:
+        InputError: no images, or fewer than one batch.
+    """
+    views = TwoViews(find_images(data), ViewSettings(size=case.size, crop_min=0.2), seed=0)
+    for keys in BatchOrder(len(views), case.n, steps, seed=0):
+        yield collate([views[key] for key in keys])
+
+
+def run(mode: Mode, case: Case, data: Path, settings: TruthSettings, device: torch.device) -> dict[str, Any]:
+    """Train in ``mode`` and compare on the way.
+
+    Returns:
+        Per upper variable the median cosine, the lowest cosine and the median norm ratio; their number; the loss
+        L_meta at the end (mean of the last tenth); and ``knn``, None: not measured here.
+    """
+    kind = type("WatchedRun", (Watched,), {"compare_every": settings.every})
+    trainee = Trainee(case, replace(mode, meta_start=settings.warmup), device, settings.lr, settings.steps, kind)
+    losses = []
+    for t, batch in enumerate(batches(data, case, settings.steps)):
+        trainee.set_lr(_factor(t, settings))
+        log = trainee.model.train_step(batch, trainee.optimizers)
+        losses.append(float(log["contrastive"]))
+    seen = trainee.model.seen
+    tail = losses[-max(1, len(losses) // 10) :]
+    return {
+        **{variable: _summary([s[variable] for s in seen]) for variable in VARIABLES},
+        "n": len(seen),
+        "contrastive_at_end": sum(tail) / len(tail),
+        "knn": None,  # the frozen features' accuracy, from pretrain.frozen
+    }
+
+
+def _summary(pairs: list[tuple[float, float]]) -> dict[str, float | None]:
+    finite = [p for p in pairs if all(map(math.isfinite, p))]
+    if not finite:
+        return {"cosine": None, "lowest_cosine": None, "norm_ratio": None}
+    cosines, ratios = zip(*finite, strict=True)
+    return {"cosine": median(cosines), "lowest_cosine": min(cosines), "norm_ratio": median(ratios)}
+
+
+def _factor(t: int, settings: TruthSettings) -> float:
+    if t < settings.warmup:
+        return (t + 1) / (settings.warmup + 1)
+    return 0.5 * (1 + math.cos(math.pi * (t - settings.warmup) / max(1, settings.steps - settings.warmup)))
