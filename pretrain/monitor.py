@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,8 +15,10 @@ from pretrain.coding import coding_matrix, top_singular_value
 def effective_rank(z: Tensor) -> Tensor:
     """exp of the entropy of the normalised singular values: (N, D) -> scalar in [1, min(N, D)].
 
-    RankMe (Garrido et al. 2023) of the embeddings as they are, without centring.
+    RankMe (Garrido et al. 2023) of the embeddings as they are, without centring; NaN where they are not finite.
     """
+    if not _finite(z):
+        return z.new_full((), math.nan, dtype=torch.float32)
     singular = torch.linalg.svdvals(z.float())
     p = singular / singular.sum().clamp_min(torch.finfo(singular.dtype).tiny)
     return torch.special.entr(p).sum().exp()
@@ -70,10 +74,17 @@ def coding_summary(fused: Tensor, z: Tensor, distortion: float, scale: float) ->
     Returns:
         dict: ``coding_top``, the top singular value (and eigenvalue) of λ Ẑ Ẑᵀ, in [1 / (ε_d² scale min(N, d)),
         1 / (ε_d² scale)], lowest when the rows of Ẑ are spread evenly; ``coding_top_mcr``, the larger one of the
-        two λ Ẑ Z_tᵀ.
+        two λ Ẑ Z_tᵀ. Both NaN where an embedding is not finite.
     """
+    if not (_finite(fused) and _finite(z)):
+        return dict.fromkeys(("coding_top", "coding_top_mcr"), z.new_full((), math.nan, dtype=torch.float32))
     against = [top_singular_value(coding_matrix(fused, view, distortion, scale)) for view in z]
     return {
         "coding_top": top_singular_value(coding_matrix(fused, fused, distortion, scale)),
         "coding_top_mcr": torch.stack(against).max(),
     }
+
+
+def _finite(z: Tensor) -> bool:
+    """A singular value decomposition of anything else raises, before the loss is looked at and its cause named."""
+    return bool(z.isfinite().all())

@@ -48,3 +48,13 @@ def test_coding_top_of_evenly_spread_and_of_collapsed_embeddings():
     assert float(found["coding_top_mcr"]) == pytest.approx(limit / d**0.5)
     collapsed = monitor.coding_summary(equal, torch.stack([spread, spread]), distortion, scale)
     assert float(collapsed["coding_top"]) == pytest.approx(limit)
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_diverged_embeddings_have_no_rank_instead_of_an_error(wrong):
+    healthy, diverged = torch.ones(4, 3), torch.ones(4, 3)
+    diverged[1, 2] = wrong
+    assert monitor.effective_rank(diverged).isnan()
+    for fused, z in ((healthy, diverged), (diverged, healthy)):
+        found = monitor.coding_summary(fused, torch.stack([z, healthy]), 0.3, 1.0)
+        assert all(value.isnan() for value in found.values())
