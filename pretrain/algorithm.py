@@ -125,16 +125,18 @@ class Pretraining(BaseModel):
             return {"loss": lower.detach()}
         step, start = self._trial_step(optim), self.upper.copied()
         ahead = self.upper.weights()  # the weights themselves: after `_move` they are w⁺ where that is the same step
-        if not self._real_step_is_trial_step():
+        if self._real_step_is_trial_step():
+            kept = None if step.clip is None else [_grad(p).clone() for p in w]
+        else:
             if at_hand is not None and gradient is None:
                 gradient = [_grad(p).clone() for p in w]
-            at_hand, ahead = self.upper.trial_step(batch, at_hand, gradient, step)
+            at_hand, ahead, kept = self.upper.trial_step(batch, at_hand, gradient, step)
         _move(optim, "lower")
-        found = self.upper.inline(batch, at_hand, start, ahead, step.lr)
+        found = self.upper.inline(batch, at_hand, start, ahead, step, kept)
         return {"loss": lower.detach(), **self._move_upper(found, optim)}
 
     def _real_step_is_trial_step(self) -> bool:
-        """Whether the real step ends exactly where the trial step of `_trial_step` would (clipping is refused)."""
+        """Whether the real step ends exactly where the trial step of `_trial_step` would."""
         s = self.settings
         return s.meta.trial == "lower" and s.optimizer.name == "sgd" and s.meta.trial_lr is None
 
@@ -155,7 +157,8 @@ class Pretraining(BaseModel):
             v, direct, judged = self._judge(lower, losses, batch, optim)
             found = self.upper.look_back(self.upper.weights().like(v), direct, judged)
         if self._due(t):
-            self.upper.remember(batch, self._exact_features(h), self._trial_step(optim).lr)
+            gradient = [_grad(p) for p in self.lower_parameters()]
+            self.upper.remember(batch, self._exact_features(h), self._trial_step(optim), gradient)
         _move(optim, "lower")
         return {"loss": lower.detach(), **({} if found is None else self._move_upper(found, optim))}
 

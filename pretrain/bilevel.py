@@ -182,7 +182,7 @@ def through_clip(v: Weights, gradient: list[Tensor], clip: float | None) -> Weig
     d = v.
 
     Args:
-        v: ∇_{w⁺} U; its storage is taken over.
+        v: ∇_{w⁺} U; not modified.
         gradient: g before clipping, in the order of `Weights.tensors`.
         clip: as in `TrialStep`.
     """
@@ -191,10 +191,10 @@ def through_clip(v: Weights, gradient: list[Tensor], clip: float | None) -> Weig
         return v
     tensors = v.tensors()
     along = sum((g * d).sum() for g, d in zip(gradient, tensors, strict=True))
-    share = along / (norm * (norm + _CLIP_EPS))
-    torch._foreach_sub_(tensors, torch._foreach_mul(gradient, share))
-    torch._foreach_mul_(tensors, _clip_factor(norm, clip))
-    return v
+    turned = torch._foreach_mul(gradient, -along / (norm * (norm + _CLIP_EPS)))
+    torch._foreach_add_(turned, tensors)
+    torch._foreach_mul_(turned, _clip_factor(norm, clip))
+    return v.like(turned)
 
 
 def upper_gradient(problem: Problem, weights: Weights, upper: Tensors) -> tuple[Weights, Tensors, Tensor]:

@@ -92,7 +92,7 @@ class OptimizerSettings:
         lr: peak learning rate, for the batch as it is.
         momentum: of SGD and LARS; AdamW ignores it.
         weight_decay: LARS and AdamW leave biases and norms out, SGD decays all, as in both papers.
-        clip: largest gradient norm; None for no clipping.
+        clip: largest gradient norm, of the real step and of the trial step; None for no clipping.
     """
 
     name: str = "sgd"
@@ -104,6 +104,8 @@ class OptimizerSettings:
     def __post_init__(self) -> None:
         """Refuse settings outside their range."""
         _one_of("optimizer.name", self.name, ("sgd", "lars", "adamw"))
+        if self.clip is not None and self.clip <= 0:
+            raise InputError(f"optimizer.clip: expected a number above 0 or None, found {self.clip}")
         if self.lr <= 0 or not 0 <= self.momentum < 1 or self.weight_decay < 0:
             raise InputError(
                 f"optimizer: expected lr > 0, momentum in [0, 1) and weight_decay >= 0, found {self.lr}, "
@@ -221,11 +223,6 @@ def check_meta(settings: Settings) -> None:
             "all (it reaches U only through w⁺); use feature_difference or a comp_weight above 0"
         )
     real_step_is_trial = meta.look_ahead or method.base == "inline"
-    if real_step_is_trial and optimizer.clip is not None:
-        raise InputError(
-            "optimizer.clip with base=inline or look_ahead: expected no clip (the real step is the trial step there), "
-            f"found {optimizer.clip}; remove it or set meta.base=post"
-        )
     if real_step_is_trial and meta.fraction < 1:
         raise InputError(
             f"meta.fraction={meta.fraction}: expected 1 with base=inline or look_ahead; use meta.base=post"

@@ -26,6 +26,7 @@ from pretrain.bilevel import (
     hypergradient,
     second_order,
     sgd_step,
+    through_clip,
     trial_gradient,
     upper_gradient,
 )
@@ -65,6 +66,8 @@ class Pending:
         weights: w, copied.
         upper: ψ.
         lr: η of the trial step.
+        clip: of the trial step, see `TrialStep`.
+        gradient: g before clipping, copied; None without a clip.
     """
 
     batch: Batch
@@ -72,6 +75,8 @@ class Pending:
     weights: Weights
     upper: Tensors
     lr: float
+    clip: float | None = None
+    gradient: list[Tensor] | None = None
 
 
 class UpperLevel:
@@ -116,8 +121,8 @@ class UpperLevel:
 
     def trial_step(
         self, batch: Batch, h: Tensor | None, gradient: list[Tensor] | None, step: TrialStep
-    ) -> tuple[Tensor, Weights]:
-        """The features at the current weights, and w⁺ of a trial step from there.
+    ) -> tuple[Tensor, Weights, list[Tensor] | None]:
+        """The features at the current weights, w⁺ of a trial step from there, and, with a clip, g before clipping.
 
         Args:
             batch: the real step's batch.
@@ -128,9 +133,18 @@ class UpperLevel:
         """
         if h is None or gradient is None:
             h, gradient, _ = trial_gradient(self.problem(batch), self.weights(), self.variables())
-        return h, sgd_step(self.weights(), gradient, step)
+        kept = None if step.clip is None else [g.clone() for g in gradient]
+        return h, sgd_step(self.weights(), gradient, step), kept
 
-    def inline(self, batch: Batch, h: Tensor | None, start: Weights, ahead: Weights, lr: float) -> Hypergradient:
+    def inline(
+        self,
+        batch: Batch,
+        h: Tensor | None,
+        start: Weights,
+        ahead: Weights,
+        step: TrialStep,
+        gradient: list[Tensor] | None,
+    ) -> Hypergradient:
         """dU/dψ of a trial step that began where the real step did.
 
         Args:
@@ -138,17 +152,19 @@ class UpperLevel:
             h: the features at ``start``, detached, float32; None to compute them.
             start: the weights before the real step.
             ahead: w⁺.
-            lr: η of the trial step.
+            step: the trial step.
+            gradient: its g before clipping; None without a clip.
         """
         upper = self.variables()
         v, direct, upper_loss = upper_gradient(self.problem(batch), ahead, upper)
-        second = self._second_order(Pending(batch, h, start, upper, lr), v)
+        second = self._second_order(Pending(batch, h, start, upper, step.lr, step.clip, gradient), v)
         return Hypergradient(direct, second, torch.zeros_like(upper_loss), upper_loss)
 
-    def remember(self, batch: Batch, h: Tensor | None, lr: float) -> None:
-        """Look-ahead, first half: keep where this iteration's real step starts."""
+    def remember(self, batch: Batch, h: Tensor | None, step: TrialStep, gradient: list[Tensor]) -> None:
+        """Look-ahead, first half: keep where this iteration's real step starts; ``gradient`` is g before clipping."""
         upper = {k: t.clone() for k, t in self.variables().items()}
-        self.pending = Pending(batch, h, self.copied(), upper, lr)
+        kept = None if step.clip is None else [g.clone() for g in gradient]
+        self.pending = Pending(batch, h, self.copied(), upper, step.lr, step.clip, kept)
 
     def look_back(self, v: Weights, direct: Tensors, upper_loss: Tensor) -> Hypergradient:
         """Look-ahead, second half, one iteration later: v and ∂U/∂ψ come from this batch's backward pass."""
@@ -168,6 +184,8 @@ class UpperLevel:
             "heads": p.weights.heads,
             "upper": p.upper,
             "lr": p.lr,
+            "clip": p.clip,
+            "gradient": p.gradient,
         }
 
     def load_state(self, state: dict[str, Any] | None) -> None:
@@ -175,11 +193,15 @@ class UpperLevel:
         if state is None:
             self.pending = None
             return
-        weights = Weights(state["backbone"], state["heads"])
-        self.pending = Pending(Batch(**state["batch"]), state["h"], weights, state["upper"], state["lr"])
+        rest = {k: state[k] for k in ("h", "upper", "lr", "clip", "gradient")}
+        self.pending = Pending(
+            batch=Batch(**state["batch"]), weights=Weights(state["backbone"], state["heads"]), **rest
+        )
 
     def _second_order(self, past: Pending, v: Weights) -> Tensors:
         problem, h = self.problem(past.batch), past.h
+        if past.gradient is not None:
+            v = through_clip(v, past.gradient, past.clip)
         if h is None:
             with torch.no_grad():
                 h = problem.features(past.weights.backbone)

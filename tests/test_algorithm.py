@@ -1,10 +1,12 @@
 """The training step: exact reductions, what each level may touch, and look-ahead against the unrolled gradient."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from pretrain.algorithm import Pretraining
-from pretrain.bilevel import Problem, TrialStep
+from pretrain.bilevel import Problem
 from pretrain.objective import METHODS, per_view
 from pretrain.optim import build_optimizers
 from pretrain.settings import load_settings
@@ -115,9 +117,10 @@ def test_the_meta_step_leaves_everything_else_alone(method, mode):
     assert all(torch.equal(on.state_dict()[k], v) for k, v in off.state_dict().items())
 
 
-def in_float64(**meta):
+def in_float64(clip=None, **meta):
     """(model, optimizers, three batches) of the joint method in float64 with the exact hypergradient."""
-    model, _ = start("metamask_compmod", meta={"hypergradient": "forward_mode", "clip": None, **meta})
+    meta = {"hypergradient": "forward_mode", "clip": None, **meta}
+    model, _ = start("metamask_compmod", meta=meta, optimizer={"lr": 0.01, "clip": clip})
     return model.double(), build_optimizers(model), [{"views": batch(k)["views"].double()} for k in range(3)]
 
 
@@ -142,16 +145,16 @@ def test_post_is_the_unrolled_gradient_on_the_real_network():
     assert_equal_parts(found.total(), expected)
 
 
-@pytest.mark.parametrize("trial", ["meta", "lower"])
-def test_inline_is_the_unrolled_gradient_through_the_real_step(trial):
-    model, optimizers, data = in_float64(base="inline", trial=trial)
+@pytest.mark.parametrize(("trial", "clip"), [("meta", None), ("lower", None), ("meta", 0.5), ("lower", 0.5)])
+def test_inline_is_the_unrolled_gradient_through_the_real_step(trial, clip):
+    model, optimizers, data = in_float64(clip, base="inline", trial=trial)
     model.train_step(data[0], optimizers)
     views, step, w = model._normalised(data[1]["views"]), model._trial_step(optimizers), model.upper.weights()
     kind = "trial" if trial == "meta" else "lower"
     problem = as_problem(model.backbone, model.objective, views, None, kind, scale=model._coding_scale(1))
     copied = w.like([t.clone() for t in w.tensors()])
     psi = {k: t.clone() for k, t in model.upper.variables().items()}
-    buffers = TrialStep(step.lr, step.momentum, step.weight_decay, [b.clone() for b in step.buffers])
+    buffers = replace(step, buffers=[b.clone() for b in step.buffers])
     found = {}
     model._move_upper = lambda h, optim: found.update(h.total()) or {}
     model.train_step(data[1], optimizers)
@@ -159,15 +162,16 @@ def test_inline_is_the_unrolled_gradient_through_the_real_step(trial):
     assert_equal_parts(found, expected)
 
 
-def test_look_ahead_is_the_derivative_through_the_real_step():
+@pytest.mark.parametrize("clip", [None, 0.5])
+def test_look_ahead_is_the_derivative_through_the_real_step(clip):
     """d U(w_{t+1}(ψ)) / dψ on the next batch, by double backward through momentum SGD."""
-    model, optimizers, data = in_float64(look_ahead=True, trial="lower", upper="lower")
+    model, optimizers, data = in_float64(clip, look_ahead=True, trial="lower", upper="lower")
     model.meta_start = 1  # the first step only fills the momentum buffers
     model.train_step(data[0], optimizers)
     w, step = model.upper.weights(), model._trial_step(optimizers)
     copied = w.like([t.clone() for t in w.tensors()])
     psi = {k: t.clone() for k, t in model.upper.variables().items()}
-    step = TrialStep(step.lr, step.momentum, step.weight_decay, [b.clone() for b in step.buffers])
+    step = replace(step, buffers=[b.clone() for b in step.buffers])
     model.train_step(data[1], optimizers)
     reached = {k: t.clone() for k, t in model.upper.weights().backbone.items()}
     found = {}

@@ -30,7 +30,7 @@ def test_sections_are_filled_and_numbers_converted():
         ({"objective": {"coding_distortion": 0.001}}, r"expected more than 1 / min\(batch, width\)"),
         ({"objective": {"temperature": 0}}, "temperature"),
         ({"meta": {"hypergradient": "exact"}}, "meta.hypergradient"),
-        ({"meta": {"base": "inline"}, "optimizer": {"clip": 1.0}}, "the real step is the trial step"),
+        ({"optimizer": {"clip": 0.0}}, "optimizer.clip"),
         ({"meta": {"look_ahead": True}}, "meta.trial=lower"),
         ({"meta": {"base": "inline", "fraction": 0.5}}, "expected 1 with base=inline"),
         ({"optimizer": {"name": "lars"}}, "meta.trial_lr: expected a number"),
@@ -53,6 +53,7 @@ def test_what_cannot_work_is_one_line(config, message):
     "config",
     [
         {"optimizer": {"momentum": 0}},
+        {"method": "simclr_compmod", "optimizer": {"clip": 1.0}},
         {"method": "simclr_compmod", "objective": {"mcr_weight": 0}},
         {"meta": {"hypergradient": "first_order"}},
         {"meta": {"hypergradient": "single_level"}, "optimizer": {"name": "adamw"}},
