@@ -76,3 +76,12 @@ def test_affine_norms_get_statistics_that_change_nothing(state):
     x = torch.randn(2, 64, 3, 3)
     wanted = x * state["bn1.weight"].view(-1, 1, 1) + state["bn1.bias"].view(-1, 1, 1)
     assert torch.allclose(norm(x), wanted, atol=1e-6)
+
+
+def test_a_momentum_encoder_that_no_row_is_about_is_listed_too():
+    names = [f"layer{stage}.{block}.conv1.weight" for stage in range(1, 5) for block in range(3)]
+    tree = {"state_dict": {f"{p}{n}": torch.ones(1) for p in ("module.encoder_q.", "module.encoder_k.") for n in names}}
+    tree["state_dict"]["module.queue"] = torch.ones(1)
+    first, *rest = locate.locate(tree)
+    assert first.path == "state_dict/encoder_q."
+    assert [other.path for other in rest] == ["state_dict/encoder_k."]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from transfer.layouts import LAYOUTS, Layout
 
 MAX_DEPTH = 8  # VISSL nests its tensors four deep; a file that nests deeper than this is up to something
 ENOUGH = 10  # a backbone has at least 40 tensors: fewer than this under a prefix is a coincidence of names
+_LATE = "layer4.0.conv1.weight"  # every torchvision ResNet has it once
 TONGUES = ("torchvision", "detectron2", "caffe2", "sequential")
 
 
@@ -96,8 +97,20 @@ def locate(tree: object, prefix: str | None = None) -> list[Located]:
                 found.setdefault((container, layout.prefix), hit)
     if not found:
         raise _unknown(held, prefix)
-    hits = list(found.values())
-    return hits if prefix is None else sorted(hits, key=lambda hit: -len(hit.state))
+    if prefix is not None:
+        return sorted(found.values(), key=lambda hit: -len(hit.state))
+    return [*found.values(), *_siblings(stripped, found)]
+
+
+def _siblings(stripped: Mapping[str, Group], found: Collection[tuple[str, str]]) -> Iterator[Located]:
+    """Backbones beside the recognised ones that no row is about, such as MoCo's momentum encoder."""
+    for container, group in stripped.items():
+        for key in group:
+            prefix = key.removesuffix(_LATE)
+            if key.endswith(_LATE) and (container, prefix) not in found:
+                hit = extract(group, Layout(f"prefix {prefix}", prefix, convention=None), container)
+                if len(hit.state) >= ENOUGH:
+                    yield hit
 
 
 def _said(prefix: str) -> list[Layout]:
