@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import types
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from pretrain.backbones import IMAGENET_MEAN, IMAGENET_STD
 from pretrain.bilevel import MODES
+from pretrain.decode import decode
 from pretrain.errors import InputError
 from pretrain.objective import Method, ObjectiveSettings, compared_width, resolve_method
 from pretrain.views import ViewSettings
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -257,47 +253,12 @@ def load_settings(config: Mapping[str, Any]) -> Settings:
     Raises:
         InputError: unknown key (with the nearest known one), wrong type, or a value out of range.
     """
-    return _build(Settings, config, "")
+    return decode(Settings, config)
 
 
 def as_plain(settings: Any) -> Any:
     """Settings as dictionaries, lists, strings and numbers, for files."""
     return dataclasses.asdict(settings)
-
-
-def _build(cls: type[T], values: Mapping[str, Any], prefix: str) -> T:
-    known = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    hints = typing.get_type_hints(cls)
-    arguments: dict[str, Any] = {}
-    for key, value in values.items():
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {prefix}{near[0]}?" if near else f"known: {', '.join(known)}"
-            raise InputError(f"config: expected a known key, found {prefix}{key}; {hint}")
-        kind = hints[key]
-        if dataclasses.is_dataclass(kind):
-            if not isinstance(value, Mapping):
-                raise InputError(f"config {prefix}{key}: expected a section (a dictionary), found {value!r}")
-            arguments[key] = _build(typing.cast(type, kind), value, f"{prefix}{key}.")
-        else:
-            arguments[key] = _typed(f"{prefix}{key}", value, kind)
-    return cls(**arguments)
-
-
-def _typed(name: str, value: Any, kind: Any) -> Any:
-    options = typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
-    for option in options:
-        if option is types.NoneType and value is None:
-            return None
-        if option is float and isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
-        if option in (int, str, bool) and type(value) is option:
-            return value
-        if typing.get_origin(option) is tuple and isinstance(value, list | tuple):
-            inner = typing.get_args(option)[0]
-            return tuple(_typed(name, v, inner) for v in value)
-    wanted = " or ".join(getattr(o, "__name__", str(o)) for o in options)
-    raise InputError(f"config {name}: expected {wanted}, found {value!r}")
 
 
 def _one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> None:

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 # Lower numbers know nothing of higher ones.
 LAYERS = {
     "errors": 0,
+    "decode": 1,
     "losses": 1,
     "coding": 1,
     "heads": 1,
