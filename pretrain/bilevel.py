@@ -118,25 +118,13 @@ def hypergradient(
             ``first_order`` leaves the second part out.
 
     Raises:
-        ValueError: unknown mode, no upper variable, or neither level depends on ψ.
+        ValueError: unknown mode or no upper variable.
     """
     if mode not in MODES:
         raise ValueError(f"hypergradient: expected one of {', '.join(MODES)}, found {mode!r}")
+    if not upper:
+        raise ValueError("hypergradient: expected at least one upper variable, found none")
     h, gradient, trial_loss = trial_gradient(problem, weights, upper)
-    return after_trial(problem, weights, upper, step, mode, h, gradient, trial_loss)
-
-
-def after_trial(
-    problem: Problem,
-    weights: Weights,
-    upper: Tensors,
-    step: TrialStep,
-    mode: str,
-    h: Tensor,
-    gradient: list[Tensor],
-    trial_loss: Tensor,
-) -> Hypergradient:
-    """The rest of `hypergradient` for who has `trial_gradient` already; takes over the storage of ``gradient``."""
     clipped = None if step.clip is None else [g.clone() for g in gradient]
     looked_ahead = sgd_step(weights, gradient, step)
     del gradient

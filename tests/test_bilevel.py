@@ -151,3 +151,5 @@ def test_an_unknown_mode_is_named():
     problem, weights, upper, step = make_case("metamask")
     with pytest.raises(ValueError, match="found 'neumann'"):
         hypergradient(problem, weights, upper, step, "neumann")
+    with pytest.raises(ValueError, match="at least one upper variable"):
+        hypergradient(problem, weights, {}, step)
