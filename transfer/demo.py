@@ -23,7 +23,7 @@ from typing import BinaryIO
 from transfer.atomic import write_text
 from transfer.errors import InputError
 
-# 11 minutes on 2 cores: pretraining and the two fine-tunings take nearly all of it, in equal parts.
+# 10 minutes on 2 cores: pretraining and the two fine-tunings take nearly all of it, in equal parts.
 TRAIN, VAL, UNLABELED = 240, 60, 600
 SEED = 0
 PRETRAIN_CONFIG = "configs/pretrain/metamask_r18_digits_demo.py"
