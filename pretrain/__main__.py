@@ -48,6 +48,12 @@ def _run(args: argparse.Namespace) -> int:
     from pretrain.settings import load_settings
     from pretrain.train import train
 
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        # The losses and the norms would see one process's part of the batch each, and all would write one folder.
+        raise InputError(
+            f"launcher: expected one process (one GPU, or the CPU), found {os.environ['WORLD_SIZE']}; several are not "
+            "supported yet"
+        )
     settings = load_settings(read_config(args.config, args.cfg_options))
     plan = make_plan(settings, args.data, args.work_dir)
     began = time.perf_counter()

@@ -129,6 +129,12 @@ def test_a_missing_folder_leaves_nothing_behind(config, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+def test_several_processes_are_refused(config, data, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert "expected one process" in fails(capsys, config, data, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_an_unknown_key_is_named(config, data, tmp_path, capsys):
     assert "did you mean optimizer.lr" in fails(capsys, config, data, tmp_path / "run", "optimizer.lrr=1")
     assert not (tmp_path / "run").exists()
