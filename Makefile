@@ -26,7 +26,7 @@ demo: $(READY)
 	@$(PY) -m transfer.demo --out runs/demo
 
 test: check
-	@$(PY) -m pytest -q
+	@$(PY) -m pytest -q -n auto --dist loadfile
 
 check: $(READY)
 	@$(PY) -m ruff check .
@@ -34,7 +34,7 @@ check: $(READY)
 	@$(PY) -m mypy
 
 test-slow: $(READY)
-	@$(PY) -m pytest -q -m slow
+	@$(PY) -m pytest -q -n auto --dist loadfile -m slow
 
 test-gpu: $(READY)
 	@$(PY) -m pytest -q -m gpu

@@ -96,7 +96,9 @@ def test_a_folder_that_is_no_demo_is_left_alone(tmp_path, capsys):
 
 def test_ctrl_c_ends_the_stage_and_the_demo_in_one_line(tmp_path):
     code = (
-        "import sys\nfrom transfer import demo\nwait = 'import time; print(1234567); time.sleep(600)'\n"
+        # Whoever starts the tests in the background (a CI job) hands down an ignored SIGINT.
+        "import signal, sys\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from transfer import demo\nwait = 'import time; print(1234567); time.sleep(600)'\n"
         "demo.make_stages = lambda out, quick: [demo.Stage('waiting', ['-c', wait])]\n"
         "sys.exit(demo.main(['--out', sys.argv[1]]))"
     )
