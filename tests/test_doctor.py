@@ -185,6 +185,12 @@ def test_frozen_random_layers_are_an_error(tmp_path, changes):
     assert [finding.level for finding in found] == ["error"]
 
 
+def test_a_wholly_frozen_random_backbone_is_a_choice(tmp_path):
+    """It is the baseline that frozen pretrained features are compared with."""
+    changes = ('WEIGHTS: "pretrained.pth"', 'WEIGHTS: ""'), ("FREEZE_AT: 0", "FREEZE_AT: 5")
+    assert [finding.level for finding in doctor.examine(_config(tmp_path, *changes))] == ["warning"]
+
+
 def test_r18_needs_a_c4_head_of_basic_blocks(tmp_path):
     changes = [
         ("DEPTH: 50", "DEPTH: 18\n    RES2_OUT_CHANNELS: 64"),

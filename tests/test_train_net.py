@@ -378,7 +378,9 @@ def test_data_that_cannot_be_used(data, tmp_path, capsys):
     line = refused(capsys, *words, *data[:3], "--val", *other)
     assert "only in train: cross; only in val: circle" in line
     assert "expected --val as well" in refused(capsys, *words, *data[:3])
-    assert "data set coco_2017_train: " in refused(capsys, *words, "DATASETS.TEST", "('coco_2017_val',)")
+    both = ["DATASETS.TEST", "('coco_2017_val',)", "DATASETS.TRAIN", "('coco_2017_train',)"]
+    assert "data set coco_2017_train: " in refused(capsys, *words, *both)
+    assert "found none; give --train and --val" in refused(capsys, *words, *both[:2])
     assert not (tmp_path / "run").exists()
 
 

@@ -59,6 +59,11 @@ def registered(names: tuple[str, ...], *, masks: bool) -> Split:
     Raises:
         InputError: an unknown name, files that are not there, or a set that cannot be used.
     """
+    if not names:
+        raise InputError(
+            "DATASETS: expected a data set for training and one to measure on, found none; give --train and --val, or "
+            "name Detectron2's own in DATASETS.TRAIN and DATASETS.TEST"
+        )
     parts = [_one(name, masks=masks) for name in names]
     for part in parts[1:]:
         datasets.check_same_classes(tuple(parts[0].classes), tuple(part.classes))
