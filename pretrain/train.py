@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
+import secrets
 import shutil
 import warnings
 from collections.abc import Sequence
@@ -106,7 +107,8 @@ def _build_runner(
         resume=checkpoint is not None,
         randomness={"seed": run.seed},
         log_level="ERROR",  # its warnings are about its own internals
-        experiment_name=plan.work_dir.name,
+        # MMEngine keeps process-wide objects under this name and the second: two runs must never share them.
+        experiment_name=f"{plan.work_dir.name}_{secrets.token_hex(4)}",
     )
 
 
