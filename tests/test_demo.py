@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,7 @@ def test_ctrl_c_ends_the_stage_and_the_demo_in_one_line(tmp_path):
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True, cwd=ROOT) as process:
         while process.stdout.readline().strip() != "1234567":
             pass
+        time.sleep(1)  # until it waits for more: an interrupt while a piece is handed on may lose that piece of the log
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the demo and its stage
         _, error = process.communicate()
     assert process.returncode == 130
