@@ -141,26 +141,37 @@ def run_command(command: list[str], log: Path) -> int:
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment) as process,
     ):
         assert process.stdout is not None  # it is a pipe
+        # In a thread of its own: an interrupt between reading and writing would lose what was read.
+        done = threading.Event()
+        threading.Thread(target=_pass_on, args=(process.stdout.fileno(), file, done)).start()
         try:
-            _pass_on(process.stdout.fileno(), file)
+            _wait(done)
         except KeyboardInterrupt:
             # From a terminal the stage got it too, may be saving and has something to say; a kill reached us alone.
             patience = threading.Timer(PATIENCE, process.terminate)
             patience.start()
-            _pass_on(process.stdout.fileno(), file)
+            _wait(done)
             patience.cancel()
             raise
     code = process.returncode
     return code if code >= 0 else 128 - code
 
 
-def _pass_on(pipe: int, log: BinaryIO) -> None:
+def _pass_on(pipe: int, log: BinaryIO, done: threading.Event) -> None:
     """Copy what comes through ``pipe`` to the log and the terminal until the other end closes it."""
-    while piece := os.read(pipe, 65536):
-        log.write(piece)
-        log.flush()
-        sys.stdout.buffer.write(piece)
-        sys.stdout.flush()
+    try:
+        while piece := os.read(pipe, 65536):
+            log.write(piece)
+            log.flush()
+            sys.stdout.buffer.write(piece)
+            sys.stdout.flush()
+    finally:
+        done.set()
+
+
+def _wait(done: threading.Event) -> None:
+    while not done.wait(0.1):  # in short waits, so that an interrupt that another thread took is noticed
+        pass
 
 
 def main(argv: list[str] | None = None) -> int:
