@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from transfer.errors import InputError
+from transfer.record import Counts
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,18 @@ def _check_layout(content: Any, where: Path) -> None:
                 if not isinstance(entry, dict) or not isinstance(entry.get(key), kind):
                     found = repr(entry.get(key)) if isinstance(entry, dict) else type(entry).__name__
                     raise InputError(f'{where}: {name}[{i}]: expected "{key}" ({kind.__name__}), found {found[:60]}')
+
+
+def count(content: dict[str, Any], detections: int | None) -> Counts:
+    """Return what a COCO-format set holds and how many detections were measured on it."""
+    objects = [a for a in content["annotations"] if not a.get("iscrowd")]
+    return Counts(
+        images=len(content["images"]),
+        objects=len(objects),
+        crowds=len(content["annotations"]) - len(objects),
+        classes=len({a["category_id"] for a in objects}),
+        detections=detections,
+    )
 
 
 def check_same_classes(train: tuple[str, ...], val: tuple[str, ...]) -> None:

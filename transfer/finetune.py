@@ -97,16 +97,21 @@ def _record(
     detections = Path("inference") / "coco_instances_results.json"
     kept = coco and (Path(cfg.OUTPUT_DIR) / detections).is_file()
     measured, per_class = metrics.from_detectron2(found, tuple(plan.val.classes))
-    if kept and not json.loads((Path(cfg.OUTPUT_DIR) / detections).read_text()):
+    counts = results.Counts(plan.val.n_images, plan.val.n_instances, None, len(plan.val.classes), None)
+    raw = (Path(cfg.OUTPUT_DIR) / detections).read_bytes() if kept else None
+    if raw is not None:
         data = datasets.read_coco(plan.val.images, plan.val.annotations)
-        measured, per_class = metrics.without_detections(data, tuple(found))
+        entries = json.loads(raw)
+        counts = datasets.count(data.content, len(entries))
+        if not entries:
+            measured, per_class = metrics.without_detections(data, tuple(found))
     return results.Record(
         name=plan.name,
         init=_init(plan),
         seed=cfg.SEED,
         weights=_weights(plan),
         config=results.Config(plan.config_file, _config_sha256(cfg)),
-        data=results.Data(plan.train or _unknown(plan.val), plan.val),
+        data=results.Data(plan.train, plan.val),
         schedule=results.Schedule(
             cfg.SOLVER.MAX_ITER,
             cfg.SOLVER.IMS_PER_BATCH,
@@ -121,6 +126,9 @@ def _record(
         metrics=measured,
         per_class=per_class,
         detections=str(detections) if kept else None,
+        detections_sha256=None if raw is None else hashlib.sha256(raw).hexdigest(),
+        counts=counts,
+        protocol="coco" if coco else f"voc{metadata.year}",
     )
 
 
@@ -142,11 +150,6 @@ def _weights(plan: Plan) -> results.Weights | None:
         method=str(method) if method else None,
         metadata=start.metadata,
     )
-
-
-def _unknown(val: results.Split) -> results.Split:
-    """Stand for training data that an evaluation was not told of."""
-    return results.Split("", "", "", 0, 0, val.classes)
 
 
 def _config_sha256(cfg: d2.CfgNode) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from transfer.datasets import CocoSet
-from transfer.results import METRICS, TASKS
+from transfer.results import ALL_METRICS, METRICS, TASKS
 
 PerTask = dict[str, dict[str, float | None]]
 
@@ -25,7 +25,7 @@ def from_detectron2(results: Mapping[str, Mapping[str, float]], classes: tuple[s
     per_class: PerTask = {}
     for task in TASKS:
         found = results.get(task, {})
-        metrics[task] = {name: percent(found.get(name)) for name in METRICS}
+        metrics[task] = {name: percent(found.get(name)) for name in ALL_METRICS}
         names = classes if found else ()
         per_class[task] = {name: percent(found.get("AP" if len(classes) == 1 else f"AP-{name}")) for name in names}
     return metrics, per_class
@@ -42,14 +42,14 @@ def without_detections(data: CocoSet, tasks: tuple[str, ...]) -> tuple[PerTask, 
     Detectron2 reports NaN for all of it, as if nothing had been measured.
     """
     objects = [a for a in data.content["annotations"] if not a.get("iscrowd")]
-    zero: dict[str, float | None] = {}
+    zero: dict[str, float | None] = dict.fromkeys(ALL_METRICS)
     for name in METRICS:
         low, high = AREAS.get(name, (0, math.inf))
         zero[name] = 0.0 if any(low <= a["area"] <= high for a in objects) else None
     categories = sorted(data.content["categories"], key=lambda c: c["id"])
     present = {a["category_id"] for a in objects}
     classes: dict[str, float | None] = {c["name"]: 0.0 if c["id"] in present else None for c in categories}
-    nothing: dict[str, float | None] = dict.fromkeys(METRICS)
+    nothing: dict[str, float | None] = dict.fromkeys(ALL_METRICS)
     return (
         {task: dict(zero if task in tasks else nothing) for task in TASKS},
         {task: dict(classes if task in tasks else {}) for task in TASKS},
