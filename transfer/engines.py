@@ -129,7 +129,7 @@ def _entries(found: Detections, task: str) -> list[dict[str, Any]]:
     key, column = ("bbox", found.boxes) if task == "bbox" else ("segmentation", found.masks)
     assert column is not None
     columns = (found.image_ids.tolist(), found.category_ids.tolist(), found.scores.tolist())
-    places = column.tolist() if isinstance(column, np.ndarray) else map(dict, column)
+    places = column.tolist() if isinstance(column, np.ndarray) else column
     return [
         {"image_id": i, "category_id": c, "score": s, key: place}
         for i, c, s, place in zip(*columns, places, strict=True)
