@@ -252,7 +252,7 @@ def test_sets_that_detectron2_knows_by_name(data, tmp_path, capsys):
 
 
 def test_a_voc_set_is_measured_as_voc_is(data, tmp_path):
-    """Detectron2's PASCAL evaluator has three numbers for boxes and no COCO detections."""
+    """A PASCAL record has three numbers for boxes, the AP of each class and no COCO detections."""
     write_voc(Path(data[1]), Path(data[2]), tmp_path / "voc")
     for split in ("trainval", "test"):
         register_pascal_voc(f"tiny_voc_{split}", str(tmp_path / "voc"), split, 2007, ["square", "cross"])
@@ -261,7 +261,11 @@ def test_a_voc_set_is_measured_as_voc_is(data, tmp_path):
     words += ["MODEL.ROI_HEADS.NUM_CLASSES", 2]
     run(*words, "DATASETS.TRAIN", "('tiny_voc_trainval',)", "DATASETS.TEST", "('tiny_voc_test',)")
     record = results.read(tmp_path / "run")
-    assert record.engine == "detectron2 pascal_voc"
+    assert (record.engine, record.protocol) == ("detectron2 pascal_voc", "voc2007")
+    assert set(record.per_class["bbox"]) == {"square", "cross"}
+    assert record.metrics["bbox"]["AP"] == pytest.approx(sum(record.per_class["bbox"].values()) / 2)
+    assert record.counts == results.Counts(6, 6, None, 2, None)
+    assert record.cost.flops > 0
     assert {name for name, value in record.metrics["bbox"].items() if value is not None} == {"AP", "AP50", "AP75"}
     assert record.detections is None
     assert record.data.train.n_images == 6

@@ -12,7 +12,7 @@ from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 from detectron2.engine import DefaultTrainer
 from detectron2.engine.hooks import EvalHook
-from detectron2.evaluation import DatasetEvaluator, PascalVOCDetectionEvaluator
+from detectron2.evaluation import DatasetEvaluator
 from detectron2.modeling import build_model
 from detectron2.utils import comm
 from detectron2.utils.env import seed_all_rng
@@ -20,6 +20,7 @@ from torch import nn
 
 from transfer.coco_evaluator import Evaluator
 from transfer.errors import InputError
+from transfer.voc_evaluator import VocEvaluator
 
 
 class Trainer(DefaultTrainer):
@@ -54,7 +55,7 @@ class Trainer(DefaultTrainer):
         """Return the evaluator that belongs to the data set; it writes below ``OUTPUT_DIR/inference``."""
         kind = MetadataCatalog.get(dataset_name).evaluator_type
         if kind == "pascal_voc":
-            return PascalVOCDetectionEvaluator(dataset_name)
+            return VocEvaluator(dataset_name)
         if kind != "coco":
             raise InputError(f"data set {dataset_name}: expected one measured as COCO or PASCAL VOC, found {kind}")
         tasks = ("bbox", "segm") if cfg.MODEL.MASK_ON else ("bbox",)
