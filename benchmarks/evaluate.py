@@ -230,7 +230,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the table; always 0, machines differ."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.evaluate", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="40 images, one round: shows that it works")
-    parser.add_argument("--rounds", type=int, help="timed rounds (default: 3, with --quick 1)")
+    parser.add_argument("--rounds", type=int, help="timed rounds (default: 2, with --quick 1)")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures here too")
     args = parser.parse_args(argv)
     if args.json and not args.json.parent.is_dir():  # said now, not after minutes
@@ -241,7 +241,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _progress(f"building {images} images with {images * per_image} detections")
         gt, results = build(Path(folder), images, per_image)
         figures["bytes"] = gt.stat().st_size + results.stat().st_size
-        figures["rows"] = measure(gt, results, args.rounds or (1 if args.quick else 3))
+        figures["rows"] = measure(gt, results, args.rounds or (1 if args.quick else 2))
     machine = figures["machine"]
     print(as_table(figures["rows"]))
     print(
