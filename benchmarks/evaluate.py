@@ -160,13 +160,14 @@ def measure(gt: Path, results: Path, rounds: int) -> dict[str, Any]:
             if not np.allclose(found["hotcoco"], found["pycocotools"], rtol=0, atol=1e-12):
                 raise RuntimeError(f"{task}: the engines disagree; their times mean nothing")
         rows[task] = _row(seconds["hotcoco"], seconds["pycocotools"], TARGETS[task])
-    pairs: list[tuple[float, float]] = []
+    whole: dict[str, list[float]] = {"ours": [], "plain": []}
     for r in range(rounds):
         _progress(f"files to record, round {r + 1} of {rounds}")
         out = gt.parent / "record.json"
-        pairs.append((timed(ours, gt, results, out), timed(plain, gt, results, gt.parent / "plain.json")))
+        whole["ours"].append(timed(ours, gt, results, out))
+        whole["plain"].append(timed(plain, gt, results, gt.parent / "plain.json"))
         _check(json.loads(out.read_text()), json.loads((gt.parent / "plain.json").read_text()))
-    rows["files to record"] = _row(*map(list, zip(*pairs, strict=True)), TARGETS["files to record"])
+    rows["files to record"] = _row(whole["ours"], whole["plain"], TARGETS["files to record"])
     _progress("")
     return rows
 
