@@ -16,8 +16,9 @@ from torch import Tensor
 from benchmarks.modes import Case, Mode, Trainee
 from pretrain.algorithm import Pretraining
 from pretrain.bilevel import Hypergradient, Tensors
-from pretrain.data import BatchOrder, TwoViews, collate, find_images
+from pretrain.data import BatchOrder, TwoViews, collate
 from pretrain.settings import MetaSettings
+from pretrain.sources import open_source
 from pretrain.upper import Batch, UpperLevel
 from pretrain.views import ViewSettings
 
@@ -110,7 +111,7 @@ def batches(data: Path, case: Case, steps: int) -> Iterator[dict[str, Any]]:
     Raises:
         InputError: no images, or fewer than one batch.
     """
-    views = TwoViews(find_images(data), ViewSettings(size=case.size, crop_min=0.2), seed=0)
+    views = TwoViews(open_source([data]), ViewSettings(size=case.size, crop_min=0.2), seed=0)
     for keys in BatchOrder(len(views), case.n, steps, seed=0):
         yield collate([views[key] for key in keys])
 
