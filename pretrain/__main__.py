@@ -57,6 +57,11 @@ def _run(args: argparse.Namespace) -> int:
         )
     settings = load_settings(read_config(args.config, args.cfg_options))
     plan = make_plan(settings, open_source(args.data, args.annotations), args.work_dir)
+    if args.dry_run:
+        from pretrain.rehearsal import describe, rehearse
+
+        print(describe(rehearse(settings, plan, args.init), settings, plan))
+        return 0
     began = time.perf_counter()
     train(settings, plan, init=args.init, resume=args.resume)
     logging.getLogger("pretrain").info("done in %s", clock(time.perf_counter() - began))
@@ -103,6 +108,12 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="weights to start from: backbone.safetensors, or what 'transfer convert --to torchvision' wrote (default: "
         "random weights)",
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="build everything, train for a few iterations in a folder that goes away, and say memory, images per "
+        "second, share of the time waiting for data, and the time of the whole job",
     )
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in --work-dir")
     parser.add_argument(

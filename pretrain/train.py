@@ -40,7 +40,9 @@ PREFETCHED = 4  # batches that each loader process works ahead
 log = logging.getLogger("pretrain")
 
 
-def train(settings: Settings, plan: Plan, init: Path | None = None, resume: bool = False) -> Path:
+def train(
+    settings: Settings, plan: Plan, init: Path | None = None, resume: bool = False, hooks: Sequence[Hook] = ()
+) -> Path:
     """Run the whole training.
 
     Args:
@@ -48,6 +50,7 @@ def train(settings: Settings, plan: Plan, init: Path | None = None, resume: bool
         plan: from `pretrain.plan.make_plan`.
         init: weights to start from (`pretrain.initial`); they must fit completely, and bring their normalisation.
         resume: go on from the newest checkpoint in the work folder.
+        hooks: more to be called during the training.
 
     Returns:
         The path of ``backbone.safetensors``.
@@ -58,7 +61,7 @@ def train(settings: Settings, plan: Plan, init: Path | None = None, resume: bool
     """
     initial = None if init is None else read_initial(init)
     settings = settings if initial is None else normalised_as(settings, initial)
-    watch = _online_knn(settings, plan)
+    watch = [*_online_knn(settings, plan), *hooks]
     cv2.setNumThreads(0)  # the loader's processes are the parallelism
     torch.manual_seed(settings.run.seed)
     meta_start = plan.warmup if settings.meta.start is None else settings.meta.start

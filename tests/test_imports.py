@@ -45,9 +45,10 @@ LAYERS = {
     "online": 6,
     "optim": 6,
     "train": 7,
-    "__main__": 8,
+    "rehearsal": 8,
+    "__main__": 9,
 }
-MMENGINE = {"records", "snapshots", "algorithm", "loop", "hooks", "online", "optim", "train", "config"}
+MMENGINE = {"rehearsal", "records", "snapshots", "algorithm", "loop", "hooks", "online", "optim", "train", "config"}
 
 
 def imports(path):
