@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -14,11 +14,12 @@ from mmengine.optim import OptimWrapperDict
 from torch import Tensor
 
 from benchmarks.modes import Case, Mode, Trainee
-from pretrain.algorithm import Pretraining
-from pretrain.bilevel import Hypergradient, Tensors
+from pretrain.algorithm import Forward, Pretraining
+from pretrain.bilevel import Hypergradient
 from pretrain.data import BatchOrder, TwoViews, collate
 from pretrain.settings import MetaSettings
 from pretrain.sources import open_source
+from pretrain.tangent import Tensors
 from pretrain.upper import Batch, UpperLevel
 from pretrain.views import ViewSettings
 
@@ -66,23 +67,10 @@ class Watched(Pretraining):
         self._batch: Batch | None = None
         self._exact = UpperLevel(self.backbone, self.objective, MetaSettings(hypergradient="forward_mode"))
 
-    def _step_post(
-        self, t: int, losses: Mapping[str, Tensor], batch: Batch, optim: OptimWrapperDict
-    ) -> dict[str, Tensor]:
-        self._batch = batch
-        return super()._step_post(t, losses, batch, optim)
-
-    def _step_inline(
-        self, t: int, losses: Mapping[str, Tensor], h: Tensor, batch: Batch, optim: OptimWrapperDict
-    ) -> dict[str, Tensor]:
-        self._batch = batch
-        return super()._step_inline(t, losses, h, batch, optim)
-
-    def _step_look_ahead(
-        self, t: int, losses: Mapping[str, Tensor], h: Tensor, batch: Batch, optim: OptimWrapperDict
-    ) -> dict[str, Tensor]:
-        self._batch = batch
-        return super()._step_look_ahead(t, losses, h, batch, optim)
+    def _forward(self, t: int, views: Tensor) -> Forward:
+        forward = super()._forward(t, views)
+        self._batch = forward.batch
+        return forward
 
     def _move_upper(self, found: Hypergradient, optim: OptimWrapperDict) -> dict[str, Tensor]:
         if int(self.iteration) >= self._next:
