@@ -17,11 +17,12 @@ from benchmarks.modes import Case, Mode, Trainee
 from pretrain.algorithm import Forward, Pretraining
 from pretrain.backbones import IMAGENET_MEAN, IMAGENET_STD
 from pretrain.bilevel import Hypergradient
-from pretrain.data import BatchOrder, TwoViews, collate, find_images
+from pretrain.data import BatchOrder, TwoViews, collate
 from pretrain.features import Input, extract_features
 from pretrain.frozen import hits, knn_scores
 from pretrain.labelled import labelled_splits
 from pretrain.settings import MetaSettings
+from pretrain.sources import open_source
 from pretrain.tangent import Tensors
 from pretrain.upper import Batch, UpperLevel
 from pretrain.views import ViewSettings
@@ -102,7 +103,7 @@ def batches(data: Path, case: Case, steps: int) -> Iterator[dict[str, Any]]:
     Raises:
         InputError: no images, or fewer than one batch.
     """
-    views = TwoViews(find_images(data), ViewSettings(size=case.size, crop_min=0.2), seed=0)
+    views = TwoViews(open_source([data]), ViewSettings(size=case.size, crop_min=0.2), seed=0)
     for keys in BatchOrder(len(views), case.n, steps, seed=0):
         yield collate([views[key] for key in keys])
 

@@ -23,28 +23,34 @@ from torch.utils.data import DataLoader
 
 from pretrain import __version__
 from pretrain.algorithm import Pretraining
-from pretrain.backbones import feature_width, fill_backbone, load_backbone, save_backbone
+from pretrain.backbones import feature_width, save_backbone
 from pretrain.data import BatchOrder, TwoViews, UnreadableImages, collate
-from pretrain.errors import InputError
 from pretrain.features import Input
 from pretrain.hooks import Checkpoints, Guard, Progress
+from pretrain.initial import normalised_as, read_initial
 from pretrain.loop import ResumableLoop
-from pretrain.online import OnlineKnn
+from pretrain.online import OnlineKnn, class_folder
 from pretrain.optim import build_optimizers
 from pretrain.plan import Plan, prepare
+from pretrain.records import records
 from pretrain.settings import Settings, as_plain
+
+PREFETCHED = 4  # batches that each loader process works ahead
 
 log = logging.getLogger("pretrain")
 
 
-def train(settings: Settings, plan: Plan, init: Path | None = None, resume: bool = False) -> Path:
+def train(
+    settings: Settings, plan: Plan, init: Path | None = None, resume: bool = False, hooks: Sequence[Hook] = ()
+) -> Path:
     """Run the whole training.
 
     Args:
         settings: from `pretrain.settings.load_settings`.
         plan: from `pretrain.plan.make_plan`.
-        init: ``backbone.safetensors`` to start from; must fit completely and share the normalisation.
+        init: weights to start from (`pretrain.initial`); they must fit completely, and bring their normalisation.
         resume: go on from the newest checkpoint in the work folder.
+        hooks: more to be called during the training.
 
     Returns:
         The path of ``backbone.safetensors``.
@@ -53,14 +59,16 @@ def train(settings: Settings, plan: Plan, init: Path | None = None, resume: bool
         InputError: the work folder holds another run, the weights do not fit, ``run.knn_every`` finds no class
             folders, too many images are unreadable, or the loss is no longer finite.
     """
-    watch = _online_knn(settings, plan)
+    initial = None if init is None else read_initial(init)
+    settings = settings if initial is None else normalised_as(settings, initial)
+    watch = [*_online_knn(settings, plan), *hooks]
     cv2.setNumThreads(0)  # the loader's processes are the parallelism
     torch.manual_seed(settings.run.seed)
     meta_start = plan.warmup if settings.meta.start is None else settings.meta.start
     model = Pretraining(settings=settings, iterations=plan.iterations, meta_start=meta_start)
-    if init is not None:
-        _start_from(model, init, settings)
-    order = BatchOrder(len(plan.paths), settings.data.batch, plan.iterations, settings.run.seed)
+    if initial is not None:
+        initial.fill(model.backbone)
+    order = BatchOrder(len(plan.source), settings.data.batch, plan.iterations, settings.run.seed, plan.source.shards)
     checkpoint = prepare(settings, plan, resume)  # the first thing that writes
     _announce(settings, plan, order)
     runner = _build_runner(settings, plan, model, order, checkpoint, watch)
@@ -82,22 +90,24 @@ def _build_runner(
     checkpoint: Path | None,
     watch: Sequence[Hook],
 ) -> Runner:
-    unreadable = UnreadableImages(len(plan.paths), settings.data.max_unreadable)
+    unreadable = UnreadableImages(len(plan.source), settings.data.max_unreadable)
     width = feature_width(settings.backbone.arch)
     run = settings.run
     guard, checkpoints = Guard(unreadable, width), Checkpoints(run.checkpoint_every, run.keep, plan.checkpoints)
     progress = Progress(run.log_every, settings.data.batch, order.batches_per_epoch, plan.work_dir / "metrics.jsonl")
     # MMEngine's own logger and checkpoint hooks give way to ours; its timer and scheduler hooks stay.
     off = dict.fromkeys(("logger", "checkpoint", "sampler_seed"))
+    data = f"{plan.source.described} ({len(plan.source)})"
+    kept = records(settings, plan.work_dir, data, plan.iterations / order.batches_per_epoch, model.meta_start)
     return Runner(
         model=model,
         work_dir=str(plan.work_dir),
-        train_dataloader=_build_loader(settings, plan, order),
+        train_dataloader=build_loader(settings, plan, order),
         train_cfg={"type": ResumableLoop, "max_iters": plan.iterations},
         optim_wrapper=build_optimizers(model),
         param_scheduler=_schedule(plan),
         default_hooks=off,
-        custom_hooks=[progress, guard, checkpoints, *watch],
+        custom_hooks=[progress, guard, checkpoints, *watch, *kept],
         visualizer={
             "type": Visualizer,
             "vis_backends": [{"type": TensorboardVisBackend}],
@@ -117,11 +127,12 @@ def _online_knn(settings: Settings, plan: Plan) -> list[Hook]:
     run, size = settings.run, settings.views.size
     if not run.knn_every:
         return []
-    per_epoch = BatchOrder(len(plan.paths), settings.data.batch, 0, 0).batches_per_epoch
+    root, paths = class_folder(plan.source)
+    per_epoch = BatchOrder(len(plan.source), settings.data.batch, 0, 0).batches_per_epoch
     hook = OnlineKnn(
         every=run.knn_every * per_epoch,
-        root=plan.data,
-        paths=plan.paths,
+        root=root,
+        paths=paths,
         how=Input(size, size, settings.data.mean, settings.data.std),
         seed=run.seed,
         batch=settings.data.batch,
@@ -131,15 +142,16 @@ def _online_knn(settings: Settings, plan: Plan) -> list[Hook]:
     return [hook]
 
 
-def _build_loader(settings: Settings, plan: Plan, order: BatchOrder) -> DataLoader[Any]:
+def build_loader(settings: Settings, plan: Plan, order: BatchOrder) -> DataLoader[Any]:
+    """Batches of `pretrain.data.collate`, made by ``data.workers`` processes of one thread each."""
     workers = settings.data.workers
     return DataLoader(
-        TwoViews(plan.paths, settings.views, settings.run.seed),
+        TwoViews(plan.source, settings.views, settings.run.seed),
         batch_sampler=order,
         num_workers=workers,
         collate_fn=collate,
         pin_memory=torch.cuda.is_available(),
-        prefetch_factor=4 if workers else None,
+        prefetch_factor=PREFETCHED if workers else None,
         worker_init_fn=_single_thread,
     )
 
@@ -164,20 +176,6 @@ def _schedule(plan: Plan) -> list[dict[str, Any]]:
     return [{"type": LinearLR, "start_factor": start, "begin": 0, "end": plan.warmup, "by_epoch": False}, cosine]
 
 
-def _start_from(model: Pretraining, init: Path, settings: Settings) -> None:
-    source, metadata = load_backbone(init)
-    for name in ("mean", "std"):
-        wanted, found = list(getattr(settings.data, name)), list(metadata[name])
-        if wanted != found:
-            raise InputError(
-                f"--init {init}: expected data.{name} {wanted}, found {found} in the file; set "
-                f"--cfg-options data.{name}='{found}'"
-            )
-    tensors = {k: v for k, v in source.state_dict().items() if not k.endswith("num_batches_tracked")}
-    fill_backbone(model.backbone, tensors, str(init))
-    log.info("started from %s: %d/%d tensors", init, len(tensors), len(tensors))
-
-
 def _announce(settings: Settings, plan: Plan, order: BatchOrder) -> None:
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
     log.info(
@@ -185,7 +183,7 @@ def _announce(settings: Settings, plan: Plan, order: BatchOrder) -> None:
         settings.method,
         settings.backbone.arch,
         settings.backbone.stem,
-        len(plan.paths),
+        len(plan.source),
         plan.iterations,
         settings.data.batch,
         plan.iterations / order.batches_per_epoch,
