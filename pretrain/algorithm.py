@@ -12,12 +12,13 @@ from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
-from pretrain import monitor
+from pretrain import monitor, ranks
 from pretrain.backbones import build_backbone, feature_width
 from pretrain.bilevel import Hypergradient, Tensors, TrialStep, no_none
 from pretrain.losses import cross_correlation
 from pretrain.objective import Objective, per_view
 from pretrain.settings import Settings
+from pretrain.sync_norm import synchronise
 from pretrain.upper import Batch, UpperLevel
 
 
@@ -35,6 +36,8 @@ class Pretraining(BaseModel):
         self.settings, self.iterations, self.meta_start = settings, iterations, meta_start
         method = settings.resolved_method()
         self.backbone = build_backbone(settings.backbone.arch, settings.backbone.stem)
+        if ranks.world_size() > 1:
+            synchronise(self.backbone)
         self.objective = Objective(
             method=method, width=feature_width(settings.backbone.arch), settings=settings.objective
         )
@@ -48,14 +51,14 @@ class Pretraining(BaseModel):
         self.upper = UpperLevel(self.backbone, self.objective, settings.meta) if self.bilevel else None
 
     def forward(self, views: Tensor) -> Tensor:
-        """Pooled features of both views, (2, N, 3, H, W) uint8 -> (2, N, D) float32."""
+        """Pooled features of both views, (2, n, 3, H, W) uint8 -> (2, N, D) float32; N counts all ranks' images."""
         return self._features(self._normalised(views))
 
     def train_step(self, data: Mapping[str, Any], optim_wrapper: OptimWrapperDict) -> dict[str, Tensor]:
         """One iteration: the real step of w, then (or with it) the step of ψ.
 
         Args:
-            data: a batch of `pretrain.data.collate`.
+            data: a batch of `pretrain.data.collate`; with several processes this rank's share of it.
             optim_wrapper: ``lower`` over w and, as far as they exist, ``mask`` over m and ``fusion`` over ξ.
 
         Returns:
@@ -82,7 +85,7 @@ class Pretraining(BaseModel):
         self._move_target(t)
         self.iteration += 1
         log.update({name: loss.detach() for name, loss in losses.items()})
-        if (t + 1) % self.settings.run.log_every == 0:
+        if (t + 1) % self.settings.run.log_every == 0 and ranks.rank() == 0:
             log.update(self._health(h.detach(), embeddings, scale))
         return log
 
@@ -91,7 +94,7 @@ class Pretraining(BaseModel):
         total = self.objective.lower(losses)
         if batch.fixed is not None:
             total = total + self.settings.objective.comp_weight * self.objective.comp_loss(batch.fixed, batch.scale)
-        optim["lower"].backward(total)
+        self._backward(total, optim)
         for name in optim.keys():  # noqa: SIM118 - a wrapper, not a mapping
             _move(optim, name)
         return {"loss": total.detach()}
@@ -101,7 +104,7 @@ class Pretraining(BaseModel):
     ) -> dict[str, Tensor]:
         """MetaMask and the joint method: the real step, then a trial step from the new weights on the same batch."""
         lower = self.objective.lower(losses)
-        optim["lower"].backward(lower, inputs=self.lower_parameters())
+        self._backward(lower, optim, self.lower_parameters())
         _move(optim, "lower")
         log = {"loss": lower.detach()}
         if self._due(t):
@@ -119,7 +122,7 @@ class Pretraining(BaseModel):
         if due and at_hand is not None and self.settings.meta.trial == "meta":
             trial = self.objective.trial(losses)
             gradient = no_none(torch.autograd.grad(trial, w, retain_graph=True, allow_unused=True), w)
-        optim["lower"].backward(lower, inputs=w)
+        self._backward(lower, optim, w)
         if not due:
             _move(optim, "lower")
             return {"loss": lower.detach()}
@@ -152,7 +155,7 @@ class Pretraining(BaseModel):
         lower = self.objective.lower(losses)
         found = None
         if self.upper.pending is None:
-            optim["lower"].backward(lower, inputs=self.lower_parameters())
+            self._backward(lower, optim, self.lower_parameters())
         else:
             v, direct, judged = self._judge(lower, losses, batch, optim)
             found = self.upper.look_back(self.upper.weights().like(v), direct, judged)
@@ -170,12 +173,12 @@ class Pretraining(BaseModel):
         both = [*w, *psi.values()]
         if self.settings.meta.upper == "lower":
             judged = lower
-            optim["lower"].backward(lower, inputs=both)
+            self._backward(lower, optim, both)
             found = [_grad(p) for p in both]
         else:
             judged = losses[self.objective.meta_loss]
             found = no_none(torch.autograd.grad(judged, both, retain_graph=True, allow_unused=True), both)
-            optim["lower"].backward(lower, inputs=w)
+            self._backward(lower, optim, w)
         direct = dict(zip(psi, found[len(w) :], strict=True))
         upper = judged.detach()
         if batch.fixed is not None:
@@ -190,6 +193,7 @@ class Pretraining(BaseModel):
         """``ψ <- ψ - β dU/dψ``, each upper variable clipped by its own norm."""
         log = {"upper_loss": found.upper_loss}
         total, parameters = found.total(), dict(self.upper_parameters())
+        ranks.average_(list(total.values()))
         for name in ("mask", "fusion"):
             keys = [k for k in total if k.startswith(f"{name}.")]
             if not keys:
@@ -203,6 +207,16 @@ class Pretraining(BaseModel):
                 parameters[k].grad = total[k] * factor
             _move(optim, name)
         return log
+
+    def _backward(self, loss: Tensor, optim: OptimWrapperDict, inputs: list[nn.Parameter] | None = None) -> None:
+        """Gradients of one loss, the same to the bit on every rank; by default those of all parameters.
+
+        The backbone's are summed over the ranks on their way (`ranks.replicated`). The heads' are whole on every rank:
+        they are averaged only against the rounding of a GPU's unordered sums.
+        """
+        optim["lower"].backward(loss, inputs=inputs)
+        if ranks.world_size() > 1:
+            ranks.average_([p.grad for p in self.objective.parameters() if p.grad is not None])
 
     def _trial_step(self, optim: OptimWrapperDict) -> TrialStep:
         """The trial step with the current learning rate and, for SGD, the optimiser's momentum buffers."""
@@ -226,14 +240,14 @@ class Pretraining(BaseModel):
     def _features(self, views: Tensor) -> Tensor:
         bf16 = self.settings.run.precision == "bf16"
         with torch.autocast(views.device.type, dtype=torch.bfloat16, enabled=bf16):
-            h = per_view(self.backbone, views)
-        return h.float() if bf16 else h
+            h = per_view(ranks.replicated(self.backbone), views)
+        return ranks.gather(h.float() if bf16 else h)
 
     @torch.no_grad()
     def _target_embeddings(self, views: Tensor) -> Tensor | None:
         if not self.objective.method.bootstrap:
             return None
-        h = per_view(self.target["net"], views)
+        h = ranks.gather(per_view(self.target["net"], views))
         return per_view(self.target["projector"], self.objective.masked(h))
 
     @torch.no_grad()
@@ -256,9 +270,19 @@ class Pretraining(BaseModel):
         return None if self.upper is None else self.upper.state()
 
     def load_look_ahead_state(self, state: dict[str, Any] | None) -> None:
-        """The inverse of `look_ahead_state`."""
+        """The inverse of `look_ahead_state`, all but the images: they come by `recall`."""
         if self.upper is not None:
             self.upper.load_state(state)
+
+    @property
+    def forgot_images(self) -> bool:
+        """Whether the next step needs the batch before it again: a checkpoint keeps no images."""
+        return self.upper is not None and self.upper.forgot_images
+
+    def recall(self, data: Mapping[str, Any]) -> None:
+        """Take back the batch of the step before."""
+        assert self.upper is not None
+        self.upper.recall(self._normalised(data["views"]))
 
     def lower_parameters(self) -> list[nn.Parameter]:
         """w in the order of `Weights.tensors`."""

@@ -107,16 +107,17 @@ def collate(samples: Sequence[Sample]) -> dict[str, Any]:
 class BatchOrder(Sampler[list[tuple[int, int]]]):
     """The batches of a whole training, from any iteration on: lists of (epoch, image number).
 
-    Each epoch is a permutation drawn from (seed, epoch); its last incomplete batch is dropped.
+    Each epoch is a permutation drawn from (seed, epoch); its last incomplete batch is dropped. Of each batch only
+    ``share`` is delivered: all of it, or with several ranks what ``slice(rank, None, world)`` picks.
     """
 
-    def __init__(self, images: int, batch: int, iterations: int, seed: int) -> None:
+    def __init__(self, images: int, batch: int, iterations: int, seed: int, share: slice = slice(None)) -> None:
         if images < batch:
             raise InputError(
                 f"too few images for one batch: expected at least data.batch = {batch}, found {images}; add images or "
                 f"set --cfg-options data.batch={max(2, images // 2)}"
             )
-        self.images, self.batch, self.iterations, self.seed = images, batch, iterations, seed
+        self.images, self.batch, self.iterations, self.seed, self.share = images, batch, iterations, seed, share
         self.start = 0  # the first iteration to deliver; set by the training loop on resume
 
     @property
@@ -135,7 +136,7 @@ class BatchOrder(Sampler[list[tuple[int, int]]]):
             now, position = divmod(iteration, self.batches_per_epoch)
             if now != epoch:
                 epoch, order = now, np.random.default_rng((self.seed, now)).permutation(self.images)
-            yield [(epoch, int(k)) for k in order[position * self.batch : (position + 1) * self.batch]]
+            yield [(epoch, int(k)) for k in order[position * self.batch : (position + 1) * self.batch][self.share]]
 
 
 class UnreadableImages:

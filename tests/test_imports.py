@@ -11,6 +11,10 @@ ROOT = Path(__file__).parent.parent
 # Lower numbers know nothing of higher ones.
 LAYERS = {
     "errors": 0,
+    "atomic": 1,
+    "checkpoint_files": 1,
+    "interrupt": 1,
+    "ranks": 1,
     "decode": 1,
     "losses": 1,
     "coding": 1,
@@ -20,24 +24,27 @@ LAYERS = {
     "backbones": 1,
     "frozen": 1,
     "monitor": 2,
+    "sync_norm": 2,
     "features": 2,
     "data": 2,
     "objective": 2,
     "labelled": 3,
     "settings": 3,
     "config": 3,
-    "plan": 4,
+    "changes": 4,
+    "plan": 5,
     "upper": 4,
     "evaluate": 4,
     "algorithm": 5,
     "loop": 5,
     "hooks": 6,
     "online": 6,
+    "checkpoints": 7,
     "optim": 6,
-    "train": 7,
-    "__main__": 8,
+    "train": 8,
+    "__main__": 9,
 }
-MMENGINE = {"algorithm", "loop", "hooks", "online", "optim", "train", "config"}
+MMENGINE = {"algorithm", "checkpoints", "loop", "hooks", "online", "optim", "train", "config"}
 
 
 def imports(path):
