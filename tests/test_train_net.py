@@ -430,3 +430,11 @@ def test_the_doctor_looks_before_the_first_iteration(data, tmp_path, capsys, cap
     assert not (tmp_path / "run").exists()
     run(*words, "MODEL.FPN.NORM", "")
     assert "doctor: MODEL.FPN.NORM" in caplog.text + capsys.readouterr().out
+
+
+def test_a_val_set_with_nothing_to_find_is_refused_before_anything_is_written(data, tmp_path, capsys):
+    images, ann = write_coco(tmp_path / "val")
+    edit(ann, lambda content: content.update(annotations=[]))
+    line = refused(capsys, "--init", "random", *data[:3], "--val", images, ann, "OUTPUT_DIR", tmp_path / "run", *TINY)
+    assert "expected at least one object to find, found none" in line
+    assert not (tmp_path / "run").exists()

@@ -17,7 +17,7 @@ from transfer.record import METRICS
 FILE_NAME = "coco_instances_results.json"
 
 
-class Evaluator(COCOEvaluator):  # type: ignore[misc]
+class Evaluator(COCOEvaluator):
     """Measures a detector on a COCO-format set.
 
     pycocotools, which Detectron2 would use, takes minutes where hotcoco takes a second, and reports a detector that

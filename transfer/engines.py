@@ -85,7 +85,9 @@ def by_hotcoco(truth: GroundTruth, found: Detections, task: str) -> Curves:
         evaluation.accumulate()
     except ValueError as error:
         raise InputError(f"{found.file}: expected masks that can be measured, found {error}; correct them") from None
-    return Curves(evaluation.eval["precision"], evaluation.eval["recall"], tuple(evaluation.params.max_dets))
+    arrays = evaluation.eval
+    assert arrays is not None  # accumulate has filled it
+    return Curves(arrays["precision"], arrays["recall"], tuple(evaluation.params.max_dets))
 
 
 def by_pycocotools(truth: GroundTruth, found: Detections, task: str) -> Curves:
@@ -145,7 +147,7 @@ def _evaluation(truth: GroundTruth, reference: COCO, results: COCO, task: str) -
     return evaluation
 
 
-class _FederatedEval(COCOeval):  # type: ignore[misc]
+class _FederatedEval(COCOeval):
     """COCO's evaluation, in which an unmatched detection is ignored where not every object is annotated."""
 
     open: set[tuple[int, int]]

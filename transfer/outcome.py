@@ -30,6 +30,16 @@ class Outcome:
     detections_sha256: str | None = None
 
 
+def check(cfg: CfgNode, val: Split) -> None:
+    """Read the ground truth before hours are spent, as it will be read after them.
+
+    Raises:
+        InputError: nothing can be measured on it.
+    """
+    if MetadataCatalog.get(cfg.DATASETS.TEST[0]).get("evaluator_type") == "coco":
+        ground_truth.read(Path(val.annotations))
+
+
 def read(cfg: CfgNode, val: Split, found: dict[str, dict[str, float]]) -> Outcome:
     """Return what the run in ``OUTPUT_DIR`` is worth.
 

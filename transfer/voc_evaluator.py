@@ -14,7 +14,7 @@ from detectron2.utils import comm
 THRESHOLDS = range(50, 100, 5)  # IoU in percent
 
 
-class VocEvaluator(PascalVOCDetectionEvaluator):  # type: ignore[misc]
+class VocEvaluator(PascalVOCDetectionEvaluator):
     """Measures boxes as published VOC results are measured.
 
     That is the 11-point AP at every IoU for VOC 2007 and the area under the curve for 2012, on scores rounded to three
