@@ -69,7 +69,7 @@ def read_coco(images: str | Path, annotations: str | Path) -> CocoSet:
         raise InputError(f"{annotations}: expected a COCO annotation file, found nothing") from None
     except (OSError, ValueError) as error:  # ValueError: no JSON, or no UTF-8
         raise InputError(f"{annotations}: expected a COCO annotation file, found {error}") from None
-    _check_layout(content, annotations)
+    check_layout(content, annotations, _FIELDS)
     classes = tuple(c["name"] for c in sorted(content["categories"], key=lambda c: c["id"]))
     return CocoSet(images, annotations, hashlib.sha256(raw).hexdigest(), content, classes)
 
@@ -82,11 +82,17 @@ _FIELDS: dict[str, dict[str, type]] = {
 }
 
 
-def _check_layout(content: Any, where: Path) -> None:
-    """Raise InputError unless the lists and fields that Detectron2 and pycocotools read are all there."""
+def check_layout(content: Any, where: Path, wanted: dict[str, dict[str, type]]) -> None:
+    """Raise InputError unless the lists and fields that are ``wanted`` are all there.
+
+    Args:
+        content: the parsed file.
+        where: the file, named in the error.
+        wanted: list -> field of every entry -> its type; only "annotations" may be empty.
+    """
     if not isinstance(content, dict):
         raise InputError(f"{where}: expected a COCO object, found a {type(content).__name__}")
-    for name, fields in _FIELDS.items():
+    for name, fields in wanted.items():
         entries = content.get(name)
         if not isinstance(entries, list) or (not entries and name != "annotations"):
             found = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import platform
 import re
 import sys
 from collections.abc import Iterator
@@ -29,6 +30,13 @@ def version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """The versions of Python, of this package and of others, for a run record."""
+    names = (*packages, "numpy", "pycocotools", "hotcoco", "detection-transfer")
+    found = {name: version(name) or "not installed as a package" for name in names}
+    return {"python": platform.python_version(), **found}
 
 
 def _numbers(text: str) -> tuple[int, ...]:
