@@ -122,8 +122,8 @@ def _one(run: Record, task: str, matches: Matches, drawn: Ints, found: Resampled
     recorded, again = run.metrics[task]["AP"], float(np.nan_to_num(once["AP"][0]))
     if recorded is None or abs(recorded - again) > TOLERANCE:
         raise InputError(
-            f"{run.detections}: expected the detections behind {run.name}'s record ({task} AP {recorded}), found others "
-            f"({task} AP {again:.3f}); evaluate the run again"
+            f"{run.detections}: expected the detections behind {run.name}'s record ({task} AP {recorded}), found "
+            f"others ({task} AP {again:.3f}); evaluate the run again"
         )
     resampled = precision.average_precision(matches, drawn)
     for metric, values in precision.summary(resampled).items():

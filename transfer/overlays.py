@@ -63,7 +63,8 @@ def overlay(instances: Sequence[Instance], colours: dict[str, int], scale: float
         text = one.label if one.score is None else f"{one.label} {one.score:.2f}"
         path = "" if one.mask is None else outline(one.mask, scale)
         mask = f'<path class="halo" d="{path}"/><path class="mask {kind}" d="{path}"/>' if path else ""
-        box = f'<rect class="box {kind}{"" if path else " alone"}" x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}"/>'
+        place = f'x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}"'
+        box = f'<rect class="box {kind}{"" if path else " alone"}" {place}/>'
         shapes.append(f"<g>{mask}{box}<title>{escape(text)}</title></g>")
         labels.append(_label(text, kind, x, y, width, taken))
     return f'<g class="shapes">{"".join(shapes)}</g><g class="labels">{"".join(labels)}</g>'
@@ -79,9 +80,10 @@ def outline(mask: NDArray[np.bool_], scale: float) -> str:
         return ""
     part = np.pad(mask[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1].astype(float), 1)
     contours = contourpy.contour_generator(z=part, line_type=contourpy.LineType.Separate).lines(0.5)
+    corner = np.array([xs[0] - 0.5, ys[0] - 0.5])
     parts = []
     for contour in contours:
-        points = ((np.asarray(contour) + [xs[0] - 0.5, ys[0] - 0.5]) * scale).astype(np.float32)
+        points = ((np.asarray(contour) + corner) * scale).astype(np.float32)
         points = cv2.approxPolyDP(points[:, None, :], _TOLERANCE, True)[:, 0, :]
         parts.append("M" + "L".join(f"{a:.1f},{b:.1f}" for a, b in points) + "Z")
     return "".join(parts)
@@ -97,7 +99,6 @@ def _label(text: str, kind: str, x: float, y: float, width: int, taken: list[tup
             break
         top += line / 2
     taken.append((left, top, length))
-    return (
-        f'<g class="label {kind}"><rect x="{left:.1f}" y="{top:.1f}" width="{length:.1f}" height="{line:.1f}" rx="2"/>'
-        f'<text x="{left + width * 0.01:.1f}" y="{top + line * 0.76:.1f}" font-size="{line * 0.8:.1f}">{escape(text)}</text></g>'
-    )
+    box = f'<rect x="{left:.1f}" y="{top:.1f}" width="{length:.1f}" height="{line:.1f}" rx="2"/>'
+    place = f'x="{left + width * 0.01:.1f}" y="{top + line * 0.76:.1f}" font-size="{line * 0.8:.1f}"'
+    return f'<g class="label {kind}">{box}<text {place}>{escape(text)}</text></g>'

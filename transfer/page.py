@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from transfer import charts, published
+from transfer import charts
 from transfer.compare import Group
 from transfer.curves import Finetuning, Pretraining
 from transfer.facts import settings
@@ -18,11 +18,14 @@ from transfer.figures import KINDS, Figure, Figures, pretraining
 from transfer.gallery import Gallery
 from transfer.markdown import SHOWN, Stage
 from transfer.overlays import overlay, picture
+from transfer.published import FrozenRow
+from transfer.published import Row as PublishedRow
 from transfer.results import TASKS
 from transfer.summary import DASH, NAMES, Summary, answer, caveats, limits, number, percent, signed
 
 TEMPLATES = Path(__file__).parent / "templates"
 COLOURS = 7  # of classes, in the style sheet
+MOST_CLASSES = 20  # in a legend
 
 
 @dataclass(frozen=True)
@@ -40,9 +43,9 @@ class Extras:
 
     finetuning: dict[int, Finetuning] = field(default_factory=dict)
     pretraining: Sequence[Pretraining] = ()
-    published: Sequence[published.Row] = ()
-    apart: Sequence[published.Row] = ()
-    frozen: Sequence[published.FrozenRow] = ()
+    published: Sequence[PublishedRow] = ()
+    apart: Sequence[PublishedRow] = ()
+    frozen: Sequence[FrozenRow] = ()
     stages: Sequence[Stage] = ()
 
 
@@ -55,7 +58,7 @@ def page(summary: Summary, shown: Gallery, score: float, extras: Extras) -> str:
     environment.filters["code"] = _code
     figures = Figures(summary)
     tasks = [task for task in reversed(TASKS) if any(g.values[task, "AP"] is not None for g in summary.groups)]
-    sections = [
+    sections: list[tuple[str, str, Sequence[Figure | None]]] = [
         ("evidence", "Differences", [f for task in tasks for f in figures.evidence(task)]),
         ("classes", "Classes and errors", [f(task) for task in tasks for f in (figures.classes, figures.tide)]),
         ("training", "Fine-tuning", figures.finetuning(extras.finetuning)),
@@ -158,7 +161,7 @@ def _note(summary: Summary) -> str:
     return text
 
 
-def _published(row: published.Row, tasks: Sequence[str]) -> dict[str, Any]:
+def _published(row: PublishedRow, tasks: Sequence[str]) -> dict[str, Any]:
     cells = []
     for task in tasks:
         metrics = row.metrics[task]
@@ -196,9 +199,13 @@ def _gallery(shown: Gallery, score: float) -> dict[str, Any]:
             images.append({"name": image.name, "id": one["id"], "change": change, "cells": cells, "size": made})
         strips.append({"title": strip.title, "caption": strip.caption, "images": images})
     return {
-        "why": shown.why, "strips": strips, "columns": len(shown.titles), "pictures": list(pictures.values()), "score": f"{score:g}",
-        "classes": [(name, f"c{number}") for name, number in colours.items()] if len(colours) <= 20 else [],
-    }  # fmt: skip
+        "why": shown.why,
+        "strips": strips,
+        "columns": len(shown.titles),
+        "pictures": list(pictures.values()),
+        "score": f"{score:g}",
+        "classes": [(name, f"c{colour}") for name, colour in colours.items()] if len(colours) <= MOST_CLASSES else [],
+    }
 
 
 def _weights(summary: Summary) -> list[list[str]]:

@@ -31,9 +31,7 @@ class Row:
     columns: list[list[Instance]]
 
 
-def detections_png(
-    rows: list[Row], titles: list[str], classes: list[str], caption: str, cell: float = CELL
-) -> bytes:
+def detections_png(rows: list[Row], titles: list[str], classes: list[str], caption: str, cell: float = CELL) -> bytes:
     """Return a PNG: one row per image, one column per entry of ``titles``.
 
     Args:

@@ -65,7 +65,9 @@ class ValSet:
             if name not in ids:
                 close = difflib.get_close_matches(name, ids, n=3)
                 hint = f" (close: {', '.join(close)})" if close else ""
-                raise InputError(f"no such image: expected a file name of the val set, found {name}{hint}; name another")
+                raise InputError(
+                    f"no such image: expected a file name of the val set, found {name}{hint}; name another"
+                )
             found.append(ids[name])
         return list(dict.fromkeys(found))
 

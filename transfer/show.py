@@ -34,8 +34,8 @@ def run(args: argparse.Namespace) -> int:
         InputError: the run kept no detections, its val set is not there any more, no such image, or ``--out`` is taken.
     """
     if not 0 <= args.score <= 1 or args.seed < 0 or (args.random is not None and args.random < 1):
-        found = f"{args.random}, {args.seed}, {args.score}"
-        raise InputError(f"--random, --seed, --score: expected 1 or more, 0 or more, 0-1, found {found}; change it")
+        given = f"{args.random}, {args.seed}, {args.score}"
+        raise InputError(f"--random, --seed, --score: expected 1 or more, 0 or more, 0-1, found {given}; change it")
     record = read_run(args.run)
     if record.detections is None:
         raise InputError(f"{args.run}: expected a run that kept its detections, found none; evaluate it again")

@@ -94,34 +94,35 @@ def answer(summary: Summary) -> str:
     for fraction in summary.fractions:
         here = [verdict for verdict in verdicts if verdict.ours.fraction == fraction]
         if here:
-            labels = f"With {percent(fraction)} of the labels " if len(summary.fractions) > 1 else ""
-            parts.append(labels + _sentence(here, bool(labels)))
-    text = "; ".join([parts[0], *(part[0].lower() + part[1:] for part in parts[1:])])
-    return text[0].upper() + text[1:] + "."
+            labels = f"with {percent(fraction)} of the labels " if len(summary.fractions) > 1 else ""
+            parts.append(labels + _sentence(here, alone=len(verdicts) == 1))
+    text = "; ".join(parts)
+    return (f"W{text[1:]}" if text.startswith("with ") else text) + "."  # a start keeps its own spelling
 
 
-def _sentence(verdicts: Sequence[Verdict], inside: bool) -> str:
-    """Return one label fraction's answer."""
+def _sentence(verdicts: Sequence[Verdict], alone: bool) -> str:
+    """Return one label fraction's answer; a verdict that stands alone has room for its interval."""
     base, task = verdicts[0].baseline.init, WORDS[verdicts[0].task]
     parts = []
     for word in (BETTER, WORSE):
-        found = [f"{v.ours.init} ({_gain(v)})" for v in verdicts if v.word == word]
+        found = [f"{v.ours.init} ({_gain(v, alone)})" for v in verdicts if v.word == word]
         if found:
             parts.append(f"{_join(found)} {'is' if len(found) == 1 else 'are'} {word} than {base} in {task} AP")
     unknown = [v for v in verdicts if v.word == UNKNOWN]
     if len(unknown) == 1:
-        parts.append(
-            f"{unknown[0].ours.init} ({_gain(unknown[0])} {task} AP) cannot be told from {base}: {unknown[0].needs}"
-        )
+        (one,) = unknown
+        parts.append(f"{one.ours.init} ({_gain(one, alone)}) cannot be told from {base} in {task} AP: {one.needs}")
     elif unknown:
-        parts.append(
-            f"{_join([f'{v.ours.init} ({_gain(v)})' for v in unknown])} cannot be told from {base} in {task} AP"
-        )
+        names = _join([f"{v.ours.init} ({_gain(v, alone)})" for v in unknown])
+        parts.append(f"{names} cannot be told from {base} in {task} AP")
     return ", ".join(parts)
 
 
-def _gain(verdict: Verdict) -> str:
-    return signed(verdict.difference.mean)
+def _gain(verdict: Verdict, full: bool) -> str:
+    diff = verdict.difference
+    if full and diff.interval is not None:
+        return f"{signed(diff.mean)} points, 95 % interval {limits(diff.interval)}"
+    return signed(diff.mean)
 
 
 def _join(names: Sequence[str]) -> str:
@@ -153,8 +154,8 @@ def caveats(summary: Summary) -> list[str]:
     ]
     if single:
         lines.append(
-            f"All runs of {_join(single)} start from one pretrained file: the interval is about that file, not about what "
-            "pretraining again would give."
+            f"All runs of {_join(single)} start from one pretrained file: the interval is about that file, not about "
+            "what pretraining again would give."
         )
     partial = [run.name for run in summary.records if run.weights and run.weights.loaded < run.weights.expected]
     if partial:

@@ -37,7 +37,17 @@ def to_csv(groups: Sequence[Group], verdicts: Sequence[Verdict], baseline: str |
                 if value is None:
                     continue
                 low, high = value.interval or (None, None)
-                row = [group.init, group.fraction, value.n, task, metric, value.mean, value.std, low, high]
+                row: list[object] = [
+                    group.init,
+                    group.fraction,
+                    value.n,
+                    task,
+                    metric,
+                    value.mean,
+                    value.std,
+                    low,
+                    high,
+                ]
                 diff = difference(group, base, task, metric, images) if base and base is not group else None
                 row += _difference(base, diff)
                 verdict = said.get((id(group), task)) if metric == "AP" else None
