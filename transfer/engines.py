@@ -85,7 +85,9 @@ def by_hotcoco(truth: GroundTruth, found: Detections, task: str) -> Curves:
         evaluation.accumulate()
     except ValueError as error:
         raise InputError(f"{found.file}: expected masks that can be measured, found {error}; correct them") from None
-    return Curves(evaluation.eval["precision"], evaluation.eval["recall"], tuple(evaluation.params.max_dets))
+    arrays = evaluation.eval
+    assert arrays is not None  # accumulate has filled it
+    return Curves(arrays["precision"], arrays["recall"], tuple(evaluation.params.max_dets))
 
 
 def by_pycocotools(truth: GroundTruth, found: Detections, task: str) -> Curves:
@@ -129,7 +131,7 @@ def _entries(found: Detections, task: str) -> list[dict[str, Any]]:
     key, column = ("bbox", found.boxes) if task == "bbox" else ("segmentation", found.masks)
     assert column is not None
     columns = (found.image_ids.tolist(), found.category_ids.tolist(), found.scores.tolist())
-    places = column.tolist() if isinstance(column, np.ndarray) else map(dict, column)
+    places = column.tolist() if isinstance(column, np.ndarray) else column
     return [
         {"image_id": i, "category_id": c, "score": s, key: place}
         for i, c, s, place in zip(*columns, places, strict=True)
@@ -145,7 +147,7 @@ def _evaluation(truth: GroundTruth, reference: COCO, results: COCO, task: str) -
     return evaluation
 
 
-class _FederatedEval(COCOeval):  # type: ignore[misc]
+class _FederatedEval(COCOeval):
     """COCO's evaluation, in which an unmatched detection is ignored where not every object is annotated."""
 
     open: set[tuple[int, int]]

@@ -7,6 +7,7 @@ import importlib.metadata
 import importlib.util
 import platform
 import re
+import resource
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,12 @@ def versions(*packages: str) -> dict[str, str]:
     names = (*packages, "numpy", "pycocotools", "hotcoco", "detection-transfer")
     found = {name: version(name) or "not installed as a package" for name in names}
     return {"python": platform.python_version(), **found}
+
+
+def peak_memory() -> int:
+    """The most physical memory that this process has had at one time, in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts in bytes there, in KiB on Linux
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _numbers(text: str) -> tuple[int, ...]:

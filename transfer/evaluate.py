@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
-import resource
 import sys
 import time
 from pathlib import Path
@@ -114,7 +113,7 @@ def _record(
         versions={**(known.versions if known else {}), **environment.versions()},
         device=known.device if known else f"CPU, {os.cpu_count()} cores",
         seconds=seconds,
-        cost=known.cost if known else Cost(peak_memory=peak_memory()),
+        cost=known.cost if known else Cost(peak_memory=environment.peak_memory()),
         metrics=measured.metrics,
         per_class=measured.per_class,
         tide=measured.tide,
@@ -124,9 +123,3 @@ def _record(
         detections_sha256=found.sha256,
     )
     return dataclasses.replace(fresh, weights=None) if fresh.init == "random" else fresh
-
-
-def peak_memory() -> int:
-    """Return the most physical memory that this process had at one time, in bytes."""
-    unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts in bytes there, in KiB on Linux
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

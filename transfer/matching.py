@@ -74,13 +74,12 @@ def match(truth: GroundTruth, found: Detections, task: str) -> Matches:
     found, category = found.chosen(order), category[order]
     objects = _Objects(truth, index, task)
     columns = _Columns(len(found))
-    open_pairs = not_exhaustive(truth)
     ids, starts = np.unique(found.image_ids, return_index=True)
     for image_id, start, end in zip(ids.tolist(), starts, np.append(starts, len(found))[1:], strict=True):
         _match_image(columns, slice(start, end), category[start:end], objects.of(image_id), found, task)
-        for row in range(start, end) if open_pairs else ():
-            if columns.object[row] < 0 and (image_id, list(index)[category[row]]) in open_pairs:
-                columns.ignored[row] = True
+    if open_pairs := not_exhaustive(truth):
+        pairs = zip(found.image_ids.tolist(), found.category_ids.tolist(), strict=True)
+        columns.ignored |= (columns.object < 0) & np.array([pair in open_pairs for pair in pairs], np.bool_)
     return Matches(
         score=found.scores,
         category=category,

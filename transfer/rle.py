@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 # One character holds 6 bits from "0" on: 5 of the number, lowest first, and one that says that more follow. The fifth
 # bit of a number's last character is its sign. (pycocotools, maskApi.c: rleToString.)
 _FIRST, _BITS, _MORE, _SIGN = 48, 0x1F, 0x20, 0x10
-_CHUNK = 4096  # codes at a time: some 10 MB of numbers
+_LONGEST = 6  # characters of a number: 30 bits, images of a thousand million pixels
+_CHUNK = 1024  # codes at a time: a few MB of numbers
 
 
 def first_broken(codes: Sequence[str], pixels: NDArray[np.int64]) -> int | None:
@@ -34,39 +35,50 @@ def first_broken(codes: Sequence[str], pixels: NDArray[np.int64]) -> int | None:
 
 def _broken(codes: Sequence[str], pixels: NDArray[np.int64]) -> NDArray[np.bool_]:
     sizes = np.array([len(code) for code in codes])
-    text = np.frombuffer("".join(codes).encode("latin-1", "replace"), np.uint8).astype(np.int32) - _FIRST
-    broken = sizes == 0
-    if text.size == 0:
+    broken: NDArray[np.bool_] = sizes == 0
+    if broken.any():
         return broken
-    owner = np.repeat(np.arange(len(codes), dtype=np.int32), sizes)
-    broken[owner[(text < 0) | (text > 63)]] = True
+    text = np.frombuffer("".join(codes).encode("latin-1", "replace"), np.uint8) - np.uint8(_FIRST)
+    starts = np.cumsum(sizes) - sizes
+    broken |= np.maximum.reduceat(text, starts) > _MORE + _BITS
     last = (text & _MORE) == 0
-    ends = np.cumsum(sizes)[sizes > 0] - 1
-    broken[owner[ends[~last[ends]]]] = True  # the last number goes on and is cut off
+    ends = starts + sizes - 1
+    broken |= ~last[ends]  # the last number goes on and is cut off
     last[ends] = True
-    tail = np.flatnonzero(last)  # where each number ends, and where it begins
-    head = np.concatenate([[0], tail[:-1] + 1])
-    length = tail - head + 1
-    broken[owner[tail[length > 6]]] = True  # more than 30 bits
-    place = np.arange(text.size, dtype=np.int32) - np.repeat(head, length).astype(np.int32)
-    values = np.add.reduceat((text & _BITS) << (5 * np.minimum(place, 5)), head)
-    values -= np.where(text[tail] & _SIGN, np.int64(1) << (5 * np.minimum(length, 6)), 0)
-    return broken | _no_lengths(values, owner[tail], pixels)
+    tails = np.flatnonzero(last)  # where each number ends
+    lengths = np.diff(tails, prepend=-1)
+    counts = np.add.reduceat(last, starts, dtype=np.int64)  # numbers in each code
+    owner = np.repeat(np.arange(len(codes), dtype=np.int32), counts)
+    broken[owner[lengths > _LONGEST]] = True
+    return broken | _no_lengths(_values(text, tails, np.minimum(lengths, _LONGEST)), owner, counts, pixels)
 
 
-def _no_lengths(values: NDArray[np.int64], owner: NDArray[np.int32], pixels: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _values(text: NDArray[np.uint8], tails: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the numbers whose last characters are at ``tails``."""
+    values = (text[tails] & _BITS).astype(np.int64)
+    values[values >= _SIGN] -= 2 * _SIGN
+    longer = np.flatnonzero(lengths > 1)
+    for k in range(1, _LONGEST):
+        values[longer] = (values[longer] << 5) | (text[tails[longer] - k] & _BITS)
+        longer = longer[lengths[longer] > k + 1]
+    return values
+
+
+def _no_lengths(
+    values: NDArray[np.int64], owner: NDArray[np.int32], counts: NDArray[np.int64], pixels: NDArray[np.int64]
+) -> NDArray[np.bool_]:
     """Add up the runs: from the fourth number on each is the difference to the one two before it."""
-    counts = np.bincount(owner, minlength=len(pixels))
-    k = np.arange(len(values)) - (np.cumsum(counts) - counts)[owner]  # the run's place in its code
-    bad = np.zeros(len(pixels), np.bool_)
-    total = np.zeros(len(pixels))
-    for chain in (k == 0, k % 2 == 1, (k % 2 == 0) & (k > 0)):
+    place = np.arange(len(values)) - np.repeat(np.cumsum(counts) - counts, counts)  # in its code, from 0
+    first = place == 0
+    total = values[first].copy()
+    bad = total < 0
+    for chain in (place & 1 == 1, (place & 1 == 0) & ~first):
         of, numbers = owner[chain], values[chain]
         if not of.size:
             continue
         sums = np.cumsum(numbers)
-        begins = np.concatenate([[True], of[1:] != of[:-1]])
-        runs = sums - (sums - numbers)[begins][np.cumsum(begins) - 1]
-        bad[of[runs < 0]] = True
-        total += np.bincount(of, runs, minlength=len(pixels))
+        begins = np.flatnonzero(np.diff(of, prepend=-1))
+        sums -= np.repeat(sums[begins] - numbers[begins], np.diff(begins, append=len(of)))
+        bad[of[begins]] |= np.minimum.reduceat(sums, begins) < 0
+        total[of[begins]] += np.add.reduceat(sums, begins)
     return bad | (total != pixels)

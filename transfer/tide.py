@@ -90,19 +90,21 @@ def classify(matches: Matches) -> NDArray[np.int64]:
     return np.where((matches.object >= 0) | matches.ignored, 0, kinds)
 
 
-def _corrected(base: _Flags, matches: Matches, corrected: NDArray[np.int64]) -> _Flags:
-    """Return the flags with detections put on the objects ``corrected``, -1 for none.
+def _corrected(base: _Flags, matches: Matches, stands_for: NDArray[np.int64]) -> _Flags:
+    """Return the flags with detections put on the objects that they stand for, -1 for none.
 
-    Of several detections on one object, the one already there included, the best score stays.
+    One object takes one detection: where it has one already, the others go, and of several the best score stays.
     """
-    claims = np.where(corrected >= 0, corrected, matches.object)
-    claimants = np.flatnonzero(claims >= 0)
-    order = claimants[np.lexsort((-matches.score[claimants], claims[claimants]))]
-    first = np.concatenate([[True], claims[order][1:] != claims[order][:-1]]) if order.size else np.zeros(0, bool)
-    best, rest = order[first], order[~first]
+    wrong = np.flatnonzero(stands_for >= 0)
+    wrong = wrong[np.lexsort((-matches.score[wrong], stands_for[wrong]))]
+    targets = stands_for[wrong]
+    best = np.ones(len(wrong), np.bool_)
+    best[1:] = targets[1:] != targets[:-1]
+    best &= ~matches.taken()[targets]
     right, kept, category = base.right.copy(), base.kept.copy(), base.category.copy()
-    right[best], kept[rest], right[rest] = True, False, False
-    category[best] = matches.object_category[claims[best]]
+    kept[wrong[~best]] = False
+    right[wrong[best]] = True
+    category[wrong[best]] = matches.object_category[targets[best]]
     return replace(base, category=category, right=right, kept=kept)
 
 
