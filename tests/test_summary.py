@@ -33,6 +33,14 @@ def test_several_starts_and_label_fractions():
     assert found.inits == ["random", "a", "b"]
 
 
+def test_one_start_that_cannot_be_told_at_any_label_fraction_is_named_once():
+    few = [*runs("a", 6.0, label_fraction=0.1), *runs("random", 5.0, label_fraction=0.1)]
+    assert words.answer(summary(*runs("a", 9.0), *runs("random", 7.5), *few)) == (
+        "a cannot be told from random in mask AP: with 100 % of the labels +1.5, needs at least 2 more seeds; "
+        "with 10 % of the labels +1.0, needs at least 2 more seeds."
+    )
+
+
 def test_nothing_to_compare():
     assert words.answer(summary(*runs("a", 1.0))) == "No run starts from random, so there is nothing to compare with."
     only = summary(*runs("random", 1.0))

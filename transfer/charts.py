@@ -142,7 +142,8 @@ class Scale:
         """Return an axis with round ticks that holds all values."""
         low, high = min(values), max(values)
         if low == high:
-            low, high = low - 1, high + 1
+            room = abs(low) / 10 or 1.0
+            low, high = low - room, high + room
         step = _step((high - low) / 4)
         first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
         if pad:
@@ -180,7 +181,8 @@ def _rows(title: str, rows: Sequence[Row], unit: str, scale: Scale, zero: bool, 
     longest = max(len(row.label) for row in rows)
     left = min(152.0, 14.5 + longest * _LETTER)
     right, top = WIDTH - 18, 8
-    heights = [max(_ROW, 13 * len(row.points) + 7) for row in rows]
+    roomy = min(max(_ROW, 150 // len(rows)), 2 * _ROW)  # few rows are drawn apart
+    heights = [max(roomy, 13 * len(row.points) + 7) for row in rows]
     bottom = top + sum(heights)
     x = scale.onto(left, right)
     out = []

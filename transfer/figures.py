@@ -67,7 +67,7 @@ class Figures:
     def runs(self, groups: Sequence[Group]) -> str:
         """Return n in words."""
         counts = sorted({len(group.runs) for group in groups})
-        return f"n = {counts[0]}" + (f"–{counts[-1]}" if len(counts) > 1 else "") + " runs each"
+        return f"n\u00a0=\u00a0{counts[0]}" + (f"–{counts[-1]}" if len(counts) > 1 else "") + "\u00a0runs each"
 
     def evidence(self, task: str) -> list[Figure | None]:
         """Return what the answer rests on."""
@@ -238,7 +238,7 @@ def pretraining(runs: Sequence[Pretraining]) -> list[Figure]:
         curves = [Line(i + 1, names[i], run.curves[quantity]) for i, run in enumerate(runs) if run.curves.get(quantity)]
         if curves:
             legend = tuple((charts.mark(curve.series), curve.label) for curve in curves)
-            note = f"n = {len(curves)} pretraining run{'s' if len(curves) > 1 else ''}; on the unlabelled images."
+            note = f"n\u00a0=\u00a0{len(curves)} pretraining run{'s' if len(curves) > 1 else ''}; on the unlabelled images."
             figures.append(Figure(title, charts.lines(title, curves, "iteration", unit), note, legend))
     for name, run in zip(names, runs, strict=True):
         if run.mask:

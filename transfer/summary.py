@@ -90,6 +90,10 @@ def answer(summary: Summary) -> str:
     verdicts = summary.about(summary.task)
     if not verdicts:
         return f"Every run starts from {summary.baseline}, so there is nothing to compare with."
+    if len({v.ours.init for v in verdicts}) == 1 < len(verdicts) and all(v.word == UNKNOWN for v in verdicts):
+        shares = [f"with {percent(v.ours.fraction)} of the labels {_gain(v, False)}, {v.needs}" for v in verdicts]
+        start, base = verdicts[0].ours.init, verdicts[0].baseline.init
+        return f"{start} cannot be told from {base} in {WORDS[summary.task]} AP: {'; '.join(shares)}."
     parts = []
     for fraction in summary.fractions:
         here = [verdict for verdict in verdicts if verdict.ours.fraction == fraction]
