@@ -184,7 +184,9 @@ def check_same(value: Any, what: str) -> None:
     values = everyones(value)
     other = next((k for k, v in enumerate(values) if v != values[0]), None)
     if other is not None:
-        _stop_at([f"{what}: expected the same on all ranks, found {values[0]} on rank 0 and {values[other]} on {other}"])
+        _stop_at(
+            [f"{what}: expected the same on all ranks, found {values[0]} on rank 0 and {values[other]} on {other}"]
+        )
 
 
 def _stop_at(faults: Sequence[str | None]) -> None:

@@ -149,8 +149,6 @@ def test_another_run_in_the_folder_is_refused(config, data, tmp_path, capsys):
     assert (tmp_path / "run" / "backbone.safetensors").read_bytes() == before
 
 
-
-
 def test_a_folder_in_which_nothing_was_trained_is_taken_again(config, data, tmp_path, capsys):
     fails(capsys, config, data, tmp_path / "run", "optimizer.lr=1e30", "schedule.warmup_epochs=0")
     assert pretrain(config, data, tmp_path / "run", "schedule.iterations=2") == 0
