@@ -126,8 +126,8 @@ class Checkpoints(Hook):
         except OSError as error:
             raise InputError(
                 f"the checkpoint after iteration {done} could not be written to {self.folder} ({error.strerror}), "
-                f"where {shutil.disk_usage(self.folder).free / 1e9:.1f} GB are free; {last_good(self.folder)}; make room "
-                "and go on with --resume"
+                f"where {shutil.disk_usage(self.folder).free / 1e9:.1f} GB are free; {last_good(self.folder)}; make "
+                "room and go on with --resume"
             ) from error
         for old in find_checkpoints(self.folder)[: -self.keep]:
             old.unlink()
