@@ -64,8 +64,8 @@ def started() -> Iterator[None]:
         local, devices = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
         if local >= devices:
             raise InputError(
-                f"torchrun: expected at most one process for each of the {devices} GPUs here, found local rank {local}; "
-                f"use --nproc_per_node {devices}"
+                f"torchrun: expected at most one process for each of the {devices} GPUs here, found local rank "
+                f"{local}; use --nproc_per_node {devices}"
             )
         torch.cuda.set_device(local)
         backend = "nccl"
@@ -184,9 +184,8 @@ def check_same(value: Any, what: str) -> None:
     values = everyones(value)
     other = next((k for k, v in enumerate(values) if v != values[0]), None)
     if other is not None:
-        _stop_at(
-            [f"{what}: expected the same on all ranks, found {values[0]} on rank 0 and {values[other]} on {other}"]
-        )
+        found = f"{values[0]} on rank 0 and {values[other]} on rank {other}"
+        _stop_at([f"{what}: expected the same on all ranks, found {found}"])
 
 
 def _stop_at(faults: Sequence[str | None]) -> None:
