@@ -11,12 +11,16 @@ from typing import Any
 
 import torch
 from mmengine.optim import OptimWrapperDict
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmarks.modes import Case, Mode, Trainee
 from pretrain.algorithm import Forward, Pretraining
+from pretrain.backbones import IMAGENET_MEAN, IMAGENET_STD
 from pretrain.bilevel import Hypergradient
 from pretrain.data import BatchOrder, TwoViews, collate
+from pretrain.features import Input, extract_features
+from pretrain.frozen import hits, knn_scores
+from pretrain.labelled import labelled_splits
 from pretrain.settings import MetaSettings
 from pretrain.sources import open_source
 from pretrain.tangent import Tensors
@@ -104,17 +108,31 @@ def batches(data: Path, case: Case, steps: int) -> Iterator[dict[str, Any]]:
         yield collate([views[key] for key in keys])
 
 
+def nearest_neighbours(backbone: nn.Module, data: Path, size: int) -> dict[str, float] | None:
+    """5-nn accuracy of the val folders by the train folders, percent, and its standard error; None without classes."""
+    if not (data / "train").is_dir():
+        return None
+    train, val = labelled_splits(data)
+    how = Input(size, size, IMAGENET_MEAN, IMAGENET_STD)
+    bank, query = (extract_features(backbone, part, how).values for part in (train, val))
+    right = hits(knn_scores(bank, train.labels, query, classes=len(train.classes)), val.labels)
+    accuracy = float(right.double().mean())
+    return {"accuracy": 100 * accuracy, "standard_error": 100 * math.sqrt(accuracy * (1 - accuracy) / len(right))}
+
+
 def run(mode: Mode, case: Case, data: Path, settings: TruthSettings, device: torch.device) -> dict[str, Any]:
     """Train in ``mode`` and compare on the way.
 
     Returns:
         Per upper variable the median cosine, the lowest cosine and the median norm ratio; their number; the loss
-        L_meta at the end (mean of the last tenth); and ``knn``, None: not measured here.
+        L_meta at the end (mean of the last tenth); and ``knn`` of the features it ends with, see
+        `nearest_neighbours`.
     """
     kind = type("WatchedRun", (Watched,), {"compare_every": settings.every})
     trainee = Trainee(case, replace(mode, meta_start=settings.warmup), device, settings.lr, settings.steps, kind)
     losses = []
-    for t, batch in enumerate(batches(data, case, settings.steps)):
+    images = data / "train" if (data / "train").is_dir() else data
+    for t, batch in enumerate(batches(images, case, settings.steps)):
         trainee.set_lr(_factor(t, settings))
         log = trainee.model.train_step(batch, trainee.optimizers)
         losses.append(float(log["contrastive"]))
@@ -124,7 +142,7 @@ def run(mode: Mode, case: Case, data: Path, settings: TruthSettings, device: tor
         **{variable: _summary([s[variable] for s in seen]) for variable in VARIABLES},
         "n": len(seen),
         "contrastive_at_end": sum(tail) / len(tail),
-        "knn": None,  # the frozen features' accuracy, from pretrain.frozen
+        "knn": nearest_neighbours(trainee.model.backbone, data, case.size),
     }
 
 

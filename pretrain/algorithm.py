@@ -14,12 +14,13 @@ from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from pretrain import monitor
+from pretrain import monitor, ranks
 from pretrain.backbones import build_backbone, feature_width
 from pretrain.bilevel import Hypergradient, Slopes, TrialStep, no_none
 from pretrain.losses import cross_correlation
 from pretrain.objective import Objective, per_view
 from pretrain.settings import Settings
+from pretrain.sync_norm import synchronise
 from pretrain.tangent import Tensors
 from pretrain.upper import Batch, Leaves, UpperLevel
 
@@ -57,6 +58,8 @@ class Pretraining(BaseModel):
         self.settings, self.iterations, self.meta_start = settings, iterations, meta_start
         method = settings.resolved_method()
         self.backbone = build_backbone(settings.backbone.arch, settings.backbone.stem)
+        if ranks.world_size() > 1:
+            synchronise(self.backbone)
         self.objective = Objective(
             method=method, width=feature_width(settings.backbone.arch), settings=settings.objective
         )
@@ -70,14 +73,14 @@ class Pretraining(BaseModel):
         self.upper = UpperLevel(self.backbone, self.objective, settings.meta) if self.bilevel else None
 
     def forward(self, views: Tensor) -> Tensor:
-        """Pooled features of both views, (2, N, 3, H, W) uint8 -> (2, N, D) float32."""
+        """Pooled features of both views, (2, n, 3, H, W) uint8 -> (2, N, D) float32; N counts all ranks' images."""
         return self._features(self._normalised(views))
 
     def train_step(self, data: Mapping[str, Any], optim_wrapper: OptimWrapperDict) -> dict[str, Tensor]:
         """One iteration: the real step of w, then (or with it) the step of ψ.
 
         Args:
-            data: a batch of `pretrain.data.collate`.
+            data: a batch of `pretrain.data.collate`; with several processes this rank's share of it.
             optim_wrapper: ``lower`` over w and, as far as they exist, ``mask`` over m and ``fusion`` over ξ.
 
         Returns:
@@ -97,7 +100,7 @@ class Pretraining(BaseModel):
         self._move_target(t)
         self.iteration += 1
         log.update({name: loss.detach() for name, loss in forward.losses.items()})
-        if (t + 1) % self.settings.run.log_every == 0:
+        if (t + 1) % self.settings.run.log_every == 0 and ranks.rank() == 0:
             log.update(self._health(forward))
         return log
 
@@ -129,7 +132,7 @@ class Pretraining(BaseModel):
         total, batch = self.objective.lower(forward.losses), forward.batch
         if batch.fixed is not None:
             total = total + self.settings.objective.comp_weight * self.objective.comp_loss(batch.fixed, batch.scale)
-        optim["lower"].backward(total)
+        self._backward_through(total, optim)
         for name in optim.keys():  # noqa: SIM118 - a wrapper, not a mapping
             _move(optim, name)
         return {"loss": total.detach()}
@@ -137,7 +140,7 @@ class Pretraining(BaseModel):
     def _step_post(self, t: int, forward: Forward, optim: OptimWrapperDict) -> dict[str, Tensor]:
         """MetaMask and the joint method: the real step, then a trial step from the new weights on the same batch."""
         lower = self.objective.lower(forward.losses)
-        optim["lower"].backward(lower, inputs=self.lower_parameters())
+        self._backward_through(lower, optim, self.lower_parameters())
         _move(optim, "lower")
         log = {"loss": lower.detach()}
         if self._due(t):
@@ -194,7 +197,7 @@ class Pretraining(BaseModel):
         """
         psi, leaves = dict(self.upper_parameters()) if of_upper else {}, forward.leaves
         if leaves is None:
-            optim["lower"].backward(lower, inputs=[*self.lower_parameters(), *psi.values()])
+            self._backward_through(lower, optim, [*self.lower_parameters(), *psi.values()])
             return {k: _grad(p) for k, p in psi.items()}, None
         heads = list(leaves.heads.values())
         inputs = [leaves.h, *heads, *(leaves.upper[k] for k in psi)]
@@ -202,9 +205,22 @@ class Pretraining(BaseModel):
         h_gradient, *values = [g.detach() for g in no_none(found, inputs)]
         # The derivative of this scalar is that of L_low: the backward pass goes on through the backbone.
         optim["lower"].backward((forward.h * h_gradient).sum(), inputs=list(self.backbone.parameters()))
+        ranks.average_(values)
         for p, g in zip(self._head_parameters(), values[: len(heads)], strict=True):
             p.grad = g
         return dict(zip(psi, values[len(heads) :], strict=True)), Slopes(found[: 1 + len(heads)], leaves.upper)
+
+    def _backward_through(
+        self, loss: Tensor, optim: OptimWrapperDict, inputs: list[nn.Parameter] | None = None
+    ) -> None:
+        """Gradients of one loss, the same to the bit on every rank; by default those of all parameters.
+
+        The backbone's are summed over the ranks on their way (`ranks.replicated`). The heads' are whole on every rank:
+        they are averaged only against the rounding of a GPU's unordered sums.
+        """
+        optim["lower"].backward(loss, inputs=inputs)
+        if ranks.world_size() > 1:
+            ranks.average_([p.grad for p in self.objective.parameters() if p.grad is not None])
 
     def _real_step_is_trial_step(self) -> bool:
         """Whether the real step ends exactly where the trial step of `_trial_step` would."""
@@ -277,6 +293,7 @@ class Pretraining(BaseModel):
         """``ψ <- ψ - β dU/dψ``, each upper variable clipped by its own norm."""
         log = {"upper_loss": found.upper_loss}
         total, parameters = found.total(), dict(self.upper_parameters())
+        ranks.average_(list(total.values()))
         for name in ("mask", "fusion"):
             keys = [k for k in total if k.startswith(f"{name}.")]
             if not keys:
@@ -313,14 +330,14 @@ class Pretraining(BaseModel):
     def _features(self, views: Tensor) -> Tensor:
         bf16 = self.settings.run.precision == "bf16"
         with torch.autocast(views.device.type, dtype=torch.bfloat16, enabled=bf16):
-            h = per_view(self.backbone, views)
-        return h.float() if bf16 else h
+            h = per_view(ranks.replicated(self.backbone), views)
+        return ranks.gather(h.float() if bf16 else h)
 
     @torch.no_grad()
     def _target_embeddings(self, views: Tensor) -> Tensor | None:
         if not self.objective.method.bootstrap:
             return None
-        h = per_view(self.target["net"], views)
+        h = ranks.gather(per_view(self.target["net"], views))
         return self.target["projector"](self.objective.masked(h))
 
     @torch.no_grad()
@@ -343,9 +360,19 @@ class Pretraining(BaseModel):
         return None if self.upper is None else self.upper.state()
 
     def load_look_ahead_state(self, state: dict[str, Any] | None) -> None:
-        """The inverse of `look_ahead_state`."""
+        """The inverse of `look_ahead_state`, all but the images: they come by `recall`."""
         if self.upper is not None:
             self.upper.load_state(state)
+
+    @property
+    def forgot_images(self) -> bool:
+        """Whether the next step needs the batch before it again: a checkpoint keeps no images."""
+        return self.upper is not None and self.upper.forgot_images
+
+    def recall(self, data: Mapping[str, Any]) -> None:
+        """Take back the batch of the step before."""
+        assert self.upper is not None
+        self.upper.recall(self._normalised(data["views"]))
 
     def lower_parameters(self) -> list[nn.Parameter]:
         """w in the order of `Weights.tensors`."""

@@ -76,21 +76,29 @@ class BatchOrder(Sampler[list[tuple[int, int]]]):
 
     Args:
         images: how many there are.
-        batch: images per iteration.
+        batch: images per iteration, over all ranks.
         iterations: of the whole training.
         seed: of the permutations.
         shards: images per tar file, see `epoch_order`; None for one permutation of all.
+        share: what is delivered of each batch; with several ranks ``slice(rank, None, world)``.
     """
 
     def __init__(
-        self, images: int, batch: int, iterations: int, seed: int, shards: Sequence[int] | None = None
+        self,
+        images: int,
+        batch: int,
+        iterations: int,
+        seed: int,
+        shards: Sequence[int] | None = None,
+        share: slice = slice(None),
     ) -> None:
         if images < batch:
             raise InputError(
                 f"too few images for one batch: expected at least data.batch = {batch}, found {images}; add images or "
                 f"set --cfg-options data.batch={max(2, images // 2)}"
             )
-        self.images, self.batch, self.iterations, self.seed, self.shards = images, batch, iterations, seed, shards
+        self.images, self.batch, self.iterations, self.seed = images, batch, iterations, seed
+        self.shards, self.share = shards, share
         self.start = 0  # the first iteration to deliver; set by the training loop on resume
 
     @property
@@ -109,7 +117,7 @@ class BatchOrder(Sampler[list[tuple[int, int]]]):
             now, position = divmod(iteration, self.batches_per_epoch)
             if now != epoch:
                 epoch, order = now, epoch_order(self.images, self.seed, now, self.shards)
-            yield [(epoch, int(k)) for k in order[position * self.batch : (position + 1) * self.batch]]
+            yield [(epoch, int(k)) for k in order[position * self.batch : (position + 1) * self.batch][self.share]]
 
 
 def epoch_order(images: int, seed: int, epoch: int, shards: Sequence[int] | None = None) -> NDArray[np.int64]:

@@ -47,6 +47,9 @@ class OnlineKnn(Hook):
         workers: loader processes.
         out: ``metrics.jsonl``.
 
+    Attributes:
+        latest: iteration and accuracy of the last look, None before.
+
     Raises:
         InputError: the images do not lie in at least two class folders, or no class has two of them.
     """
@@ -66,6 +69,7 @@ class OnlineKnn(Hook):
         out: Path,
     ) -> None:
         self.every, self.how, self.batch, self.workers, self.out = every, how, batch, workers, out
+        self.latest: tuple[int, float] | None = None
         self.classes = _classes(root, paths)
         position = {name: k for k, name in enumerate(self.classes)}
         labels = torch.tensor([position[p.relative_to(root).parts[0]] for p in paths])
@@ -87,6 +91,7 @@ class OnlineKnn(Hook):
         values = self.look(runner.model.backbone)
         if not values:
             return
+        self.latest = done, values["knn"]
         log.info(
             "[%d/%d] %d-nn %.2f ± %.2f %% on %d held-out training images of %d classes",
             done,

@@ -10,13 +10,14 @@ Three places for the trial step (``docs/method.md``, section 3):
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from pretrain import ranks
 from pretrain.bilevel import (
     Hypergradient,
     Problem,
@@ -40,7 +41,7 @@ class Batch:
     """What the upper level needs of one batch.
 
     Attributes:
-        views: normalised images, (2, N, 3, H, W).
+        views: this rank's share of the normalised images, (2, n, 3, H, W); n = N with one process.
         targets: BYOL's target embeddings, (2, N, d), or None.
         fixed: the real step's features that L_comp reads, detached, (2, N, D), or None without CompMod.
         scale: the current multiple of 1/λ of the coding series.
@@ -51,9 +52,11 @@ class Batch:
     fixed: Tensor | None
     scale: float = 1.0
 
-    def first(self, n: int) -> Batch:
-        """The first n images."""
-        targets, fixed = (None if t is None else t[:, :n] for t in (self.targets, self.fixed))
+    def part(self, fraction: float) -> Batch:
+        """The first images of the whole batch: this share of them, equally many from every rank and two at least."""
+        world = ranks.world_size()
+        n = max(2 if world == 1 else 1, round(self.views.shape[1] * fraction))
+        targets, fixed = (None if t is None else t[:, : n * world] for t in (self.targets, self.fixed))
         return Batch(self.views[:, :n], targets, fixed, self.scale)
 
 
@@ -126,15 +129,14 @@ class UpperLevel:
         upper = "upper" if self.settings.upper == "meta" else "upper_lower"
         net = _stateless(self.backbone)
         return Problem(
-            features=lambda w: per_view(lambda view: net(w, view), batch.views),
+            features=lambda w: _features(net, ranks.summed_gradients(w), batch.views),
             trial=lambda h, heads, psi: self._loss(trial, h, heads, psi, batch),
             upper=lambda h, heads, psi: self._loss(upper, h, heads, psi, batch),
         )
 
     def post(self, batch: Batch, step: TrialStep) -> Hypergradient:
         """dU/dψ of a trial step from the current weights, on ``settings.fraction`` of the batch."""
-        n = batch.views.shape[1]
-        part = batch.first(max(2, round(n * self.settings.fraction)))
+        part = batch.part(self.settings.fraction)
         return hypergradient(self.problem(part), self.weights(), self.variables(), step, self.settings.hypergradient)
 
     def leaves(self, h: Tensor) -> Leaves:
@@ -216,12 +218,15 @@ class UpperLevel:
         return Hypergradient(direct, self._second_order(past, v), torch.zeros_like(upper_loss), upper_loss)
 
     def state(self) -> dict[str, Any] | None:
-        """Look-ahead's memory as plain containers of tensors; None when there is none."""
+        """Look-ahead's memory as plain containers of tensors; None when there is none.
+
+        Without the images: they are many, other ranks have others, and the data gives them again.
+        """
         if self.pending is None:
             return None
         p = self.pending
         return {
-            "batch": vars(p.batch),
+            "batch": {**vars(p.batch), "views": torch.empty(0)},
             "h": p.h,
             "backbone": p.weights.backbone,
             "heads": p.weights.heads,
@@ -232,7 +237,7 @@ class UpperLevel:
         }
 
     def load_state(self, state: dict[str, Any] | None) -> None:
-        """The inverse of `state`."""
+        """The inverse of `state`; `recall` must follow."""
         if state is None:
             self.pending = None
             return
@@ -240,6 +245,16 @@ class UpperLevel:
         self.pending = Pending(
             batch=Batch(**state["batch"]), weights=Weights(state["backbone"], state["heads"]), **rest
         )
+
+    @property
+    def forgot_images(self) -> bool:
+        """Whether there is a memory without its images, as it comes from a checkpoint."""
+        return self.pending is not None and not self.pending.batch.views.numel()
+
+    def recall(self, views: Tensor) -> None:
+        """Complete a memory that `load_state` brought by its normalised images, (2, n, 3, H, W)."""
+        assert self.pending is not None, "load_state() comes first"
+        self.pending = replace(self.pending, batch=replace(self.pending.batch, views=views))
 
     def _second_order(self, past: Pending, v: Weights) -> Tensors:
         problem, h = self.problem(past.batch), past.h
@@ -253,6 +268,11 @@ class UpperLevel:
 
     def _loss(self, kind: str, h: Tensor, heads: Tensors, psi: Tensors, batch: Batch) -> Tensor:
         return _stateless(self.objective)({**heads, **psi}, kind, h, batch.targets, batch.fixed, batch.scale)
+
+
+def _features(net: Callable[..., Tensor], weights: Tensors, views: Tensor) -> Tensor:
+    """The whole batch's features from this rank's views."""
+    return ranks.gather(per_view(lambda view: net(weights, view), views))
 
 
 def _stateless(module: nn.Module) -> Callable[..., Tensor]:

@@ -11,6 +11,10 @@ ROOT = Path(__file__).parent.parent
 # Lower numbers know nothing of higher ones.
 LAYERS = {
     "errors": 0,
+    "atomic": 1,
+    "checkpoint_files": 1,
+    "interrupt": 1,
+    "ranks": 1,
     "decode": 1,
     "losses": 1,
     "coding": 1,
@@ -25,6 +29,7 @@ LAYERS = {
     "bilevel": 2,
     "monitor": 2,
     "shards": 2,
+    "sync_norm": 2,
     "objective": 2,
     "views": 2,
     "sources": 3,
@@ -34,6 +39,7 @@ LAYERS = {
     "settings": 3,
     "config": 3,
     "initial": 5,
+    "changes": 4,
     "plan": 5,
     "upper": 4,
     "evaluate": 5,
@@ -44,12 +50,25 @@ LAYERS = {
     "records": 6,
     "hooks": 6,
     "online": 6,
+    "checkpoints": 7,
     "optim": 6,
-    "train": 7,
-    "rehearsal": 8,
-    "__main__": 9,
+    "train": 8,
+    "rehearsal": 9,
+    "__main__": 10,
 }
-MMENGINE = {"rehearsal", "records", "snapshots", "algorithm", "loop", "hooks", "online", "optim", "train", "config"}
+MMENGINE = {
+    "algorithm",
+    "checkpoints",
+    "config",
+    "hooks",
+    "loop",
+    "online",
+    "optim",
+    "records",
+    "rehearsal",
+    "snapshots",
+    "train",
+}
 
 
 def imports(path):

@@ -20,14 +20,15 @@ BASELINE = "random"
 # Runs that differ in one of these measure something else as well; neither a mean nor a difference makes sense then.
 # The resolved config is not among them: weights may rightly bring their own normalisation. The report shows its hash.
 MUST_AGREE: dict[str, Callable[[Record], Any]] = {
-    "data.train.fingerprint": lambda r: r.data.train.fingerprint,
+    "data.train.fingerprint": lambda r: r.data.train and r.data.train.fingerprint,
     "data.val.fingerprint": lambda r: r.data.val.fingerprint,
-    "config.file": lambda r: Path(r.config.file).name,
-    "schedule.max_iter": lambda r: r.schedule.max_iter,
-    "schedule.batch": lambda r: r.schedule.batch,
-    "schedule.base_lr": lambda r: r.schedule.base_lr,
-    "schedule.steps": lambda r: r.schedule.steps,
-    "schedule.warmup": lambda r: r.schedule.warmup,
+    "config.file": lambda r: r.config and Path(r.config.file).name,
+    "schedule.max_iter": lambda r: r.schedule and r.schedule.max_iter,
+    "schedule.batch": lambda r: r.schedule and r.schedule.batch,
+    "schedule.base_lr": lambda r: r.schedule and r.schedule.base_lr,
+    "schedule.steps": lambda r: r.schedule and r.schedule.steps,
+    "schedule.warmup": lambda r: r.schedule and r.schedule.warmup,
+    "protocol": lambda r: r.protocol,
     "engine": lambda r: r.engine,
     "label_fraction": lambda r: r.label_fraction,
 }

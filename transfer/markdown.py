@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from transfer.compare import Difference, Group, Value, difference, mean
-from transfer.results import TASKS, Record
+from transfer.results import TASKS, Record, Schedule
 
 SHOWN = ("AP", "AP50", "AP75")
 WORDS = {"bbox": "box", "segm": "mask"}
@@ -133,26 +133,36 @@ def _spread_note(groups: list[Group]) -> str:
 def _settings(records: list[Record]) -> list[str]:
     first = records[0]
     schedule, data = first.schedule, first.data
-    steps = f"dropped at {', '.join(map(str, schedule.steps))}" if schedule.steps else "never dropped"
-    lines = [
-        f"- Schedule: {schedule.max_iter} iterations of {schedule.batch} images, learning rate {schedule.base_lr:g}, "
-        f"{steps}, warm-up {schedule.warmup} iterations",
-    ]
+    lines = [f"- Schedule: {DASH if schedule is None else _schedule(schedule)}"]
     for name, split in (("Trained", data.train), ("Measured", data.val)):
         lines.append(
-            f"- {name} on `{split.annotations}`: {split.n_images} images, {split.n_instances} objects, "
+            f"- {name} on: {DASH}"
+            if split is None
+            else f"- {name} on `{split.annotations}`: {split.n_images} images, {split.n_instances} objects, "
             f"fingerprint `{split.fingerprint[:12]}`"
         )
     classes = data.val.classes
     shown = ", ".join(classes[:10]) + (f" and {len(classes) - 10} more" if len(classes) > 10 else "")
-    lines += [f"- {len(classes)} classes: {shown}", f"- Labels used: {100 * first.label_fraction:g} %"]
+    lines += [f"- {len(classes)} classes: {shown}", f"- Labels used: {_percent(first.label_fraction)}"]
     reads: dict[str, Callable[[Record], str]] = {
-        "Detector": lambda r: f"`{r.config.file}`, resolved `{r.config.sha256[:12]}`",
+        "Detector": lambda r: f"`{r.config.file}`, resolved `{r.config.sha256[:12]}`" if r.config else DASH,
         "Metrics by": lambda r: r.engine,
         "Device": lambda r: r.device,
         "Versions": lambda r: ", ".join(f"{package} {version}" for package, version in r.versions.items()),
     }
     return lines + [f"- {name}: {text}" for name, read in reads.items() for text in _once(records, read)]
+
+
+def _schedule(schedule: Schedule) -> str:
+    steps = f"dropped at {', '.join(map(str, schedule.steps))}" if schedule.steps else "never dropped"
+    return (
+        f"{schedule.max_iter} iterations of {schedule.batch} images, learning rate {schedule.base_lr:g}, "
+        f"{steps}, warm-up {schedule.warmup} iterations"
+    )
+
+
+def _percent(fraction: float | None) -> str:
+    return DASH if fraction is None else f"{100 * fraction:g} %"
 
 
 def _once(records: list[Record], read: Callable[[Record], str]) -> list[str]:

@@ -111,7 +111,8 @@ def check_out(out: Path, records: list[Record]) -> None:
 def _identity(record: Record) -> tuple[Any, ...]:
     """Return what makes this run itself, whatever it measured: run again, it may take its own place."""
     weights = record.weights.sha256 if record.weights else None
-    return record.name, record.init, record.seed, weights, record.schedule.max_iter, record.data.val.fingerprint
+    iterations = record.schedule.max_iter if record.schedule else None
+    return record.name, record.init, record.seed, weights, iterations, record.data.val.fingerprint
 
 
 def write(out: Path, page: str, records: list[Record], png: bytes | None) -> None:
