@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
@@ -99,7 +99,7 @@ def measure_feeding(feeding: Feeding, progress: Callable[[str], None] = lambda _
     return {"case": str(feeding), **vars(feeding), "threads": torch.get_num_threads(), "cores": os.cpu_count(), **found}
 
 
-def _batches(plan: Plan, settings: Settings, count: int) -> Iterator[dict[str, Any]]:
+def _batches(plan: Plan, settings: Settings, count: int) -> Generator[dict[str, Any], None, None]:
     """More batches than are taken, so that the workers never run out of work."""
     loader = build_loader(settings, plan, BatchOrder(len(plan.source), settings.data.batch, count, 0))
     iterator = iter(loader)

@@ -55,7 +55,8 @@ class TarShards:
                 f"--data {described}: expected samples with an image (NAME{extensions[0]}, ...) in {len(self.paths)} "
                 "shards, found none"
             )
-        self.fingerprint, self.shards = digest.hexdigest()[:16], tuple(counts)
+        self.fingerprint = digest.hexdigest()[:16]
+        self.shards: Sequence[int] | None = tuple(counts)
         self._names, self._places = PackedStrings(names), np.array(places, dtype=np.int64)
 
     def __len__(self) -> int:

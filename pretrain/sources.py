@@ -51,7 +51,7 @@ class ImageFiles:
         root: the one folder that all of them lie in, None where they come from several.
     """
 
-    shards = None
+    shards: Sequence[int] | None = None
 
     def __init__(self, described: str, paths: Sequence[Path], fingerprint: str, root: Path | None = None) -> None:
         self.described, self.fingerprint, self.root = described, fingerprint, root
