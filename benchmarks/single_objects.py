@@ -54,7 +54,10 @@ def write(scene: Scene, images: Path, out: Path, side: int | None) -> None:
     target = out / scene.name / Path(scene.file).name
     target.parent.mkdir(parents=True, exist_ok=True)
     if side is not None:
-        cv2.imwrite(str(target.with_suffix(".png")), around(cv2.imread(str(images / scene.file)), scene.box, side))
+        image = cv2.imread(str(images / scene.file))
+        if image is None:
+            raise SystemExit(f"{images / scene.file}: expected an image, found none that can be read")
+        cv2.imwrite(str(target.with_suffix(".png")), around(image, scene.box, side))
         return
     try:
         os.link(images / scene.file, target)
