@@ -73,7 +73,7 @@ class Run:
         for process in self.processes:
             process.start()
 
-    def wait(self, seconds=240):
+    def wait(self, seconds=900):
         """The exit codes."""
         for process in self.processes:
             process.join(seconds)
@@ -96,7 +96,7 @@ class Run:
         self.signal(signal.SIGKILL)
         self.wait()
 
-    def until(self, condition, seconds=120):
+    def until(self, condition, seconds=900):
         """Wait until something holds or all processes have ended."""
         end = time.monotonic() + seconds
         while not condition() and any(p.is_alive() for p in self.processes):
