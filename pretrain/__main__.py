@@ -69,21 +69,37 @@ def _run(args: argparse.Namespace) -> int:
     from pretrain.hooks import clock
     from pretrain.plan import make_plan
     from pretrain.settings import load_settings
+    from pretrain.sources import open_source
     from pretrain.train import check_processes, train
 
     def look() -> tuple[Settings, Plan]:
         settings = load_settings(read_config(args.config, args.cfg_options))
         check_processes(settings)
-        return settings, make_plan(settings, args.data, args.work_dir)
+        return settings, make_plan(settings, open_source(args.data, args.annotations), args.work_dir)
 
     # After torchrun's own restart the command line is still that of the first start.
     resume = args.resume or int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
     with ranks.started():
         settings, plan = ranks.together(look)
         ranks.check_same(plan.data_record()["fingerprint"], "the images")
+        if args.dry_run:
+            return _rehearse(settings, plan, args.init)
         began = time.perf_counter()
         train(settings, plan, init=args.init, resume=resume, allow_change=args.allow_change)
         logging.getLogger("pretrain").info("done in %s", clock(time.perf_counter() - began))
+    return 0
+
+
+def _rehearse(settings: Settings, plan: Plan, init: Path | None) -> int:
+    from pretrain import ranks
+    from pretrain.rehearsal import describe, rehearse
+
+    if ranks.world_size() > 1:
+        raise InputError(
+            f"--dry-run: expected one process, found {ranks.world_size()}; start it without torchrun and with one "
+            "process's share of data.batch"
+        )
+    print(describe(rehearse(settings, plan, init), settings, plan))
     return 0
 
 
@@ -110,9 +126,30 @@ def _parser() -> argparse.ArgumentParser:
         epilog="To judge a backbone's features on images with classes: python -m pretrain evaluate --help",
     )
     parser.add_argument("config", type=Path, help="a Python config, such as configs/pretrain/metamask_r18_any_100e.py")
-    parser.add_argument("--data", type=Path, required=True, help="folder of images, searched recursively")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="folders of images, searched recursively; or a .txt list of images; or WebDataset shards (.tar files, a "
+        "folder of them, or a pattern such as 'train-{000..146}.tar')",
+    )
+    parser.add_argument(
+        "--annotations", type=Path, help="COCO annotation file: take only the images that it lists (default: all)"
+    )
     parser.add_argument("--work-dir", type=Path, required=True, help="folder for checkpoints, logs and weights")
-    parser.add_argument("--init", type=Path, help="backbone.safetensors to start from (default: random weights)")
+    parser.add_argument(
+        "--init",
+        type=Path,
+        help="weights to start from: backbone.safetensors, or what 'transfer convert --to torchvision' wrote (default: "
+        "random weights)",
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="build everything, train for a few iterations in a folder that goes away, and say memory, images per "
+        "second, share of the time waiting for data, and the time of the whole job",
+    )
     parser.add_argument(
         "--resume",
         action="store_true",

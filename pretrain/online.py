@@ -17,12 +17,12 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
 
-from pretrain.data import read_image
 from pretrain.errors import InputError
 from pretrain.features import Features, Input, extract_features
 from pretrain.frozen import hits, holdout, knn_scores, standard_error
 from pretrain.labelled import class_names
-from pretrain.views import Image
+from pretrain.pixels import Image, read_image
+from pretrain.sources import ImageFiles, Source
 
 QUERY_SHARE = 0.2
 LARGEST_BANK, LARGEST_QUERY = 20_000, 5_000  # images; a random part of larger sets
@@ -137,6 +137,19 @@ class _Part:
 
     def read(self, k: int) -> Image | None:
         return read_image(self.paths[k])
+
+
+def class_folder(source: Source) -> tuple[Path, list[Path]]:
+    """The one folder that all images lie in, and the images.
+
+    Raises:
+        InputError: they come from elsewhere.
+    """
+    if not isinstance(source, ImageFiles) or source.root is None:
+        raise InputError(
+            f"run.knn_every: expected one folder of class folders in --data, found {source.described}; set it to 0"
+        )
+    return source.root, source.paths
 
 
 def _classes(root: Path, paths: Sequence[Path]) -> tuple[str, ...]:

@@ -11,9 +11,10 @@ from typing import Any
 from pretrain.atomic import write_text
 from pretrain.changes import FIXED, changes, run_record
 from pretrain.checkpoint_files import checkpoint_name, find_checkpoints, newest_sound
-from pretrain.data import BatchOrder, find_images, fingerprint
+from pretrain.data import BatchOrder
 from pretrain.errors import InputError
 from pretrain.settings import Settings
+from pretrain.sources import Source
 
 BACKBONE = "backbone.safetensors"
 
@@ -25,15 +26,13 @@ class Plan:
     """Where the images are, where the results go, and how long it takes.
 
     Attributes:
-        data: folder of images.
+        source: the images.
         work_dir: folder of this run's checkpoints, logs and weights.
-        paths: the images.
         iterations, warmup: iterations of the whole training and of the warm-up.
     """
 
-    data: Path
+    source: Source
     work_dir: Path
-    paths: list[Path]
     iterations: int
     warmup: int
 
@@ -45,20 +44,19 @@ class Plan:
     def data_record(self) -> dict[str, Any]:
         """What the run learned from: path, number of images, fingerprint."""
         return {
-            "path": str(self.data),
-            "images": len(self.paths),
-            "fingerprint": fingerprint(self.data, self.paths),
+            "path": self.source.described,
+            "images": len(self.source),
+            "fingerprint": self.source.fingerprint,
         }
 
 
-def make_plan(settings: Settings, data: Path, work_dir: Path) -> Plan:
-    """Find the images and turn epochs into iterations; nothing is written.
+def make_plan(settings: Settings, source: Source, work_dir: Path) -> Plan:
+    """Turn epochs into iterations; nothing is written.
 
     Raises:
-        InputError: no images, fewer than one batch, or a training of no length.
+        InputError: fewer images than one batch, or a training of no length.
     """
-    paths = find_images(data)
-    per_epoch = BatchOrder(len(paths), settings.data.batch, 0, 0).batches_per_epoch
+    per_epoch = BatchOrder(len(source), settings.data.batch, 0, 0).batches_per_epoch
     schedule = settings.schedule
     iterations = schedule.epochs * per_epoch if schedule.iterations is None else schedule.iterations
     if iterations < 1:
@@ -66,7 +64,7 @@ def make_plan(settings: Settings, data: Path, work_dir: Path) -> Plan:
             f"schedule: expected at least one iteration, found epochs = {schedule.epochs}, iterations = "
             f"{schedule.iterations}"
         )
-    return Plan(data, work_dir, paths, iterations, min(round(schedule.warmup_epochs * per_epoch), iterations - 1))
+    return Plan(source, work_dir, iterations, min(round(schedule.warmup_epochs * per_epoch), iterations - 1))
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import cv2
 import mmengine
 import torch
 import torchvision
+from mmengine.hooks import Hook
 from mmengine.optim import CosineAnnealingLR, LinearLR
 from mmengine.runner import Runner
 from mmengine.visualization import TensorboardVisBackend, Visualizer
@@ -23,33 +24,43 @@ from torch.utils.data import DataLoader
 
 from pretrain import __version__, ranks
 from pretrain.algorithm import Pretraining
-from pretrain.backbones import feature_width, fill_backbone, load_backbone, save_backbone
+from pretrain.backbones import feature_width, save_backbone
 from pretrain.checkpoints import Checkpoints
 from pretrain.data import BatchOrder, TwoViews, UnreadableImages, collate
 from pretrain.errors import InputError
 from pretrain.features import Input
 from pretrain.hooks import Guard, Progress
+from pretrain.initial import normalised_as, read_initial
 from pretrain.interrupt import Interrupt, ignore_signals
 from pretrain.loop import ResumableLoop
-from pretrain.online import OnlineKnn
+from pretrain.online import OnlineKnn, class_folder
 from pretrain.optim import build_optimizers
 from pretrain.plan import Plan, Start, prepare
+from pretrain.records import records
 from pretrain.settings import Settings, as_plain
+
+PREFETCHED = 4  # batches that each loader process works ahead
 
 log = logging.getLogger("pretrain")
 
 
 def train(
-    settings: Settings, plan: Plan, init: Path | None = None, resume: bool = False, allow_change: bool = False
+    settings: Settings,
+    plan: Plan,
+    init: Path | None = None,
+    resume: bool = False,
+    allow_change: bool = False,
+    hooks: Sequence[Hook] = (),
 ) -> Path:
     """Run the whole training, on this process alone or as one of several (`pretrain.ranks.started`).
 
     Args:
         settings: from `pretrain.settings.load_settings`.
         plan: from `pretrain.plan.make_plan`.
-        init: ``backbone.safetensors`` to start from; must fit completely and share the normalisation.
+        init: weights to start from (`pretrain.initial`); they must fit completely, and bring their normalisation.
         resume: go on from the newest sound checkpoint in the work folder, or begin where there is none.
         allow_change: resume with other settings, images or versions than the run began with.
+        hooks: more to be called during the training.
 
     Returns:
         The path of ``backbone.safetensors``.
@@ -61,22 +72,25 @@ def train(
         RankLost: another process died.
     """
     check_processes(settings)
+    initial = None if init is None else ranks.together(lambda: read_initial(init))
+    settings = settings if initial is None else normalised_as(settings, initial)
     watch = ranks.together(lambda: _online_knn(settings, plan))
     cv2.setNumThreads(0)  # the loader's processes are the parallelism
     torch.manual_seed(settings.run.seed)
     meta_start = plan.warmup if settings.meta.start is None else settings.meta.start
     model = Pretraining(settings=settings, iterations=plan.iterations, meta_start=meta_start)
-    if init is not None:
-        ranks.together(lambda: _start_from(model, init, settings))
+    if initial is not None:
+        ranks.together(lambda: initial.fill(model.backbone))
     share = slice(ranks.rank(), None, ranks.world_size())
-    order = BatchOrder(len(plan.paths), settings.data.batch, plan.iterations, settings.run.seed, share)
+    seed, images = settings.run.seed, plan.source
+    order = BatchOrder(len(images), settings.data.batch, plan.iterations, seed, images.shards, share)
     start = ranks.from_first(lambda: prepare(settings, plan, resume, allow_change))  # the first thing that writes
     ranks.together(lambda: _check_visible(start))
     _announce(settings, plan, order)
     with Interrupt() as interrupt, warnings.catch_warnings():
         # The optimisers of m and ξ rest until the meta step starts, while the schedules already run.
         warnings.filterwarnings("ignore", "Detected call of `scheduler.step", UserWarning)
-        _run(_build_runner(settings, plan, model, order, start, watch, interrupt), plan)
+        _run(_build_runner(settings, plan, model, order, start, watch, hooks, interrupt), plan)
     path = plan.work_dir / "backbone.safetensors"
     if ranks.rank() == 0:
         save_backbone(path, model.backbone, _metadata(settings, plan, order))
@@ -131,9 +145,10 @@ def _build_runner(
     order: BatchOrder,
     start: Start,
     watch: Sequence[OnlineKnn],
+    hooks: Sequence[Hook],
     interrupt: Interrupt,
 ) -> Runner:
-    unreadable = UnreadableImages(len(plan.paths), settings.data.max_unreadable)
+    unreadable = UnreadableImages(len(plan.source), settings.data.max_unreadable)
     width = feature_width(settings.backbone.arch)
     run = settings.run
     guard = Guard(unreadable, width, plan.work_dir)
@@ -149,15 +164,18 @@ def _build_runner(
     progress = Progress(run.log_every, settings.data.batch, order.batches_per_epoch, plan.work_dir / "metrics.jsonl")
     # MMEngine's own logger and checkpoint hooks give way to ours; its timer and scheduler hooks stay.
     off = dict.fromkeys(("logger", "checkpoint", "sampler_seed"))
+    data = f"{plan.source.described} ({len(plan.source)})"
+    epochs = plan.iterations / order.batches_per_epoch
+    kept = records(settings, plan.work_dir, data, epochs, model.meta_start) if ranks.rank() == 0 else []
     return Runner(
         model=model,
         work_dir=str(plan.work_dir),
-        train_dataloader=_build_loader(settings, plan, order),
+        train_dataloader=build_loader(settings, plan, order),
         train_cfg={"type": ResumableLoop, "max_iters": plan.iterations},
         optim_wrapper=build_optimizers(model),
         param_scheduler=_schedule(plan),
         default_hooks=off,
-        custom_hooks=[progress, guard, checkpoints, *watch],
+        custom_hooks=[progress, guard, checkpoints, *watch, *hooks, *kept],
         visualizer={
             "type": Visualizer,
             "vis_backends": [{"type": TensorboardVisBackend}] if ranks.rank() == 0 else None,
@@ -177,11 +195,12 @@ def _online_knn(settings: Settings, plan: Plan) -> list[OnlineKnn]:
     run, size = settings.run, settings.views.size
     if not run.knn_every or ranks.rank() > 0:
         return []
-    per_epoch = BatchOrder(len(plan.paths), settings.data.batch, 0, 0).batches_per_epoch
+    root, paths = class_folder(plan.source)
+    per_epoch = BatchOrder(len(plan.source), settings.data.batch, 0, 0).batches_per_epoch
     hook = OnlineKnn(
         every=run.knn_every * per_epoch,
-        root=plan.data,
-        paths=plan.paths,
+        root=root,
+        paths=paths,
         how=Input(size, size, settings.data.mean, settings.data.std),
         seed=run.seed,
         batch=settings.data.batch,
@@ -191,15 +210,16 @@ def _online_knn(settings: Settings, plan: Plan) -> list[OnlineKnn]:
     return [hook]
 
 
-def _build_loader(settings: Settings, plan: Plan, order: BatchOrder) -> DataLoader[Any]:
+def build_loader(settings: Settings, plan: Plan, order: BatchOrder) -> DataLoader[Any]:
+    """Batches of `pretrain.data.collate`, made by ``data.workers`` processes of one thread each."""
     workers = settings.data.workers
     return DataLoader(
-        TwoViews(plan.paths, settings.views, settings.run.seed),
+        TwoViews(plan.source, settings.views, settings.run.seed),
         batch_sampler=order,
         num_workers=workers,
         collate_fn=collate,
         pin_memory=torch.cuda.is_available(),
-        prefetch_factor=4 if workers else None,
+        prefetch_factor=PREFETCHED if workers else None,
         worker_init_fn=_single_thread,
     )
 
@@ -225,20 +245,6 @@ def _schedule(plan: Plan) -> list[dict[str, Any]]:
     return [{"type": LinearLR, "start_factor": start, "begin": 0, "end": plan.warmup, "by_epoch": False}, cosine]
 
 
-def _start_from(model: Pretraining, init: Path, settings: Settings) -> None:
-    source, metadata = load_backbone(init)
-    for name in ("mean", "std"):
-        wanted, found = list(getattr(settings.data, name)), list(metadata[name])
-        if wanted != found:
-            raise InputError(
-                f"--init {init}: expected data.{name} {wanted}, found {found} in the file; set "
-                f"--cfg-options data.{name}='{found}'"
-            )
-    tensors = {k: v for k, v in source.state_dict().items() if not k.endswith("num_batches_tracked")}
-    fill_backbone(model.backbone, tensors, str(init))
-    log.info("started from %s: %d/%d tensors", init, len(tensors), len(tensors))
-
-
 def _announce(settings: Settings, plan: Plan, order: BatchOrder) -> None:
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
     if ranks.world_size() > 1:
@@ -248,7 +254,7 @@ def _announce(settings: Settings, plan: Plan, order: BatchOrder) -> None:
         settings.method,
         settings.backbone.arch,
         settings.backbone.stem,
-        len(plan.paths),
+        len(plan.source),
         plan.iterations,
         settings.data.batch,
         plan.iterations / order.batches_per_epoch,

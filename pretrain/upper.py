@@ -21,7 +21,7 @@ from pretrain import ranks
 from pretrain.bilevel import (
     Hypergradient,
     Problem,
-    Tensors,
+    Slopes,
     TrialStep,
     Weights,
     hypergradient,
@@ -33,6 +33,7 @@ from pretrain.bilevel import (
 )
 from pretrain.objective import Objective, per_view
 from pretrain.settings import MetaSettings
+from pretrain.tangent import Tensors
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,26 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Leaves:
+    """What the real step's losses start from where the upper level needs their graph once more.
+
+    A graph cannot outlive an update of the weights it was built on, so the heads and ψ stand here as copies.
+
+    Attributes:
+        h: the features, (2, N, D), cut off from the backbone.
+        heads, upper: the heads' part of w and ψ.
+    """
+
+    h: Tensor
+    heads: Tensors
+    upper: Tensors
+
+    def inputs(self) -> list[Tensor]:
+        """h, the heads' weights, ψ."""
+        return [self.h, *self.heads.values(), *self.upper.values()]
+
+
+@dataclass(frozen=True)
 class Pending:
     """Where a trial step started, and on what: look-ahead's memory of the iteration before.
 
@@ -71,6 +92,7 @@ class Pending:
         lr: η of the trial step.
         clip: of the trial step, see `TrialStep`.
         gradient: g before clipping, copied; None without a clip.
+        slopes: the real step's own, see `Leaves`; None to compute them again, as after a resume.
     """
 
     batch: Batch
@@ -80,6 +102,7 @@ class Pending:
     lr: float
     clip: float | None = None
     gradient: list[Tensor] | None = None
+    slopes: Slopes | None = None
 
 
 class UpperLevel:
@@ -116,10 +139,18 @@ class UpperLevel:
         part = batch.part(self.settings.fraction)
         return hypergradient(self.problem(part), self.weights(), self.variables(), step, self.settings.hypergradient)
 
-    def copied(self) -> Weights:
-        """w as it is now, copied: where a real step starts that is ψ's trial step too."""
+    def leaves(self, h: Tensor) -> Leaves:
+        """Copies of the heads and of ψ as they are now, to build the real step's losses on from ``h``."""
+        heads = {k: t.clone().requires_grad_() for k, t in self.weights().heads.items()}
+        upper = {k: t.clone().requires_grad_() for k, t in self.variables().items()}
+        return Leaves(h.detach().requires_grad_(), heads, upper)
+
+    def copied(self, leaves: Leaves | None = None) -> Weights:
+        """w as it is now, copied where ``leaves`` has no copy: where a real step starts that is ψ's trial step too."""
         w = self.weights()
-        return w.like([t.clone() for t in w.tensors()])
+        heads = w.heads if leaves is None else leaves.heads
+        copies = {k: t.clone() if leaves is None else t.detach() for k, t in heads.items()}
+        return Weights({k: t.clone() for k, t in w.backbone.items()}, copies)
 
     def trial_step(
         self, batch: Batch, h: Tensor | None, gradient: list[Tensor] | None, step: TrialStep
@@ -134,7 +165,8 @@ class UpperLevel:
             step: the trial step.
         """
         if h is None or gradient is None:
-            h, gradient, _ = trial_gradient(self.problem(batch), self.weights(), self.variables())
+            trial = trial_gradient(self.problem(batch), self.weights(), self.variables())
+            h, gradient = trial.h, trial.gradient
         kept = None if step.clip is None else [g.clone() for g in gradient]
         return h, sgd_step(self.weights(), gradient, step), kept
 
@@ -146,6 +178,7 @@ class UpperLevel:
         ahead: Weights,
         step: TrialStep,
         gradient: list[Tensor] | None,
+        slopes: Slopes | None = None,
     ) -> Hypergradient:
         """dU/dψ of a trial step that began where the real step did.
 
@@ -156,17 +189,27 @@ class UpperLevel:
             ahead: w⁺.
             step: the trial step.
             gradient: its g before clipping; None without a clip.
+            slopes: of the trial step's loss, where the real step's graph has them.
         """
         upper = self.variables()
         v, direct, upper_loss = upper_gradient(self.problem(batch), ahead, upper)
-        second = self._second_order(Pending(batch, h, start, upper, step.lr, step.clip, gradient), v)
+        second = self._second_order(Pending(batch, h, start, upper, step.lr, step.clip, gradient, slopes), v)
         return Hypergradient(direct, second, torch.zeros_like(upper_loss), upper_loss)
 
-    def remember(self, batch: Batch, h: Tensor | None, step: TrialStep, gradient: list[Tensor]) -> None:
+    def remember(
+        self,
+        batch: Batch,
+        h: Tensor | None,
+        step: TrialStep,
+        gradient: list[Tensor],
+        leaves: Leaves | None = None,
+        slopes: Slopes | None = None,
+    ) -> None:
         """Look-ahead, first half: keep where this iteration's real step starts; ``gradient`` is g before clipping."""
-        upper = {k: t.clone() for k, t in self.variables().items()}
+        upper = self.variables() if leaves is None else leaves.upper
+        upper = {k: t.clone() if leaves is None else t.detach() for k, t in upper.items()}
         kept = None if step.clip is None else [g.clone() for g in gradient]
-        self.pending = Pending(batch, h, self.copied(), upper, step.lr, step.clip, kept)
+        self.pending = Pending(batch, h, self.copied(leaves), upper, step.lr, step.clip, kept, slopes)
 
     def look_back(self, v: Weights, direct: Tensors, upper_loss: Tensor) -> Hypergradient:
         """Look-ahead, second half, one iteration later: v and ∂U/∂ψ come from this batch's backward pass."""
@@ -220,7 +263,8 @@ class UpperLevel:
         if h is None:
             with torch.no_grad():
                 h = problem.features(past.weights.backbone)
-        return second_order(problem, past.weights, past.upper, h, v, past.lr, self.settings.hypergradient)
+        mode = self.settings.hypergradient
+        return second_order(problem, past.weights, past.upper, h, v, past.lr, mode, past.slopes)
 
     def _loss(self, kind: str, h: Tensor, heads: Tensors, psi: Tensors, batch: Batch) -> Tensor:
         return _stateless(self.objective)({**heads, **psi}, kind, h, batch.targets, batch.fixed, batch.scale)

@@ -2,7 +2,15 @@
 
 from transfer import results
 
-METRICS = {"AP": 12.5, "AP50": 30.0, "AP75": 0.0, "APs": None, "APm": 12.0, "APl": 100.0}
+METRICS = dict.fromkeys(results.ALL_METRICS) | {
+    "AP": 12.5,
+    "AP50": 30.0,
+    "AP75": 0.0,
+    "APs": None,
+    "APm": 12.0,
+    "APl": 100.0,
+    "AR100": 20.5,
+}
 
 
 def make_record(init="random", seed=0, bbox=None, segm=None, **changes):
@@ -24,5 +32,6 @@ def make_record(init="random", seed=0, bbox=None, segm=None, **changes):
         "metrics": {"bbox": METRICS | (bbox or {}), "segm": METRICS | (segm or {})},
         "per_class": {"bbox": {"zero": 12.5, "one": None}, "segm": {}},
         "detections": None,
+        "counts": results.Counts(images=10, objects=19, crowds=1, classes=2, detections=None),
     }
     return results.Record(**(fields | changes))

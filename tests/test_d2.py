@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from tests.coco_sets import write_coco
-from transfer import d2, datasets, logs, metrics, splits, weights
+from transfer import d2, logs, metrics, splits, weights
 from transfer.errors import InputError
+from transfer.record import ALL_METRICS
 
 SMALL = "configs/segmentation/any_mask_rcnn_R_18_FPN_small.yaml"
 
@@ -195,20 +196,12 @@ def test_not_measured_is_null_and_single_classes_have_the_ap_of_the_task():
         }
     }
     measured, per_class = metrics.from_detectron2(found, ("a", "b"))
-    assert measured["bbox"] == {"AP": 12.5, "AP50": None, "AP75": None, "APs": 0.0, "APm": 1.0, "APl": 2.0}
+    found = {"AP": 12.5, "AP50": None, "AP75": None, "APs": 0.0, "APm": 1.0, "APl": 2.0}
+    assert measured["bbox"] == dict.fromkeys(ALL_METRICS) | found
     assert set(measured["segm"].values()) == {None}
     assert per_class == {"bbox": {"a": None, "b": 3.0}, "segm": {}}
-    assert metrics.from_detectron2(found, ("only",))[1]["bbox"] == {"only": 12.5}
+    assert metrics.from_detectron2({"bbox": found}, ("only",))[1]["bbox"] == {"only": 12.5}
     assert metrics.table(measured).splitlines()[2].split() == ["segm", *"------"]
-
-
-def test_a_detector_that_finds_nothing_scores_zero_where_there_was_something(tmp_path):
-    data = datasets.read_coco(*write_coco(tmp_path / "a", classes=("square", "cross", "absent"), n_images=2))
-    measured, per_class = metrics.without_detections(data, ("bbox",))
-    # 24x24 px squares are small for pycocotools: there are no medium and no large ones to miss.
-    assert measured["bbox"] == {"AP": 0.0, "AP50": 0.0, "AP75": 0.0, "APs": 0.0, "APm": None, "APl": None}
-    assert set(measured["segm"].values()) == {None}
-    assert per_class == {"bbox": {"square": 0.0, "cross": 0.0, "absent": None}, "segm": {}}
 
 
 def test_the_log_has_everything_and_the_terminal_what_a_user_can_act_on(tmp_path, capsys):

@@ -10,11 +10,11 @@ import torch
 from pretrain import online
 from pretrain.__main__ import main
 from pretrain.backbones import build_backbone
-from pretrain.data import find_images
 from pretrain.errors import InputError
 from pretrain.features import Input
 from pretrain.online import OnlineKnn
 from pretrain.plan import find_checkpoints
+from pretrain.sources import find_images
 from tests.labelled_sets import class_folder
 
 CONFIG = """

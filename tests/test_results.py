@@ -9,7 +9,7 @@ from transfer.errors import InputError
 
 
 def record(**changes):
-    return make_record("metamask", **{"segm": dict.fromkeys(results.METRICS)} | changes)
+    return make_record("metamask", **{"segm": dict.fromkeys(results.ALL_METRICS)} | changes)
 
 
 def test_what_is_written_reads_back_equal(tmp_path):
@@ -40,16 +40,21 @@ def edit(content, path, value):
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        (["schema"], "transfer.record/2", "newer: expected transfer.record/1, found transfer.record/2; update"),
-        (["schema"], "transfer.record/0", "older: expected transfer.record/1, found transfer.record/0; evaluate"),
-        (["schema"], "coco", 'schema: expected transfer.record/1, found "coco"'),
+        (["schema"], "transfer.record/3", "newer: expected transfer.record/2, found transfer.record/3; update"),
+        (["schema"], "transfer.record/1", "older: expected transfer.record/2, found transfer.record/1; measure"),
+        (["schema"], "coco", 'schema: expected transfer.record/2, found "coco"'),
         (["schema"], KeyError, 'no run record: expected an object with "schema"'),
         (["seed"], KeyError, "a field is missing: expected seed"),
         (["colour"], "red", "a field is unknown: .* found colour"),
         (["weights", "loaded"], "100", 'weights.loaded: expected a whole number, found "100"'),
         (["weights", "sha256"], KeyError, "weights: a field is missing: expected sha256"),
         (["weights", "metadata"], {"lr": float("inf")}, "weights.metadata.lr: expected plain JSON values"),
-        (["weights"], None, "weights null exactly when init"),
+        (["init"], "random", 'expected weights null when init is "random", found a.pth'),
+        (["weights"], None, None),
+        (["data", "train"], None, None),
+        (["data", "val"], None, "data.val: expected an object, found null"),
+        (["schedule"], None, None),
+        (["config"], None, None),
         (["data", "val", "classes", 1], 5, r"data.val.classes\[1\]: expected text, found 5"),
         (["data", "val"], [], r"data.val: expected an object, found \[\]"),
         (["metrics", "bbox", "AP"], -1.0, r"metrics.bbox.AP: expected a number in 0-100 or null, found -1.0"),
@@ -65,6 +70,12 @@ def edit(content, path, value):
         (["seed"], None, None),
         (["label_fraction"], 0.0, "label_fraction: expected more than 0"),
         (["label_fraction"], 1, None),
+        (["label_fraction"], None, None),
+        (["protocol"], "mine", 'protocol: expected one of coco, lvis, voc2007, voc2012, found "mine"'),
+        (["tide", "segm"], KeyError, "tide: a field is missing: expected segm"),
+        (["tide", "segm"], {"ap50": 5.0}, "tide.segm: a field is missing"),
+        (["counts", "objects"], 1.5, "counts.objects: expected a whole number, found 1.5"),
+        (["cost", "flops"], None, None),
     ],
 )
 def test_a_file_that_is_no_record_of_this_schema_is_refused_in_one_line(tmp_path, path, value, said):
@@ -98,7 +109,7 @@ def test_a_run_without_a_record_is_refused(tmp_path):
 
 def test_a_record_that_would_not_read_back_is_not_written(tmp_path):
     results.write(tmp_path / "record.json", record())
-    bad = dataclasses.replace(record(), metrics={"bbox": dict.fromkeys(results.METRICS, float("nan")), "segm": {}})
+    bad = dataclasses.replace(record(), metrics={"bbox": dict.fromkeys(results.ALL_METRICS, float("nan")), "segm": {}})
     with pytest.raises(InputError, match=r"metrics.bbox.AP: expected a finite number"):
         results.write(tmp_path / "record.json", bad)
     assert results.read(tmp_path) == record()

@@ -1,5 +1,6 @@
 """The command line of fine-tuning, end to end on tiny sets; everything runs on the CPU."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -99,14 +100,40 @@ def test_the_record_of_a_run(finished, weights_file, data):
     assert (record.data.train.n_images, record.data.val.n_images) == (6, 2)
     assert record.data.val.classes == ["square", "cross"]
     assert record.schedule == results.Schedule(2, 2, 0.02, [1], 0)
-    assert record.engine == "pycocotools"
+    assert (record.engine, record.protocol) == ("hotcoco", "coco")
     assert record.seconds.train > 0
     assert record.seconds.evaluate > 0
     for task in ("bbox", "segm"):
         assert record.metrics[task]["AP"] is not None
         assert record.metrics[task]["APl"] is None  # no large square in the set
         assert set(record.per_class[task]) == {"square", "cross"}
-    assert isinstance(json.loads((finished / record.detections).read_text()), list)
+    raw = (finished / record.detections).read_bytes()
+    assert record.detections_sha256 == hashlib.sha256(raw).hexdigest()
+    assert record.counts == results.Counts(2, 2, 0, 2, len(json.loads(raw)))
+    assert record.data.val.fingerprint == hashlib.sha256(Path(data[5]).read_bytes()).hexdigest()
+
+
+def test_what_the_detector_costs(finished):
+    cost = results.read(finished).cost
+    model = torch.load(finished / "model_final.pth", weights_only=True)["model"]
+    statistics = ("running_mean", "running_var", "num_batches_tracked")
+    assert cost.parameters == sum(v.numel() for k, v in model.items() if not k.endswith(statistics))
+    assert 0 < cost.trainable <= cost.parameters
+    # The stem alone, 7 x 7 x 3 -> 64 at half of 64 x 64 pixels, is 9.6 million multiply-adds.
+    assert 9.6e6 < cost.flops < 1e9
+    assert cost.flops_images == 2
+    assert cost.peak_memory > 100e6  # PyTorch is loaded
+
+
+def test_the_record_can_be_made_again_from_what_the_run_left(finished, tmp_path):
+    from transfer.__main__ import main
+
+    words = ["evaluate", "--run", finished, "--cross-check", "--out", tmp_path / "again.json"]
+    assert main(list(map(str, words))) == 0
+    first, again = results.read(finished), results.read(tmp_path / "again.json")
+    for name in ("metrics", "per_class", "tide", "counts", "detections_sha256", "data", "weights", "cost", "engine"):
+        assert getattr(first, name) == getattr(again, name), name
+    assert again.cross_check < 1e-9
 
 
 def test_a_run_leaves_what_detectron2_leaves_and_a_log_with_the_count(finished):
@@ -225,7 +252,7 @@ def test_sets_that_detectron2_knows_by_name(data, tmp_path, capsys):
 
 
 def test_a_voc_set_is_measured_as_voc_is(data, tmp_path):
-    """Detectron2's PASCAL evaluator has three numbers for boxes and no COCO detections."""
+    """A PASCAL record has three numbers for boxes, the AP of each class and no COCO detections."""
     write_voc(Path(data[1]), Path(data[2]), tmp_path / "voc")
     for split in ("trainval", "test"):
         register_pascal_voc(f"tiny_voc_{split}", str(tmp_path / "voc"), split, 2007, ["square", "cross"])
@@ -234,7 +261,11 @@ def test_a_voc_set_is_measured_as_voc_is(data, tmp_path):
     words += ["MODEL.ROI_HEADS.NUM_CLASSES", 2]
     run(*words, "DATASETS.TRAIN", "('tiny_voc_trainval',)", "DATASETS.TEST", "('tiny_voc_test',)")
     record = results.read(tmp_path / "run")
-    assert record.engine == "detectron2 pascal_voc"
+    assert (record.engine, record.protocol) == ("detectron2 pascal_voc", "voc2007")
+    assert set(record.per_class["bbox"]) == {"square", "cross"}
+    assert record.metrics["bbox"]["AP"] == pytest.approx(sum(record.per_class["bbox"].values()) / 2)
+    assert record.counts == results.Counts(6, 6, None, 2, None)
+    assert record.cost.flops > 0
     assert {name for name, value in record.metrics["bbox"].items() if value is not None} == {"AP", "AP50", "AP75"}
     assert record.detections is None
     assert record.data.train.n_images == 6
@@ -399,3 +430,11 @@ def test_the_doctor_looks_before_the_first_iteration(data, tmp_path, capsys, cap
     assert not (tmp_path / "run").exists()
     run(*words, "MODEL.FPN.NORM", "")
     assert "doctor: MODEL.FPN.NORM" in caplog.text + capsys.readouterr().out
+
+
+def test_a_val_set_with_nothing_to_find_is_refused_before_anything_is_written(data, tmp_path, capsys):
+    images, ann = write_coco(tmp_path / "val")
+    edit(ann, lambda content: content.update(annotations=[]))
+    line = refused(capsys, "--init", "random", *data[:3], "--val", images, ann, "OUTPUT_DIR", tmp_path / "run", *TINY)
+    assert "expected at least one object to find, found none" in line
+    assert not (tmp_path / "run").exists()

@@ -15,7 +15,9 @@ VERBS = {
     "convert": ("transfer.convert", "rewrite a backbone for another framework, completely or not at all"),
     "verify": ("transfer.verify", "prove that two files hold the same backbone"),
     "doctor": ("transfer.doctor", "find what would spoil a run before it costs GPU hours"),
+    "evaluate": ("transfer.evaluate", "measure detections on a ground truth: AP, AR, what each kind of error costs"),
     "report": ("transfer.report", "compare finished runs"),
+    "show": ("transfer.show", "draw what a run found in images of its val set"),
 }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from transfer.errors import InputError
+from transfer.record import Counts
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def read_coco(images: str | Path, annotations: str | Path) -> CocoSet:
         raise InputError(f"{annotations}: expected a COCO annotation file, found nothing") from None
     except (OSError, ValueError) as error:  # ValueError: no JSON, or no UTF-8
         raise InputError(f"{annotations}: expected a COCO annotation file, found {error}") from None
-    _check_layout(content, annotations)
+    check_layout(content, annotations, _FIELDS)
     classes = tuple(c["name"] for c in sorted(content["categories"], key=lambda c: c["id"]))
     return CocoSet(images, annotations, hashlib.sha256(raw).hexdigest(), content, classes)
 
@@ -81,11 +82,17 @@ _FIELDS: dict[str, dict[str, type]] = {
 }
 
 
-def _check_layout(content: Any, where: Path) -> None:
-    """Raise InputError unless the lists and fields that Detectron2 and pycocotools read are all there."""
+def check_layout(content: Any, where: Path, wanted: dict[str, dict[str, type]]) -> None:
+    """Raise InputError unless the lists and fields that are ``wanted`` are all there.
+
+    Args:
+        content: the parsed file.
+        where: the file, named in the error.
+        wanted: list -> field of every entry -> its type; only "annotations" may be empty.
+    """
     if not isinstance(content, dict):
         raise InputError(f"{where}: expected a COCO object, found a {type(content).__name__}")
-    for name, fields in _FIELDS.items():
+    for name, fields in wanted.items():
         entries = content.get(name)
         if not isinstance(entries, list) or (not entries and name != "annotations"):
             found = (
@@ -97,6 +104,18 @@ def _check_layout(content: Any, where: Path) -> None:
                 if not isinstance(entry, dict) or not isinstance(entry.get(key), kind):
                     found = repr(entry.get(key)) if isinstance(entry, dict) else type(entry).__name__
                     raise InputError(f'{where}: {name}[{i}]: expected "{key}" ({kind.__name__}), found {found[:60]}')
+
+
+def count(content: dict[str, Any], detections: int | None) -> Counts:
+    """Return what a COCO-format set holds and how many detections were measured on it."""
+    objects = [a for a in content["annotations"] if not a.get("iscrowd")]
+    return Counts(
+        images=len(content["images"]),
+        objects=len(objects),
+        crowds=len(content["annotations"]) - len(objects),
+        classes=len({a["category_id"] for a in objects}),
+        detections=detections,
+    )
 
 
 def check_same_classes(train: tuple[str, ...], val: tuple[str, ...]) -> None:

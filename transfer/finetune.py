@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
-import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
 from detectron2 import __version__ as detectron2_version
 from detectron2.checkpoint import DetectionCheckpointer
-from detectron2.data import MetadataCatalog
 from detectron2.utils import comm
 from detectron2.utils.collect_env import collect_env_info
 
-from transfer import atomic, d2, datasets, logs, metrics, results, splits
+from transfer import atomic, cost, d2, environment, logs, metrics, outcome, results, splits
 from transfer.errors import InputError
 from transfer.plan import Plan
 from transfer.trainer import Trainer, measure
@@ -45,9 +41,9 @@ def work(plan: Plan) -> None:
             logging.getLogger("detectron2.checkpoint").info("environment:\n%s", collect_env_info())
             _announce(plan, folder)
         torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK and not plan.eval_only
-        seconds, found = _evaluate(cfg) if plan.eval_only else _train(cfg, plan)
+        seconds, found, spent = _evaluate(cfg) if plan.eval_only else _train(cfg, plan)
         if comm.is_main_process():
-            record = _record(plan, cfg, seconds, found)
+            record = _record(plan, cfg, seconds, found, spent)
             results.write(folder / results.FILE_NAME, record)
             print(f"\n{record.name} ({record.init}), {plan.val.n_images} val images\n{metrics.table(record.metrics)}")
             print(f"record: {folder / results.FILE_NAME}", flush=True)
@@ -68,7 +64,10 @@ def _announce(plan: Plan, folder: Path) -> None:
     log.info("all settings: %s", folder / "config.yaml")
 
 
-def _train(cfg: d2.CfgNode, plan: Plan) -> tuple[results.Seconds, dict[str, dict[str, float]]]:
+Finished = tuple[results.Seconds, dict[str, dict[str, float]], results.Cost]
+
+
+def _train(cfg: d2.CfgNode, plan: Plan) -> Finished:
     trainer = Trainer(cfg)
     trainer.resume_or_load(resume=plan.resume)
     resumed = trainer.start_iter > 0
@@ -79,34 +78,31 @@ def _train(cfg: d2.CfgNode, plan: Plan) -> tuple[results.Seconds, dict[str, dict
         raise InputError(f"training diverged: expected finite losses, found: {what}; lower SOLVER.BASE_LR") from error
     # Of a resumed run only the last part was timed.
     seconds = results.Seconds(None if resumed else trainer.train_seconds, trainer.evaluate_seconds)
-    return seconds, trainer.results
+    return seconds, trainer.results, cost.measure(cfg, trainer.model)
 
 
-def _evaluate(cfg: d2.CfgNode) -> tuple[results.Seconds, dict[str, dict[str, float]]]:
+def _evaluate(cfg: d2.CfgNode) -> Finished:
     model = Trainer.build_model(cfg)
     DetectionCheckpointer(model).load(cfg.MODEL.WEIGHTS, checkpointables=[])
     found, seconds = measure(cfg, model)
-    return results.Seconds(None, seconds), found
+    return results.Seconds(None, seconds), found, cost.measure(cfg, model)
 
 
 def _record(
-    plan: Plan, cfg: d2.CfgNode, seconds: results.Seconds, found: dict[str, dict[str, float]]
+    plan: Plan,
+    cfg: d2.CfgNode,
+    seconds: results.Seconds,
+    found: dict[str, dict[str, float]],
+    spent: results.Cost,
 ) -> results.Record:
-    metadata = MetadataCatalog.get(cfg.DATASETS.TEST[0])
-    coco = metadata.get("evaluator_type") == "coco"
-    detections = Path("inference") / "coco_instances_results.json"
-    kept = coco and (Path(cfg.OUTPUT_DIR) / detections).is_file()
-    measured, per_class = metrics.from_detectron2(found, tuple(plan.val.classes))
-    if kept and not json.loads((Path(cfg.OUTPUT_DIR) / detections).read_text()):
-        data = datasets.read_coco(plan.val.images, plan.val.annotations)
-        measured, per_class = metrics.without_detections(data, tuple(found))
+    measured = outcome.read(cfg, plan.val, found)
     return results.Record(
         name=plan.name,
         init=_init(plan),
         seed=cfg.SEED,
         weights=_weights(plan),
         config=results.Config(plan.config_file, _config_sha256(cfg)),
-        data=results.Data(plan.train or _unknown(plan.val), plan.val),
+        data=results.Data(plan.train, plan.val),
         schedule=results.Schedule(
             cfg.SOLVER.MAX_ITER,
             cfg.SOLVER.IMS_PER_BATCH,
@@ -114,13 +110,18 @@ def _record(
             list(cfg.SOLVER.STEPS),
             cfg.SOLVER.WARMUP_ITERS,
         ),
-        engine="pycocotools" if coco else f"detectron2 {metadata.get('evaluator_type')}",
+        engine=measured.engine,
+        protocol=measured.protocol,
         versions=_versions(),
         device=_device(cfg.MODEL.DEVICE),
         seconds=seconds,
-        metrics=measured,
-        per_class=per_class,
-        detections=str(detections) if kept else None,
+        cost=spent,
+        metrics=measured.metrics,
+        per_class=measured.per_class,
+        tide=measured.tide,
+        counts=measured.counts,
+        detections=measured.detections,
+        detections_sha256=measured.detections_sha256,
     )
 
 
@@ -144,11 +145,6 @@ def _weights(plan: Plan) -> results.Weights | None:
     )
 
 
-def _unknown(val: results.Split) -> results.Split:
-    """Stand for training data that an evaluation was not told of."""
-    return results.Split("", "", "", 0, 0, val.classes)
-
-
 def _config_sha256(cfg: d2.CfgNode) -> str:
     """Hash what runs of one protocol share: every setting but weights, seed, folder and machine."""
     cfg = cfg.clone()
@@ -159,13 +155,7 @@ def _config_sha256(cfg: d2.CfgNode) -> str:
 
 
 def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version(), "detectron2": detectron2_version}
-    for package in ("torch", "torchvision", "numpy", "pycocotools", "detection-transfer"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed as a package"
-    return found
+    return {**environment.versions("torch", "torchvision"), "detectron2": detectron2_version}
 
 
 def _device(device: str) -> str:

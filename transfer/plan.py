@@ -11,7 +11,7 @@ from typing import Any
 
 from detectron2.config import CfgNode
 
-from transfer import d2, datasets, doctor, findings, splits, weights
+from transfer import d2, datasets, doctor, findings, outcome, splits, weights
 from transfer.errors import InputError
 from transfer.results import FILE_NAME, Split
 
@@ -87,6 +87,7 @@ def prepare(args: argparse.Namespace) -> Plan:
     if start is not None:
         count = weights.count_taken(cfg, start)
         weights.check_complete(count, start, args.allow_partial)
+    outcome.check(cfg, val)
     cfg.freeze()
     custom = tuple(role for role, given in (("train", args.train), ("val", args.val)) if given)
     return Plan(

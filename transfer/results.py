@@ -9,122 +9,31 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from transfer.atomic import write_text
 from transfer.decode import check_keys, decode, shown
 from transfer.errors import InputError
+from transfer.record import ALL_METRICS as ALL_METRICS
+from transfer.record import FREQUENCIES as FREQUENCIES
+from transfer.record import METRICS as METRICS
+from transfer.record import PROTOCOLS as PROTOCOLS
+from transfer.record import RECALLS as RECALLS
+from transfer.record import SCHEMA as SCHEMA
+from transfer.record import TASKS as TASKS
+from transfer.record import Config as Config
+from transfer.record import Cost as Cost
+from transfer.record import Counts as Counts
+from transfer.record import Data as Data
+from transfer.record import Record as Record
+from transfer.record import Schedule as Schedule
+from transfer.record import Seconds as Seconds
+from transfer.record import Split as Split
+from transfer.record import Tide as Tide
+from transfer.record import Weights as Weights
 
-SCHEMA = "transfer.record/1"
 FILE_NAME = "record.json"
-TASKS = ("bbox", "segm")
-METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
-
-
-@dataclass(frozen=True)
-class Weights:
-    """The backbone a run started from.
-
-    Attributes:
-        file: path as the user gave it.
-        sha256: of the file's bytes, in hexadecimal.
-        loaded: model tensors that the file filled.
-        expected: model tensors that a complete backbone fills; ``loaded == expected`` in an honest run.
-        method: the pretraining method that the file names, null when it names none.
-        metadata: what else the file says about itself.
-    """
-
-    file: str
-    sha256: str
-    loaded: int
-    expected: int
-    method: str | None = None
-    metadata: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Config:
-    """The detector's config: its file, and the SHA-256 of the resolved text, with every override applied."""
-
-    file: str
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Split:
-    """One half of the data: where it lies (several sets joined by ``" + "``), what it holds and its fingerprint."""
-
-    images: str
-    annotations: str
-    fingerprint: str
-    n_images: int
-    n_instances: int
-    classes: list[str]
-
-
-@dataclass(frozen=True)
-class Data:
-    """What the detector was trained on and measured on."""
-
-    train: Split
-    val: Split
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """The training budget: iterations, images per iteration, peak learning rate, its drops and its warm-up."""
-
-    max_iter: int
-    batch: int
-    base_lr: float
-    steps: list[int]
-    warmup: int
-
-
-@dataclass(frozen=True)
-class Seconds:
-    """Wall-clock seconds of the run's two parts, null where not measured."""
-
-    train: float | None
-    evaluate: float | None
-
-
-@dataclass(frozen=True)
-class Record:
-    """One finished run.
-
-    Attributes:
-        name: what the user calls the run; the output folder's name unless given.
-        init: "random", the pretraining method, or the stem of the weights' file: what a report groups by.
-        seed: the training seed, null when none was fixed.
-        weights: null exactly when ``init`` is "random".
-        label_fraction: share of the training images whose labels were used, in (0, 1].
-        engine: what computed the metrics, e.g. "pycocotools".
-        versions: package -> version.
-        device: in words, e.g. "CPU, 2 threads" or the GPU's name.
-        metrics: task ("bbox", "segm") -> metric ("AP" ... "APl") -> percent, null where not measured.
-        per_class: task -> class name -> AP in percent, null where the class has no instance.
-        detections: COCO results file, relative to the record's folder; null when none was kept.
-    """
-
-    name: str
-    init: str
-    seed: int | None
-    weights: Weights | None
-    config: Config
-    data: Data
-    schedule: Schedule
-    engine: str
-    versions: dict[str, str]
-    device: str
-    seconds: Seconds
-    metrics: dict[str, dict[str, float | None]]
-    per_class: dict[str, dict[str, float | None]]
-    detections: str | None
-    label_fraction: float = 1.0
-    schema: str = SCHEMA
 
 
 def write(path: str | Path, record: Record) -> None:
@@ -173,14 +82,21 @@ def from_json(content: Any, where: str) -> Record:
         raise InputError(f'{where} is no run record: expected an object with "schema", found {shown(content)}')
     _check_schema(content["schema"], where)
     record: Record = decode(Record, content, f"{where}:")
-    for task, names in (("metrics", METRICS), ("per_class", None)):
+    for task, names in (("metrics", ALL_METRICS), ("per_class", None)):
         _check_percents(getattr(record, task), names, f"{where}: {task}")
-    if (record.weights is None) != (record.init == "random"):
-        found = f'init "{record.init}" and weights {"null" if record.weights is None else "given"}'
-        raise InputError(f'{where}: expected weights null exactly when init is "random", found {found}')
-    if not 0 < record.label_fraction <= 1:
-        raise InputError(f"{where}: label_fraction: expected more than 0 and at most 1, found {record.label_fraction}")
+    _check_facts(record, where)
     return record
+
+
+def _check_facts(record: Record, where: str) -> None:
+    """Check what the types alone do not say."""
+    check_keys(record.tide, TASKS, TASKS, f"{where}: tide")
+    if record.weights is not None and record.init == "random":
+        raise InputError(f'{where}: expected weights null when init is "random", found {record.weights.file}')
+    if record.label_fraction is not None and not 0 < record.label_fraction <= 1:
+        raise InputError(f"{where}: label_fraction: expected more than 0 and at most 1, found {record.label_fraction}")
+    if record.protocol not in PROTOCOLS:
+        raise InputError(f"{where}: protocol: expected one of {', '.join(PROTOCOLS)}, found {shown(record.protocol)}")
 
 
 def _check_schema(found: Any, where: str) -> None:
@@ -190,7 +106,11 @@ def _check_schema(found: Any, where: str) -> None:
     if name != SCHEMA.rpartition("/")[0] or not version.isdigit():
         raise InputError(f"{where}: schema: expected {SCHEMA}, found {shown(found)}; this is no run record")
     older = int(version) < int(SCHEMA.rpartition("/")[2])
-    action = "evaluate the run again with this version" if older else "update this package to read it"
+    action = (
+        "measure the run again (train_net --eval-only, or transfer evaluate)"
+        if older
+        else "update this package to read it"
+    )
     raise InputError(
         f"{where}: the schema is {'older' if older else 'newer'}: expected {SCHEMA}, found {found}; {action}"
     )

@@ -12,13 +12,15 @@ from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 from detectron2.engine import DefaultTrainer
 from detectron2.engine.hooks import EvalHook
-from detectron2.evaluation import COCOEvaluator, DatasetEvaluator, PascalVOCDetectionEvaluator
+from detectron2.evaluation import DatasetEvaluator
 from detectron2.modeling import build_model
 from detectron2.utils import comm
 from detectron2.utils.env import seed_all_rng
 from torch import nn
 
+from transfer.coco_evaluator import Evaluator
 from transfer.errors import InputError
+from transfer.voc_evaluator import VocEvaluator
 
 
 class Trainer(DefaultTrainer):
@@ -53,14 +55,11 @@ class Trainer(DefaultTrainer):
         """Return the evaluator that belongs to the data set; it writes below ``OUTPUT_DIR/inference``."""
         kind = MetadataCatalog.get(dataset_name).evaluator_type
         if kind == "pascal_voc":
-            return PascalVOCDetectionEvaluator(dataset_name)
+            return VocEvaluator(dataset_name)
         if kind != "coco":
             raise InputError(f"data set {dataset_name}: expected one measured as COCO or PASCAL VOC, found {kind}")
         tasks = ("bbox", "segm") if cfg.MODEL.MASK_ON else ("bbox",)
-        # Detectron2's compiled evaluation is absent from the pure-Python wheel; pycocotools is the reference anyway.
-        return COCOEvaluator(
-            dataset_name, tasks, output_dir=str(Path(cfg.OUTPUT_DIR) / "inference"), use_fast_impl=False
-        )
+        return Evaluator(dataset_name, tasks, Path(cfg.OUTPUT_DIR) / "inference")
 
     def build_hooks(self) -> list[Any]:
         """Return Detectron2's hooks, with an evaluation that keeps its results and its time."""

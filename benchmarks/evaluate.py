@@ -1,0 +1,259 @@
+"""How long an evaluation takes, by hotcoco and by pycocotools, and from two files to a run record.
+
+python -m benchmarks.evaluate [--quick] [--rounds N] [--json OUT]
+
+Builds a ground truth and detections of COCO val2017's size (5000 images, 80 classes, 50 detections an image, with
+masks), writes them as files, and measures both engines in turn within every round, so that a drift of the machine
+meets them alike. What both engines find is compared before anything is timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import hotcoco
+import numpy as np
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from transfer.__main__ import main as transfer
+from transfer.markdown import table
+from transfer.record import TASKS
+
+TARGETS = {"bbox": 100.0, "segm": 30.0, "files to record": 10.0}
+HEIGHT, WIDTH, CLASSES = 480, 640, 80
+OBJECTS = 7  # an image, as in COCO val2017 (36 781 in 5000)
+
+
+def build(folder: Path, images: int, per_image: int, seed: int = 0) -> tuple[Path, Path]:
+    """Write a ground truth and a results file; return their paths.
+
+    Three of four detections lie near an object and most of these have its class, so that every path of the matching
+    is taken; masks are polygons of 12 corners, detections' are run-length codes, as Detectron2 writes them.
+    """
+    rng = np.random.default_rng(seed)
+    truth: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
+    for image_id in range(1, images + 1):
+        here = []
+        for _ in range(OBJECTS):
+            w, h = np.clip(rng.lognormal(4, 0.9, 2), 6, (WIDTH - 2, HEIGHT - 2))
+            box = np.array([rng.uniform(0, WIDTH - w), rng.uniform(0, HEIGHT - h), w, h])
+            here.append((box, int(rng.integers(1, CLASSES + 1))))
+            polygon = _polygon(rng, box)
+            entry = {"image_id": image_id, "category_id": here[-1][1], "bbox": _rounded(box), "iscrowd": 0}
+            truth.append({**entry, "id": len(truth) + 1, "area": box[2] * box[3] * 0.75, "segmentation": [polygon]})
+        for _ in range(per_image):
+            box, category = here[rng.integers(OBJECTS)]
+            if rng.random() < 0.25:
+                box = np.array([rng.uniform(0, WIDTH / 2), rng.uniform(0, HEIGHT / 2), WIDTH / 5, HEIGHT / 5])
+            box = box + rng.normal(0, 0.06, 4) * np.tile(box[2:], 2)
+            if rng.random() < 0.3:
+                category = int(rng.integers(1, CLASSES + 1))
+            code = coco_mask.frPyObjects([_polygon(rng, box)], HEIGHT, WIDTH)[0]
+            mask = {"size": [HEIGHT, WIDTH], "counts": code["counts"].decode()}
+            score = float(np.float32(rng.random()))
+            entry = {"image_id": image_id, "category_id": category, "bbox": _rounded(box), "score": score}
+            found.append({**entry, "segmentation": mask})
+    listed = [{"id": i, "file_name": f"{i}.jpg", "height": HEIGHT, "width": WIDTH} for i in range(1, images + 1)]
+    names = [{"id": i, "name": f"class {i}"} for i in range(1, CLASSES + 1)]
+    paths = folder / "ann.json", folder / "results.json"
+    paths[0].write_text(json.dumps({"images": listed, "annotations": truth, "categories": names}))
+    paths[1].write_text(json.dumps(found))
+    return paths
+
+
+def _polygon(rng: np.random.Generator, box: np.ndarray) -> list[float]:
+    angles = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+    radii = rng.uniform(0.8, 1.0, 12)
+    x = np.clip(box[0] + box[2] / 2 * (1 + radii * np.cos(angles)), 0, WIDTH)
+    y = np.clip(box[1] + box[3] / 2 * (1 + radii * np.sin(angles)), 0, HEIGHT)
+    return _rounded(np.stack([x, y], 1).ravel())
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    return [round(float(v), 2) for v in values]
+
+
+def entries(results: Path, task: str) -> list[dict[str, Any]]:
+    """Return the detections with what ``task`` reads alone."""
+    other = {"bbox": "segmentation", "segm": "bbox"}[task]
+    return [{k: v for k, v in entry.items() if k != other} for entry in json.loads(results.read_text())]
+
+
+class Engine:
+    """One engine with everything loaded: what is timed is its evaluation and accumulation."""
+
+    def __init__(self, kind: str, gt: Path, results: Path, task: str) -> None:
+        self._task = task
+        self._classes: tuple[Any, Any] = (hotcoco.COCO, hotcoco.COCOeval) if kind == "hotcoco" else (COCO, COCOeval)
+        with contextlib.redirect_stdout(io.StringIO()):
+            self._reference = self._classes[0](str(gt))
+            self._found = self._reference.loadRes(entries(results, task))
+
+    def run(self) -> tuple[float, Any]:
+        """Return (seconds, precision)."""
+        evaluation = self._classes[1](self._reference, self._found, self._task)
+        with contextlib.redirect_stdout(io.StringIO()):
+            start = time.perf_counter()
+            evaluation.evaluate()
+            evaluation.accumulate()
+            seconds = time.perf_counter() - start
+        return seconds, evaluation.eval["precision"]
+
+
+def plain(gt: Path, results: Path, out: Path) -> None:
+    """Do what pycocotools' own page says, from the files to a file of the twelve numbers of both tasks."""
+    numbers = {}
+    with contextlib.redirect_stdout(io.StringIO()):
+        reference = COCO(str(gt))
+        for task in TASKS:
+            evaluation = COCOeval(reference, reference.loadRes(entries(results, task)), task)
+            evaluation.evaluate()
+            evaluation.accumulate()
+            evaluation.summarize()
+            numbers[task] = evaluation.stats.tolist()
+    out.write_text(json.dumps(numbers))
+
+
+def ours(gt: Path, results: Path, out: Path) -> None:
+    """Run the verb: reading, every check, both tasks, TIDE, the record."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        words = ["evaluate", "--gt", str(gt), "--detections", str(results), "--out", str(out), "--force"]
+        if transfer(words):
+            raise RuntimeError("the verb refused the benchmark's own files")
+
+
+def timed(act: Callable[..., None], *args: Path) -> float:
+    """Return the seconds of one call."""
+    start = time.perf_counter()
+    act(*args)
+    return time.perf_counter() - start
+
+
+def measure(gt: Path, results: Path, rounds: int) -> dict[str, Any]:
+    """Return seconds and ratios of every row: engines by task, then files to record."""
+    rows: dict[str, Any] = {}
+    for task in TASKS:
+        engines = {kind: Engine(kind, gt, results, task) for kind in ("hotcoco", "pycocotools")}
+        seconds: dict[str, list[float]] = {kind: [] for kind in engines}
+        for r in range(rounds):
+            found = {}
+            for kind, engine in engines.items():
+                _progress(f"{task}, round {r + 1} of {rounds}: {kind}")
+                taken, found[kind] = engine.run()
+                seconds[kind].append(taken)
+            if not np.allclose(found["hotcoco"], found["pycocotools"], rtol=0, atol=1e-12):
+                raise RuntimeError(f"{task}: the engines disagree; their times mean nothing")
+        rows[task] = _row(seconds["hotcoco"], seconds["pycocotools"], TARGETS[task])
+    whole: dict[str, list[float]] = {"ours": [], "plain": []}
+    for r in range(rounds):
+        _progress(f"files to record, round {r + 1} of {rounds}")
+        out = gt.parent / "record.json"
+        whole["ours"].append(timed(ours, gt, results, out))
+        whole["plain"].append(timed(plain, gt, results, gt.parent / "plain.json"))
+        _check(json.loads(out.read_text()), json.loads((gt.parent / "plain.json").read_text()))
+    rows["files to record"] = _row(whole["ours"], whole["plain"], TARGETS["files to record"])
+    _progress("")
+    return rows
+
+
+def _check(record: dict[str, Any], numbers: dict[str, list[float]]) -> None:
+    names = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+    for task, values in numbers.items():
+        theirs = dict(zip(names, values, strict=True))
+        for name, value in theirs.items():
+            if abs(record["metrics"][task][name] - 100 * value) > 1e-9:
+                raise RuntimeError(f"{task} {name}: the record has {record['metrics'][task][name]}, not {100 * value}")
+
+
+def _row(ours: list[float], theirs: list[float], target: float) -> dict[str, Any]:
+    ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
+    return {
+        "seconds": statistics.median(ours),
+        "seconds_pycocotools": statistics.median(theirs),
+        "ratio": statistics.median(ratios),
+        "ratio_low": min(ratios),
+        "ratio_high": max(ratios),
+        "n": len(ratios),
+        "target": target,
+    }
+
+
+def as_table(rows: dict[str, Any]) -> str:
+    """The rows as a Markdown table."""
+    cells = [
+        [
+            name,
+            f"{r['seconds']:.2f}",
+            f"{r['seconds_pycocotools']:.1f}",
+            f"{r['ratio']:.0f}",
+            f"{r['ratio_low']:.0f} to {r['ratio_high']:.0f}",
+            f"{r['target']:.0f}",
+        ]
+        for name, r in rows.items()
+    ]
+    return table(["what", "seconds", "pycocotools, s", "times as fast", "lowest to highest", "target"], cells)
+
+
+def _progress(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def _machine() -> dict[str, Any]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "machine": platform.machine(),
+        "cores": cores,
+        "threads": int(os.environ.get("RAYON_NUM_THREADS", 0)) or cores,  # hotcoco's; pycocotools has one
+        "load": os.getloadavg()[0],
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("hotcoco", "pycocotools", "numpy")},
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the table; always 0, machines differ."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.evaluate", description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="40 images, one round: shows that it works")
+    parser.add_argument("--rounds", type=int, help="timed rounds (default: 2, with --quick 1)")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures here too")
+    args = parser.parse_args(argv)
+    if args.json and not args.json.parent.is_dir():  # said now, not after minutes
+        parser.error(f"{args.json}: expected an existing folder, found none at {args.json.parent}; make it first")
+    images, per_image = (40 if args.quick else 5000), 50
+    figures: dict[str, Any] = {"machine": _machine(), "images": images, "detections": images * per_image}
+    with tempfile.TemporaryDirectory() as folder:
+        _progress(f"building {images} images with {images * per_image} detections")
+        gt, results = build(Path(folder), images, per_image)
+        figures["bytes"] = gt.stat().st_size + results.stat().st_size
+        figures["rows"] = measure(gt, results, args.rounds or (1 if args.quick else 2))
+    machine = figures["machine"]
+    print(as_table(figures["rows"]))
+    print(
+        f"\n{images} images, {images * per_image} detections, {CLASSES} classes, {figures['bytes'] / 1e6:.0f} MB of "
+        f"JSON; {machine['machine']}, {machine['threads']} threads for hotcoco and one for pycocotools, "
+        f"{machine['load']:.1f} processes running at the start"
+    )
+    if args.json:
+        args.json.write_text(json.dumps(figures, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

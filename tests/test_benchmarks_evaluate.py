@@ -1,0 +1,51 @@
+"""The evaluation benchmark on a handful of images: what it builds, that it measures, and that it checks first."""
+
+import json
+
+import pytest
+
+from benchmarks import evaluate
+from transfer import detections, ground_truth
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    return evaluate.build(tmp_path_factory.mktemp("set"), images=3, per_image=20)
+
+
+def test_what_it_builds_is_a_set_with_right_and_wrong_detections(files):
+    truth = ground_truth.read(files[0])
+    found = detections.read(files[1], truth)
+    assert (len(truth.sizes), len(truth.classes), len(found)) == (3, 80, 60)
+    assert found.tasks == ("bbox", "segm")
+    assert evaluate.build(files[0].parent, images=3, per_image=20) == files  # and the same again
+    assert ground_truth.read(files[0]).sha256 == truth.sha256
+
+
+def test_it_measures_both_engines_and_the_whole_way(files):
+    rows = evaluate.measure(*files, rounds=1)
+    assert list(rows) == ["bbox", "segm", "files to record"]
+    for row in rows.values():
+        assert row["ratio"] == pytest.approx(row["seconds_pycocotools"] / row["seconds"])
+        assert row["n"] == 1
+    assert evaluate.as_table(rows).count("\n") == 4
+    record = json.loads((files[0].parent / "record.json").read_text())
+    assert 5 < record["metrics"]["segm"]["AP"] < 95
+
+
+def test_times_of_engines_that_disagree_are_not_shown(files, monkeypatch):
+    monkeypatch.setattr(evaluate.hotcoco, "COCOeval", Wrong)
+    with pytest.raises(RuntimeError, match="bbox: the engines disagree"):
+        evaluate.measure(*files, rounds=1)
+
+
+class Wrong(evaluate.COCOeval):
+    """An engine that finds nothing."""
+
+    def __init__(self, reference, found, task):
+        self.eval = {"precision": 0.0}
+
+    def evaluate(self):
+        pass
+
+    accumulate = evaluate

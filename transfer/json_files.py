@@ -1,0 +1,43 @@
+"""Large JSON files: bytes and values, with one clear line for a file that is missing, empty or no JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from transfer.errors import InputError
+
+
+def read_bytes(file: Path, what: str) -> bytes:
+    """Return the bytes of ``file``, which is expected to be ``what``.
+
+    Raises:
+        InputError: it is missing, empty or cannot be read.
+    """
+    try:
+        raw = file.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{file} is missing: expected {what}, found nothing") from None
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: expected {what}, found {error}") from None
+    if not raw.strip():
+        raise InputError(f"{file} is empty: expected {what}, found nothing; was the program that wrote it interrupted?")
+    return raw
+
+
+def parse(raw: bytes, file: Path, what: str) -> Any:
+    """Return what ``raw``, the bytes of ``file``, holds; NaN and Infinity come back as such, to be named by a check.
+
+    Raises:
+        InputError: no JSON.
+    """
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        try:
+            return json.loads(raw)  # Python's own writer makes NaN and Infinity, which no other reader takes
+        except (ValueError, RecursionError):
+            raise InputError(f"{file} is no JSON: expected {what}, found {error}") from None
