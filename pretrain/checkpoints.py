@@ -58,7 +58,7 @@ class Checkpoints(Hook):
     ) -> None:
         self.every, self.keep, self.folder, self.interrupt = every, keep, folder, interrupt
         self.knn, self.looks_every, self.retuned = knn, looks_every, retuned
-        self.best = {"by": "knn" if looks_every else "loss", "value": math.inf, "iteration": 0}
+        self.best: dict[str, Any] = {"by": "knn" if looks_every else "loss", "value": math.inf, "iteration": 0}
         self.losses: list[Tensor] = []
 
     def before_train(self, runner: Runner) -> None:
@@ -107,7 +107,7 @@ class Checkpoints(Hook):
     @torch.no_grad()
     def _check(self, model: nn.Module, done: int) -> None:
         """No checkpoint of weights that are not finite, or that are not the same on all ranks."""
-        weights = list(model.parameters())
+        weights: list[Tensor] = list(model.parameters())
         largest = torch.stack(torch._foreach_norm(weights, ord=math.inf))
         if not bool(largest.isfinite().all()):
             # The same weights and the same finding on every rank, hence one message.

@@ -123,8 +123,8 @@ class DataSettings:
     """Images and how they reach the device.
 
     Attributes:
-        batch: images per step, two views each; at least 2.
-        workers: loader processes; 0 loads in the main process.
+        batch: images per step, two views each, of all processes together; at least 2.
+        workers: loader processes of each process; 0 loads in the main process.
         max_unreadable: share of images that may be unreadable before the run stops.
         mean, std: of the input normalisation, RGB, for pixels in 0-1; travels with the weights.
     """
@@ -151,7 +151,7 @@ class RunSettings:
         seed: of the weights, the order and the views.
         precision: of the real step's backbone pass, fp32 or bf16; heads, losses and the meta step stay in fp32.
         log_every, checkpoint_every: iterations.
-        keep: checkpoints kept.
+        keep: checkpoints kept, beside the best one.
         target_momentum: of BYOL's target at the start; rises to 1 by a cosine.
         knn_every: epochs between two looks at the nearest neighbours of held-out training images, which must lie in
             class folders (`pretrain.online`); 0 for none.
