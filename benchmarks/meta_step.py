@@ -15,6 +15,7 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from transfer.markdown import table
 
 ON_CPU = (Case("resnet18", 64, 64), Case("resnet50", 96, 16))
 ON_GPU = (Case("resnet50", 224, 64, "bf16"),)
+TRUTH_CLIP = 1.0  # as in our configs: without it the first gradients of a summed loss ruin the weights
 QUICK = (Case("resnet18", 32, 4, head=64),)
 
 
@@ -50,7 +52,8 @@ def as_table(figures: dict[str, Any]) -> str:
         for variable in ("mask", "fusion"):
             values = found.get(variable, {})
             row += [_number(values.get(k), 4) for k in ("cosine", "lowest_cosine", "norm_ratio")]
-        rows.append([*row, _number(found.get("knn"))])
+        knn = found.get("knn")
+        rows.append([*row, "–" if knn is None else f"{knn['accuracy']:.1f} ± {knn['standard_error']:.1f}"])
     return table(header, rows)
 
 
@@ -74,13 +77,14 @@ def _notes(figures: dict[str, Any]) -> str:
     if figures["truth"] is not None:
         lines.append(
             "cos, norm: hypergradient of m and ξ beside the exact post one at the same weights and batch; median over "
-            f"a run ({figures['truth']['settings']})."
+            f"a run ({figures['truth']['settings']}). kNN: 5-nn of the features that the run ends with, %, ± standard "
+            "error over the queries."
         )
     return "\n".join(lines)
 
 
 def _truth(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
-    case = Case(args.truth_arch, args.truth_size, args.truth_n)
+    case = Case(args.truth_arch, args.truth_size, args.truth_n, clip=TRUTH_CLIP)
     settings = TruthSettings(args.truth_steps, args.truth_every, args.truth_lr)
     rows = {}
     for mode in MODES:
@@ -126,13 +130,21 @@ def _parser() -> argparse.ArgumentParser:
         help="network, pixels, images per batch and precision; may be repeated (default on a CPU: resnet18:64:64 and "
         "resnet50:96:16, on a GPU: resnet50:224:64:bf16)",
     )
+    parser.add_argument(
+        "--clip", type=float, help="clip gradients at this norm in the timed steps (default: no clipping)"
+    )
     parser.add_argument("--rounds", type=int, help="timed rounds (default: 9, with --quick 2)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, help="threads of a CPU run (default: PyTorch's own choice)")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures here too")
     parser.add_argument("--markdown", type=Path, metavar="OUT", help="write the table here too")
     truth = parser.add_argument_group("accuracy along a real run")
-    truth.add_argument("--truth", type=Path, metavar="DATA", help="folder of images; compare hypergradients on it")
+    truth.add_argument(
+        "--truth",
+        type=Path,
+        metavar="DATA",
+        help="folder of images to compare hypergradients on; with train/CLASS and val/CLASS in it, kNN too",
+    )
     truth.add_argument("--truth-arch", default="resnet18", help="network (default: resnet18)")
     truth.add_argument("--truth-size", type=int, default=64, help="side of the views, pixels (default: 64)")
     truth.add_argument("--truth-n", type=int, default=32, help="images per batch (default: 32)")
@@ -152,7 +164,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     device = torch.device(args.device)
-    cases = args.case or (QUICK if args.quick else ON_GPU if device.type == "cuda" else ON_CPU)
+    chosen = args.case or (QUICK if args.quick else ON_GPU if device.type == "cuda" else ON_CPU)
+    cases = [replace(case, clip=args.clip) for case in chosen]
     rounds = args.rounds or (2 if args.quick else 9)
     figures: dict[str, Any] = {"method": METHOD, "machine": _machine(device)}
     try:

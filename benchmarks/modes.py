@@ -62,6 +62,7 @@ class Case:
         n: images per batch, two views each.
         precision: of the real step's backbone pass, fp32 or bf16.
         head: hidden width of the heads; the method's own is 2048.
+        clip: largest gradient norm; None for no clipping.
     """
 
     arch: str
@@ -69,6 +70,7 @@ class Case:
     n: int
     precision: str = "fp32"
     head: int = 2048
+    clip: float | None = None
 
     def settings(self, mode: Mode, lr: float) -> Settings:
         """The joint method in ``mode``; the log's own figures are left out of the step."""
@@ -84,7 +86,7 @@ class Case:
                 "backbone": {"arch": self.arch, "stem": "imagenet"},
                 "objective": objective,
                 "meta": dict(mode.meta),
-                "optimizer": {"lr": lr},
+                "optimizer": {"lr": lr, "clip": self.clip},
                 "data": {"batch": self.n},
                 "views": {"size": self.size},
                 "run": {"precision": self.precision, "log_every": NEVER},
@@ -93,7 +95,8 @@ class Case:
 
     def __str__(self) -> str:
         """As in a table's header."""
-        return f"{self.arch}, {self.size} px, n = {self.n}, {self.precision}"
+        clip = "" if self.clip is None else f", clip {self.clip:g}"
+        return f"{self.arch}, {self.size} px, n = {self.n}, {self.precision}{clip}"
 
 
 class Trainee:

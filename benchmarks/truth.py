@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -11,13 +11,19 @@ from typing import Any
 
 import torch
 from mmengine.optim import OptimWrapperDict
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmarks.modes import Case, Mode, Trainee
-from pretrain.algorithm import Pretraining
-from pretrain.bilevel import Hypergradient, Tensors
-from pretrain.data import BatchOrder, TwoViews, collate, find_images
+from pretrain.algorithm import Forward, Pretraining
+from pretrain.backbones import IMAGENET_MEAN, IMAGENET_STD
+from pretrain.bilevel import Hypergradient
+from pretrain.data import BatchOrder, TwoViews, collate
+from pretrain.features import Input, extract_features
+from pretrain.frozen import hits, knn_scores
+from pretrain.labelled import labelled_splits
 from pretrain.settings import MetaSettings
+from pretrain.sources import open_source
+from pretrain.tangent import Tensors
 from pretrain.upper import Batch, UpperLevel
 from pretrain.views import ViewSettings
 
@@ -65,23 +71,10 @@ class Watched(Pretraining):
         self._batch: Batch | None = None
         self._exact = UpperLevel(self.backbone, self.objective, MetaSettings(hypergradient="forward_mode"))
 
-    def _step_post(
-        self, t: int, losses: Mapping[str, Tensor], batch: Batch, optim: OptimWrapperDict
-    ) -> dict[str, Tensor]:
-        self._batch = batch
-        return super()._step_post(t, losses, batch, optim)
-
-    def _step_inline(
-        self, t: int, losses: Mapping[str, Tensor], h: Tensor, batch: Batch, optim: OptimWrapperDict
-    ) -> dict[str, Tensor]:
-        self._batch = batch
-        return super()._step_inline(t, losses, h, batch, optim)
-
-    def _step_look_ahead(
-        self, t: int, losses: Mapping[str, Tensor], h: Tensor, batch: Batch, optim: OptimWrapperDict
-    ) -> dict[str, Tensor]:
-        self._batch = batch
-        return super()._step_look_ahead(t, losses, h, batch, optim)
+    def _forward(self, t: int, views: Tensor) -> Forward:
+        forward = super()._forward(t, views)
+        self._batch = forward.batch
+        return forward
 
     def _move_upper(self, found: Hypergradient, optim: OptimWrapperDict) -> dict[str, Tensor]:
         if int(self.iteration) >= self._next:
@@ -110,9 +103,21 @@ def batches(data: Path, case: Case, steps: int) -> Iterator[dict[str, Any]]:
     Raises:
         InputError: no images, or fewer than one batch.
     """
-    views = TwoViews(find_images(data), ViewSettings(size=case.size, crop_min=0.2), seed=0)
+    views = TwoViews(open_source([data]), ViewSettings(size=case.size, crop_min=0.2), seed=0)
     for keys in BatchOrder(len(views), case.n, steps, seed=0):
         yield collate([views[key] for key in keys])
+
+
+def nearest_neighbours(backbone: nn.Module, data: Path, size: int) -> dict[str, float] | None:
+    """5-nn accuracy of the val folders by the train folders, percent, and its standard error; None without classes."""
+    if not (data / "train").is_dir():
+        return None
+    train, val = labelled_splits(data)
+    how = Input(size, size, IMAGENET_MEAN, IMAGENET_STD)
+    bank, query = (extract_features(backbone, part, how).values for part in (train, val))
+    right = hits(knn_scores(bank, train.labels, query, classes=len(train.classes)), val.labels)
+    accuracy = float(right.double().mean())
+    return {"accuracy": 100 * accuracy, "standard_error": 100 * math.sqrt(accuracy * (1 - accuracy) / len(right))}
 
 
 def run(mode: Mode, case: Case, data: Path, settings: TruthSettings, device: torch.device) -> dict[str, Any]:
@@ -120,12 +125,14 @@ def run(mode: Mode, case: Case, data: Path, settings: TruthSettings, device: tor
 
     Returns:
         Per upper variable the median cosine, the lowest cosine and the median norm ratio; their number; the loss
-        L_meta at the end (mean of the last tenth); and ``knn``, None: not measured here.
+        L_meta at the end (mean of the last tenth); and ``knn`` of the features it ends with, see
+        `nearest_neighbours`.
     """
     kind = type("WatchedRun", (Watched,), {"compare_every": settings.every})
     trainee = Trainee(case, replace(mode, meta_start=settings.warmup), device, settings.lr, settings.steps, kind)
     losses = []
-    for t, batch in enumerate(batches(data, case, settings.steps)):
+    images = data / "train" if (data / "train").is_dir() else data
+    for t, batch in enumerate(batches(images, case, settings.steps)):
         trainee.set_lr(_factor(t, settings))
         log = trainee.model.train_step(batch, trainee.optimizers)
         losses.append(float(log["contrastive"]))
@@ -135,7 +142,7 @@ def run(mode: Mode, case: Case, data: Path, settings: TruthSettings, device: tor
         **{variable: _summary([s[variable] for s in seen]) for variable in VARIABLES},
         "n": len(seen),
         "contrastive_at_end": sum(tail) / len(tail),
-        "knn": None,  # the frozen features' accuracy, from pretrain.frozen
+        "knn": nearest_neighbours(trainee.model.backbone, data, case.size),
     }
 
 

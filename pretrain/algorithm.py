@@ -5,20 +5,43 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
+from torch.func import functional_call
 
-from pretrain import monitor
+from pretrain import monitor, ranks
 from pretrain.backbones import build_backbone, feature_width
-from pretrain.bilevel import Hypergradient, Tensors, TrialStep, no_none
+from pretrain.bilevel import Hypergradient, Slopes, TrialStep, no_none
 from pretrain.losses import cross_correlation
 from pretrain.objective import Objective, per_view
 from pretrain.settings import Settings
-from pretrain.upper import Batch, UpperLevel
+from pretrain.sync_norm import synchronise
+from pretrain.tangent import Tensors
+from pretrain.upper import Batch, Leaves, UpperLevel
+
+
+@dataclass(frozen=True)
+class Forward:
+    """The real step's forward pass.
+
+    Attributes:
+        h: pooled features, (2, N, D) float32.
+        losses: the parts of L_low.
+        embeddings: what they were computed from.
+        batch: what the upper level needs of it.
+        leaves: where the losses start; None: at h, the heads and ψ themselves.
+    """
+
+    h: Tensor
+    losses: Mapping[str, Tensor]
+    embeddings: Mapping[str, Tensor]
+    batch: Batch
+    leaves: Leaves | None
 
 
 class Pretraining(BaseModel):
@@ -35,6 +58,8 @@ class Pretraining(BaseModel):
         self.settings, self.iterations, self.meta_start = settings, iterations, meta_start
         method = settings.resolved_method()
         self.backbone = build_backbone(settings.backbone.arch, settings.backbone.stem)
+        if ranks.world_size() > 1:
+            synchronise(self.backbone)
         self.objective = Objective(
             method=method, width=feature_width(settings.backbone.arch), settings=settings.objective
         )
@@ -48,92 +73,154 @@ class Pretraining(BaseModel):
         self.upper = UpperLevel(self.backbone, self.objective, settings.meta) if self.bilevel else None
 
     def forward(self, views: Tensor) -> Tensor:
-        """Pooled features of both views, (2, N, 3, H, W) uint8 -> (2, N, D) float32."""
+        """Pooled features of both views, (2, n, 3, H, W) uint8 -> (2, N, D) float32; N counts all ranks' images."""
         return self._features(self._normalised(views))
 
     def train_step(self, data: Mapping[str, Any], optim_wrapper: OptimWrapperDict) -> dict[str, Tensor]:
         """One iteration: the real step of w, then (or with it) the step of ψ.
 
         Args:
-            data: a batch of `pretrain.data.collate`.
+            data: a batch of `pretrain.data.collate`; with several processes this rank's share of it.
             optim_wrapper: ``lower`` over w and, as far as they exist, ``mask`` over m and ``fusion`` over ξ.
 
         Returns:
             Scalars to log: every loss, both parts of each hypergradient, the health of the embeddings.
         """
         t = int(self.iteration)
-        scale = self._coding_scale(t)
-        views = self._normalised(data["views"])
-        h = self._features(views)
-        targets = self._target_embeddings(views)
-        losses, embeddings = self.objective.losses_and_embeddings(h, targets, scale)
-        fixed = self.objective.comp_input(h) if self.objective.method.comp else None
-        batch = Batch(views, targets, fixed, scale)
-
+        forward = self._forward(t, self._normalised(data["views"]))
         if self.upper is None:
-            log = self._step_together(losses, batch, optim_wrapper)
+            log = self._step_together(forward, optim_wrapper)
         elif self.settings.meta.look_ahead:
-            log = self._step_look_ahead(t, losses, h, batch, optim_wrapper)
+            log = self._step_look_ahead(t, forward, optim_wrapper)
         elif self.objective.method.base == "inline":
-            log = self._step_inline(t, losses, h, batch, optim_wrapper)
+            log = self._step_inline(t, forward, optim_wrapper)
         else:
-            log = self._step_post(t, losses, batch, optim_wrapper)
+            log = self._step_post(t, forward, optim_wrapper)
 
         self._move_target(t)
         self.iteration += 1
-        log.update({name: loss.detach() for name, loss in losses.items()})
-        if (t + 1) % self.settings.run.log_every == 0:
-            log.update(self._health(h.detach(), embeddings, scale))
+        log.update({name: loss.detach() for name, loss in forward.losses.items()})
+        if (t + 1) % self.settings.run.log_every == 0 and ranks.rank() == 0:
+            log.update(self._health(forward))
         return log
 
-    def _step_together(self, losses: Mapping[str, Tensor], batch: Batch, optim: OptimWrapperDict) -> dict[str, Tensor]:
+    def _forward(self, t: int, views: Tensor) -> Forward:
+        scale = self._coding_scale(t)
+        h = self._features(views)
+        targets = self._target_embeddings(views)
+        leaves = self.upper.leaves(h) if self.upper is not None and self._graph_is_shared(t) else None
+        if leaves is None:
+            losses, embeddings = self.objective.losses_and_embeddings(h, targets, scale)
+        else:
+            copies = {f"objective.{k}": tensor for k, tensor in (leaves.heads | leaves.upper).items()}
+            losses, embeddings = functional_call(_Parts(self.objective), copies, (leaves.h, targets, scale))
+        fixed = self.objective.comp_input(h) if self.objective.method.comp else None
+        return Forward(h, losses, embeddings, Batch(views, targets, fixed, scale), leaves)
+
+    def _graph_is_shared(self, t: int) -> bool:
+        """Whether the real step is ψ's trial step too, so that one forward pass of the heads serves both levels."""
+        meta = self.settings.meta
+        return (
+            self._due(t)
+            and (meta.look_ahead or self.objective.method.base == "inline")
+            and meta.hypergradient in ("feature_difference", "forward_mode")
+            and self.settings.run.precision == "fp32"  # the upper level's features are float32 ones
+        )
+
+    def _step_together(self, forward: Forward, optim: OptimWrapperDict) -> dict[str, Tensor]:
         """No upper level (or ``single_level``): one step of everything on ``L_low + λ2 L_comp``."""
-        total = self.objective.lower(losses)
+        total, batch = self.objective.lower(forward.losses), forward.batch
         if batch.fixed is not None:
             total = total + self.settings.objective.comp_weight * self.objective.comp_loss(batch.fixed, batch.scale)
-        optim["lower"].backward(total)
+        self._backward_through(total, optim)
         for name in optim.keys():  # noqa: SIM118 - a wrapper, not a mapping
             _move(optim, name)
         return {"loss": total.detach()}
 
-    def _step_post(
-        self, t: int, losses: Mapping[str, Tensor], batch: Batch, optim: OptimWrapperDict
-    ) -> dict[str, Tensor]:
+    def _step_post(self, t: int, forward: Forward, optim: OptimWrapperDict) -> dict[str, Tensor]:
         """MetaMask and the joint method: the real step, then a trial step from the new weights on the same batch."""
-        lower = self.objective.lower(losses)
-        optim["lower"].backward(lower, inputs=self.lower_parameters())
+        lower = self.objective.lower(forward.losses)
+        self._backward_through(lower, optim, self.lower_parameters())
         _move(optim, "lower")
         log = {"loss": lower.detach()}
         if self._due(t):
             assert self.upper is not None
-            log.update(self._move_upper(self.upper.post(batch, self._trial_step(optim)), optim))
+            log.update(self._move_upper(self.upper.post(forward.batch, self._trial_step(optim)), optim))
         return log
 
-    def _step_inline(
-        self, t: int, losses: Mapping[str, Tensor], h: Tensor, batch: Batch, optim: OptimWrapperDict
-    ) -> dict[str, Tensor]:
+    def _step_inline(self, t: int, forward: Forward, optim: OptimWrapperDict) -> dict[str, Tensor]:
         """CompMod: the real step is the trial step; its forward pass serves both levels."""
         assert self.upper is not None
-        lower, w, due = self.objective.lower(losses), self.lower_parameters(), self._due(t)
-        at_hand, gradient = self._exact_features(h), None
+        lower, w, due = self.objective.lower(forward.losses), self.lower_parameters(), self._due(t)
+        at_hand, gradient, slopes = self._exact_features(forward.h), None, None
         if due and at_hand is not None and self.settings.meta.trial == "meta":
-            trial = self.objective.trial(losses)
-            gradient = no_none(torch.autograd.grad(trial, w, retain_graph=True, allow_unused=True), w)
-        optim["lower"].backward(lower, inputs=w)
+            gradient, slopes = self._trial_gradient(forward)
+        _, real_slopes = self._backward(lower, forward, optim)
         if not due:
             _move(optim, "lower")
             return {"loss": lower.detach()}
-        step, start = self._trial_step(optim), self.upper.copied()
+        slopes = slopes or real_slopes
+        step, start = self._trial_step(optim), self.upper.copied(forward.leaves)
         ahead = self.upper.weights()  # the weights themselves: after `_move` they are w⁺ where that is the same step
         if self._real_step_is_trial_step():
             kept = None if step.clip is None else [_grad(p).clone() for p in w]
         else:
             if at_hand is not None and gradient is None:
                 gradient = [_grad(p).clone() for p in w]
-            at_hand, ahead, kept = self.upper.trial_step(batch, at_hand, gradient, step)
+            at_hand, ahead, kept = self.upper.trial_step(forward.batch, at_hand, gradient, step)
         _move(optim, "lower")
-        found = self.upper.inline(batch, at_hand, start, ahead, step, kept)
+        found = self.upper.inline(forward.batch, at_hand, start, ahead, step, kept, slopes)
         return {"loss": lower.detach(), **self._move_upper(found, optim)}
+
+    def _trial_gradient(self, forward: Forward) -> tuple[list[Tensor], Slopes | None]:
+        """∇_w L_tri from the real step's graph, which stays, and its slopes where the heads' graph is shared."""
+        trial, leaves = self.objective.trial(forward.losses), forward.leaves
+        if leaves is None:
+            w = self.lower_parameters()
+            return no_none(torch.autograd.grad(trial, w, retain_graph=True, allow_unused=True), w), None
+        inputs = [leaves.h, *leaves.heads.values()]
+        found = torch.autograd.grad(trial, inputs, create_graph=True, allow_unused=True)
+        h_gradient, *heads = [g.detach() for g in no_none(found, inputs)]
+        return [*self._backbone_gradient(forward.h, h_gradient), *heads], Slopes(found, leaves.upper)
+
+    def _backbone_gradient(self, h: Tensor, h_gradient: Tensor) -> list[Tensor]:
+        """A loss's gradient by the backbone, given that by the features; the backbone's graph stays."""
+        return list(torch.autograd.grad(h, list(self.backbone.parameters()), h_gradient, retain_graph=True))
+
+    def _backward(
+        self, lower: Tensor, forward: Forward, optim: OptimWrapperDict, *, of_upper: bool = False
+    ) -> tuple[Tensors, Slopes | None]:
+        """Put ∇_w L_low into w's ``grad``.
+
+        Returns:
+            ∇_ψ L_low if ``of_upper``, and the slopes of L_low where the heads' graph is shared.
+        """
+        psi, leaves = dict(self.upper_parameters()) if of_upper else {}, forward.leaves
+        if leaves is None:
+            self._backward_through(lower, optim, [*self.lower_parameters(), *psi.values()])
+            return {k: _grad(p) for k, p in psi.items()}, None
+        heads = list(leaves.heads.values())
+        inputs = [leaves.h, *heads, *(leaves.upper[k] for k in psi)]
+        found = torch.autograd.grad(lower, inputs, create_graph=True, allow_unused=True)
+        h_gradient, *values = [g.detach() for g in no_none(found, inputs)]
+        # The derivative of this scalar is that of L_low: the backward pass goes on through the backbone.
+        optim["lower"].backward((forward.h * h_gradient).sum(), inputs=list(self.backbone.parameters()))
+        ranks.average_(values)
+        for p, g in zip(self._head_parameters(), values[: len(heads)], strict=True):
+            p.grad = g
+        return dict(zip(psi, values[len(heads) :], strict=True)), Slopes(found[: 1 + len(heads)], leaves.upper)
+
+    def _backward_through(
+        self, loss: Tensor, optim: OptimWrapperDict, inputs: list[nn.Parameter] | None = None
+    ) -> None:
+        """Gradients of one loss, the same to the bit on every rank; by default those of all parameters.
+
+        The backbone's are summed over the ranks on their way (`ranks.replicated`). The heads' are whole on every rank:
+        they are averaged only against the rounding of a GPU's unordered sums.
+        """
+        optim["lower"].backward(loss, inputs=inputs)
+        if ranks.world_size() > 1:
+            ranks.average_([p.grad for p in self.objective.parameters() if p.grad is not None])
 
     def _real_step_is_trial_step(self) -> bool:
         """Whether the real step ends exactly where the trial step of `_trial_step` would."""
@@ -144,52 +231,69 @@ class Pretraining(BaseModel):
         """The real step's features for the upper level: a difference of float32 ones cannot start from bfloat16."""
         return h.detach() if self.settings.run.precision == "fp32" else None
 
-    def _step_look_ahead(
-        self, t: int, losses: Mapping[str, Tensor], h: Tensor, batch: Batch, optim: OptimWrapperDict
-    ) -> dict[str, Tensor]:
+    def _step_look_ahead(self, t: int, forward: Forward, optim: OptimWrapperDict) -> dict[str, Tensor]:
         """The last real step was ψ's trial step; this batch judges it."""
         assert self.upper is not None
-        lower = self.objective.lower(losses)
-        found = None
+        lower, found = self.objective.lower(forward.losses), None
         if self.upper.pending is None:
-            optim["lower"].backward(lower, inputs=self.lower_parameters())
+            _, slopes = self._backward(lower, forward, optim)
         else:
-            v, direct, judged = self._judge(lower, losses, batch, optim)
+            v, direct, judged, slopes = self._judge(lower, forward, optim)
             found = self.upper.look_back(self.upper.weights().like(v), direct, judged)
         if self._due(t):
             gradient = [_grad(p) for p in self.lower_parameters()]
-            self.upper.remember(batch, self._exact_features(h), self._trial_step(optim), gradient)
+            h, step = self._exact_features(forward.h), self._trial_step(optim)
+            self.upper.remember(forward.batch, h, step, gradient, forward.leaves, slopes)
         _move(optim, "lower")
         return {"loss": lower.detach(), **({} if found is None else self._move_upper(found, optim))}
 
     def _judge(
-        self, lower: Tensor, losses: Mapping[str, Tensor], batch: Batch, optim: OptimWrapperDict
-    ) -> tuple[list[Tensor], Tensors, Tensor]:
+        self, lower: Tensor, forward: Forward, optim: OptimWrapperDict
+    ) -> tuple[list[Tensor], Tensors, Tensor, Slopes | None]:
         """v = ∇_w U, ∂U/∂ψ and U of the current weights on this batch, beside the real step's backward pass."""
-        w, psi = self.lower_parameters(), dict(self.upper_parameters())
-        both = [*w, *psi.values()]
+        comp, comp_direct = self._comp_gradient(forward)
         if self.settings.meta.upper == "lower":
             judged = lower
-            optim["lower"].backward(lower, inputs=both)
-            found = [_grad(p) for p in both]
+            direct, slopes = self._backward(lower, forward, optim, of_upper=True)
+            v = [_grad(p) for p in self.lower_parameters()]
         else:
-            judged = losses[self.objective.meta_loss]
-            found = no_none(torch.autograd.grad(judged, both, retain_graph=True, allow_unused=True), both)
-            optim["lower"].backward(lower, inputs=w)
-        direct = dict(zip(psi, found[len(w) :], strict=True))
-        upper = judged.detach()
-        if batch.fixed is not None:
-            comp = self.settings.objective.comp_weight * self.objective.comp_loss(batch.fixed, batch.scale)
-            fusion = {k: p for k, p in psi.items() if k.startswith("fusion.")}
-            for k, g in zip(fusion, torch.autograd.grad(comp, list(fusion.values())), strict=True):
-                direct[k] = direct[k] + g
-            upper = upper + comp.detach()
-        return found[: len(w)], direct, upper
+            judged = forward.losses[self.objective.meta_loss]
+            v, direct = self._gradient(judged, forward)
+            _, slopes = self._backward(lower, forward, optim)
+        direct = {k: g + comp_direct[k] if k in comp_direct else g for k, g in direct.items()}
+        return v, direct, judged.detach() + comp, slopes
+
+    def _gradient(self, loss: Tensor, forward: Forward) -> tuple[list[Tensor], Tensors]:
+        """A loss's gradient by w and by ψ; the graph stays."""
+        names, leaves = [k for k, _ in self.upper_parameters()], forward.leaves
+        parameters = [*self._head_parameters(), *dict(self.upper_parameters()).values()]
+        inputs: list[Tensor] = [forward.h, *parameters] if leaves is None else leaves.inputs()
+        found = torch.autograd.grad(loss, inputs, retain_graph=True, allow_unused=True)
+        h_gradient, *rest = no_none(found, inputs)
+        heads, psi = rest[: len(rest) - len(names)], rest[len(rest) - len(names) :]
+        return [*self._backbone_gradient(forward.h, h_gradient), *heads], dict(zip(names, psi, strict=True))
+
+    def _comp_gradient(self, forward: Forward) -> tuple[Tensor | float, Tensors]:
+        """``λ2 L_comp`` and its gradient by ξ from the real step's Ẑ, whose graph stays; nothing without CompMod.
+
+        L_comp reads constant features, and its gradient by ξ alone never passes them.
+        """
+        if not self.objective.method.comp:
+            return 0.0, {}
+        comp = self.settings.objective.comp_weight * self.objective.compactness(
+            forward.embeddings["mcr"], forward.batch.scale
+        )
+        psi = dict(self.upper_parameters()) if forward.leaves is None else forward.leaves.upper
+        fusion = {k: p for k, p in psi.items() if k.startswith("fusion.")}
+        return comp.detach(), dict(
+            zip(fusion, torch.autograd.grad(comp, list(fusion.values()), retain_graph=True), strict=True)
+        )
 
     def _move_upper(self, found: Hypergradient, optim: OptimWrapperDict) -> dict[str, Tensor]:
         """``ψ <- ψ - β dU/dψ``, each upper variable clipped by its own norm."""
         log = {"upper_loss": found.upper_loss}
         total, parameters = found.total(), dict(self.upper_parameters())
+        ranks.average_(list(total.values()))
         for name in ("mask", "fusion"):
             keys = [k for k in total if k.startswith(f"{name}.")]
             if not keys:
@@ -226,15 +330,15 @@ class Pretraining(BaseModel):
     def _features(self, views: Tensor) -> Tensor:
         bf16 = self.settings.run.precision == "bf16"
         with torch.autocast(views.device.type, dtype=torch.bfloat16, enabled=bf16):
-            h = per_view(self.backbone, views)
-        return h.float() if bf16 else h
+            h = per_view(ranks.replicated(self.backbone), views)
+        return ranks.gather(h.float() if bf16 else h)
 
     @torch.no_grad()
     def _target_embeddings(self, views: Tensor) -> Tensor | None:
         if not self.objective.method.bootstrap:
             return None
-        h = per_view(self.target["net"], views)
-        return per_view(self.target["projector"], self.objective.masked(h))
+        h = ranks.gather(per_view(self.target["net"], views))
+        return self.target["projector"](self.objective.masked(h))
 
     @torch.no_grad()
     def _move_target(self, t: int) -> None:
@@ -256,15 +360,27 @@ class Pretraining(BaseModel):
         return None if self.upper is None else self.upper.state()
 
     def load_look_ahead_state(self, state: dict[str, Any] | None) -> None:
-        """The inverse of `look_ahead_state`."""
+        """The inverse of `look_ahead_state`, all but the images: they come by `recall`."""
         if self.upper is not None:
             self.upper.load_state(state)
 
+    @property
+    def forgot_images(self) -> bool:
+        """Whether the next step needs the batch before it again: a checkpoint keeps no images."""
+        return self.upper is not None and self.upper.forgot_images
+
+    def recall(self, data: Mapping[str, Any]) -> None:
+        """Take back the batch of the step before."""
+        assert self.upper is not None
+        self.upper.recall(self._normalised(data["views"]))
+
     def lower_parameters(self) -> list[nn.Parameter]:
         """w in the order of `Weights.tensors`."""
+        return [*self.backbone.parameters(), *self._head_parameters()]
+
+    def _head_parameters(self) -> list[nn.Parameter]:
         upper = set(self.objective.upper_names())
-        heads = [p for k, p in self.objective.named_parameters() if k not in upper]
-        return [*self.backbone.parameters(), *heads]
+        return [p for k, p in self.objective.named_parameters() if k not in upper]
 
     def upper_parameters(self) -> list[tuple[str, nn.Parameter]]:
         """ψ by name."""
@@ -272,8 +388,9 @@ class Pretraining(BaseModel):
         return [(k, p) for k, p in self.objective.named_parameters() if k in upper]
 
     @torch.no_grad()
-    def _health(self, h: Tensor, embeddings: Mapping[str, Tensor], scale: float) -> Tensors:
+    def _health(self, forward: Forward) -> Tensors:
         """What shows collapse, redundancy and a saturating mask (``docs/method.md``, section 5)."""
+        h, embeddings, scale = forward.h.detach(), forward.embeddings, forward.batch.scale
         z = embeddings[self.objective.meta_loss]
         log = {"effective_rank": monitor.effective_rank(h[0]), "feature_std": monitor.embedding_std(h[0])}
         log["redundancy_h"] = monitor.mean_off_diagonal(cross_correlation(h[0], h[1]))
@@ -284,6 +401,17 @@ class Pretraining(BaseModel):
         if self.objective.method.mask and self.settings.objective.mask == "sigmoid":
             log.update(monitor.mask_summary(self.objective.mask.weights()))
         return log
+
+
+class _Parts(nn.Module):
+    """`Objective.losses_and_embeddings` in a place that `torch.func.functional_call` can reach."""
+
+    def __init__(self, objective: Objective) -> None:
+        super().__init__()
+        self.objective = objective
+
+    def forward(self, h: Tensor, targets: Tensor | None, scale: float) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        return self.objective.losses_and_embeddings(h, targets, scale)
 
 
 def _move(optim: OptimWrapperDict, name: str) -> None:

@@ -14,19 +14,16 @@ Weights are dictionaries of tensors; nothing here knows of modules, optimisers, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.autograd.forward_ad as forward_ad
 from torch import Tensor
+from torch.autograd.graph import get_gradient_edge
 
-Tensors = dict[str, Tensor]
+from pretrain.tangent import Tensors, feature_tangent, norm_of
+
 MODES = ("feature_difference", "forward_mode", "finite_difference", "first_order")
-
-# Length of the feature difference's step relative to ||w||. Too long meets the curvature and the ReLU kinks, too
-# short the rounding of float32 features; tests/test_bilevel_float32.py prints the error over a range of lengths.
-RELATIVE_STEP = 1e-5
 
 _CLIP_EPS = 1e-6  # what torch.nn.utils.clip_grad_norm_ adds to the norm
 
@@ -124,26 +121,43 @@ def hypergradient(
         raise ValueError(f"hypergradient: expected one of {', '.join(MODES)}, found {mode!r}")
     if not upper:
         raise ValueError("hypergradient: expected at least one upper variable, found none")
-    h, gradient, trial_loss = trial_gradient(problem, weights, upper)
-    clipped = None if step.clip is None else [g.clone() for g in gradient]
-    looked_ahead = sgd_step(weights, gradient, step)
-    del gradient
+    trial = trial_gradient(problem, weights, upper)
+    clipped = None if step.clip is None else [g.clone() for g in trial.gradient]
+    looked_ahead = sgd_step(weights, trial.gradient, step)
     v, direct, upper_loss = upper_gradient(problem, looked_ahead, upper)
-    del looked_ahead
+    del looked_ahead  # in the storage of the gradient
+    trial.gradient.clear()
     if clipped is not None:
         v = through_clip(v, clipped, step.clip)
         del clipped
-    second = second_order(problem, weights, upper, h, v, step.lr, mode)
-    return Hypergradient(direct, second, trial_loss, upper_loss)
+    second = second_order(problem, weights, upper, trial.h, v, step.lr, mode, trial.slopes)
+    return Hypergradient(direct, second, trial.loss, upper_loss)
 
 
-def trial_gradient(problem: Problem, weights: Weights, upper: Tensors) -> tuple[Tensor, list[Tensor], Tensor]:
-    """The features at w (detached), ∇_w L_tri in the order of `Weights.tensors`, and L_tri."""
-    w = _leaves(weights)
-    h = problem.features(w.backbone)
-    loss = problem.trial(h, w.heads, upper)
-    gradient = torch.autograd.grad(loss, w.tensors(), allow_unused=True)
-    return h.detach(), no_none(gradient, w.tensors()), loss.detach()
+@dataclass(frozen=True)
+class Trial:
+    """What one forward and backward pass of L_tri gives.
+
+    Attributes:
+        h: the features at w, detached.
+        gradient: ∇_w L_tri in the order of `Weights.tensors`.
+        loss: L_tri, detached.
+        slopes: the part behind the backbone, ready for the mixed derivative.
+    """
+
+    h: Tensor
+    gradient: list[Tensor]
+    loss: Tensor
+    slopes: Slopes
+
+
+def trial_gradient(problem: Problem, weights: Weights, upper: Tensors) -> Trial:
+    """One forward and backward pass of L_tri at ``weights``."""
+    w = {name: t.detach().requires_grad_() for name, t in weights.backbone.items()}
+    h = problem.features(w)
+    slopes, (h_gradient, *heads), loss = head_slopes(problem, h, weights.heads, upper)
+    backbone = torch.autograd.grad(h, list(w.values()), grad_outputs=h_gradient, allow_unused=True)
+    return Trial(h.detach(), [*no_none(backbone, w.values()), *heads], loss, slopes)
 
 
 @torch.no_grad()
@@ -151,7 +165,7 @@ def sgd_step(weights: Weights, gradient: list[Tensor], step: TrialStep) -> Weigh
     """w⁺; takes over the storage of ``gradient``."""
     w = [t.detach() for t in weights.tensors()]
     if step.clip is not None:
-        torch._foreach_mul_(gradient, _clip_factor(_norm(gradient), step.clip))
+        torch._foreach_mul_(gradient, _clip_factor(norm_of(gradient), step.clip))
     if step.weight_decay:
         torch._foreach_add_(gradient, w, alpha=step.weight_decay)
     if step.momentum and step.buffers is not None:
@@ -174,7 +188,7 @@ def through_clip(v: Weights, gradient: list[Tensor], clip: float | None) -> Weig
         gradient: g before clipping, in the order of `Weights.tensors`.
         clip: as in `TrialStep`.
     """
-    norm = _norm(gradient)
+    norm = norm_of(gradient)
     if clip is None or float(norm) + _CLIP_EPS <= clip:
         return v
     tensors = v.tensors()
@@ -198,7 +212,14 @@ def upper_gradient(problem: Problem, weights: Weights, upper: Tensors) -> tuple[
 
 
 def second_order(
-    problem: Problem, weights: Weights, upper: Tensors, h: Tensor, v: Weights, lr: float, mode: str
+    problem: Problem,
+    weights: Weights,
+    upper: Tensors,
+    h: Tensor,
+    v: Weights,
+    lr: float,
+    mode: str,
+    slopes: Slopes | None = None,
 ) -> Tensors:
     """``-η ∂/∂ψ ⟨∇_w L_tri(w; ψ), v⟩``.
 
@@ -210,73 +231,67 @@ def second_order(
         v: ∇_{w⁺} U.
         lr: η of the trial step.
         mode: see `hypergradient`.
+        slopes: those at h and w where they are at hand, spent here; None to compute them.
     """
     if mode == "first_order":
         return {name: torch.zeros_like(t) for name, t in upper.items()}
     if mode == "finite_difference":
         mixed = gradient_difference(problem, weights, upper, v)
     else:
-        tangent = feature_tangent(problem, weights.backbone, v.backbone, h if mode == "feature_difference" else None)
-        mixed = mixed_derivative(problem, h, tangent, weights.heads, v.heads, upper)
+        start = h if mode == "feature_difference" else None
+        tangent = feature_tangent(problem.features, weights.backbone, v.backbone, start)
+        if slopes is None:
+            slopes, _, _ = head_slopes(problem, h, weights.heads, upper)
+        mixed = slopes.along(tangent, v.heads)
     return {name: t.mul_(-lr) for name, t in mixed.items()}
 
 
-@torch.no_grad()
-def feature_tangent(
-    problem: Problem, backbone: Tensors, direction: Tensors, h: Tensor | None, relative_step: float = RELATIVE_STEP
-) -> Tensor:
-    """ḣ, the derivative of the features along ``direction``: a difference quotient from h, or exact where h is None.
+class Slopes:
+    """∂L_tri/∂h and ∂L_tri/∂heads at one point, as functions of ψ.
 
-    The step is ``relative_step * ||w||`` long: what counts for the rounding error is how far the weights move beside
-    their own size, and v's size differs by orders of magnitude over a run.
+    One forward and one backward pass over the heads give both the gradient of a step and, once v is known, the mixed
+    derivative: only the second backward pass is left to do. What is kept is the graph behind the backbone, not the
+    gradients themselves.
     """
-    if h is None:
-        return _exact_tangent(problem, backbone, direction)
-    s = step_length(backbone.values(), direction.values(), relative_step)
-    if s == 0:
-        return torch.zeros_like(h)
-    moved = problem.features({name: torch.add(w, direction[name], alpha=s) for name, w in backbone.items()})
-    return moved.sub_(h).div_(s) if moved.dtype == h.dtype else (moved - h) / s
+
+    def __init__(self, gradient: Sequence[Tensor | None], upper: Tensors) -> None:
+        """``gradient`` by h and by each of the heads' weights, made with ``create_graph``; ψ that it depends on."""
+        self._edges = [get_gradient_edge(g) if g is not None and g.requires_grad else None for g in gradient]
+        self._upper = upper
+
+    def along(self, tangent: Tensor, direction: Tensors) -> Tensors:
+        """``∂/∂ψ (⟨∂L_tri/∂h, ḣ⟩ + ⟨∂L_tri/∂heads, v_heads⟩)``; the graph is spent.
+
+        Args:
+            tangent: ḣ, of h's shape.
+            direction: v_heads, in the order of the gradient.
+        """
+        live = [(e, d) for e, d in zip(self._edges, (tangent, *direction.values()), strict=True) if e is not None]
+        if not live:
+            return {name: torch.zeros_like(t) for name, t in self._upper.items()}
+        edges, along = zip(*live, strict=True)
+        # The products themselves are never formed: the direction is what flows back from the gradient.
+        mixed = torch.autograd.grad(edges, list(self._upper.values()), grad_outputs=along, allow_unused=True)
+        return dict(zip(self._upper, no_none(mixed, self._upper.values()), strict=True))
 
 
-def step_length(weights: Iterable[Tensor], direction: Iterable[Tensor], relative: float) -> float:
-    """s with ``||s v|| = relative ||w||``; 0 where v vanishes."""
-    w, v = float(_norm(list(weights))), float(_norm(list(direction)))
-    return relative * w / v if v > 0 else 0.0
-
-
-def _exact_tangent(problem: Problem, backbone: Tensors, direction: Tensors) -> Tensor:
-    with forward_ad.dual_level():
-        dual = {name: forward_ad.make_dual(w.detach(), direction[name]) for name, w in backbone.items()}
-        tangent = forward_ad.unpack_dual(problem.features(dual)).tangent
-        if tangent is None:
-            raise ValueError("forward mode: the features do not depend on the backbone's weights")
-        return tangent.clone()
-
-
-def mixed_derivative(
-    problem: Problem, h: Tensor, tangent: Tensor, heads: Tensors, direction: Tensors, upper: Tensors
-) -> Tensors:
-    """``∂/∂ψ (⟨∂L_tri/∂h, ḣ⟩ + ⟨∂L_tri/∂heads, v_heads⟩)``: a double backward pass over the heads alone."""
+def head_slopes(problem: Problem, h: Tensor, heads: Tensors, upper: Tensors) -> tuple[Slopes, list[Tensor], Tensor]:
+    """The slopes of L_tri at (h, heads; ψ), the detached gradient by h and each of the heads, and L_tri."""
     leaf = h.detach().requires_grad_()
     head = {name: t.detach().requires_grad_() for name, t in heads.items()}
     psi = {name: t.detach().requires_grad_() for name, t in upper.items()}
-    inputs, along = [leaf, *head.values()], [tangent, *direction.values()]
+    inputs = [leaf, *head.values()]
     with torch.enable_grad():
         loss = problem.trial(leaf, head, psi)
         gradient = torch.autograd.grad(loss, inputs, create_graph=True, allow_unused=True)
-        slope = sum((g * d).sum() for g, d in zip(gradient, along, strict=True) if g is not None)
-        if not (isinstance(slope, Tensor) and slope.requires_grad):
-            return {name: torch.zeros_like(t) for name, t in upper.items()}
-        mixed = torch.autograd.grad(slope, list(psi.values()), allow_unused=True)
-    return dict(zip(psi, no_none(mixed, psi.values()), strict=True))
+    return Slopes(gradient, psi), [g.detach() for g in no_none(gradient, inputs)], loss.detach()
 
 
 def gradient_difference(
     problem: Problem, weights: Weights, upper: Tensors, v: Weights, radius: float = 1e-2
 ) -> Tensors:
     """The same mixed derivative as a central difference of ∂L_tri/∂ψ at ``w ± s v``, ||s v|| = radius (DARTS eq. 8)."""
-    norm = float(_norm(v.tensors()))
+    norm = float(norm_of(v.tensors()))
     if norm == 0:
         return {name: torch.zeros_like(t) for name, t in upper.items()}
     s = radius / norm
@@ -291,10 +306,6 @@ def gradient_difference(
         sides.append(no_none(gradient, psi.values()))
         del w, h  # before the other side's weights are made
     return {name: (a - b) / (2 * s) for name, a, b in zip(psi, *sides, strict=True)}
-
-
-def _norm(tensors: list[Tensor]) -> Tensor:
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors)))
 
 
 def _clip_factor(norm: Tensor, clip: float) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,17 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
             raise InputError(f"--cfg-options: expected KEY=VALUE, found {override!r}")
         _put(values, key.split("."), _value(text))
     return values
+
+
+def config_text(values: Mapping[str, Any]) -> str:
+    """A config file that says every value, defaults included, and needs no base."""
+    lines = ["# Every setting of the run in this folder, defaults included; can be trained again as it is."]
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            lines.append(f"{key} = dict(\n" + "".join(f"    {k}={v!r},\n" for k, v in value.items()) + ")")
+        else:
+            lines.append(f"{key} = {value!r}")
+    return "\n".join(lines) + "\n"
 
 
 def _locate(path: Path) -> Path:

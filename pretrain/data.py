@@ -1,4 +1,4 @@
-"""Images without labels: find them, and deliver two views of each in an order that can be picked up anywhere.
+"""Two views of each image, in an order that can be picked up anywhere.
 
 Every view is drawn from (seed, epoch, image, view) alone and the order of an epoch from (seed, epoch), so that
 neither the number of workers nor a restart in the middle of an epoch changes a single pixel.
@@ -6,54 +6,22 @@ neither the number of workers nor a restart in the middle of an epoch changes a 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
 from pretrain.errors import InputError
-from pretrain.views import Image, ViewSettings, make_view
+from pretrain.pixels import Image
+from pretrain.sources import Source
+from pretrain.views import ViewSettings, make_views
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
-SMALLEST_SIDE = 8  # pixels; anything smaller is an icon or a damaged file
+SHUFFLED_SHARDS = 16  # tar files whose images are shuffled together: what should stay in the page cache
 _TRIES = 32
-
-
-def find_images(root: Path) -> list[Path]:
-    """All image files below a folder, sorted by their path.
-
-    Raises:
-        InputError: the folder is missing or holds no image.
-    """
-    if not root.is_dir():
-        raise InputError(f"--data: expected a folder of images, found no folder at {root}")
-    found = sorted(p for p in root.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
-    if not found:
-        raise InputError(f"--data: expected images ({' '.join(EXTENSIONS)}) below {root}, found none")
-    return found
-
-
-def fingerprint(root: Path, paths: Sequence[Path]) -> str:
-    """16 hex digits from the images' relative paths and sizes in bytes; the files are not read."""
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(f"{path.relative_to(root).as_posix()}\0{path.stat().st_size}\n".encode())
-    return digest.hexdigest()[:16]
-
-
-def read_image(path: Path) -> Image | None:
-    """RGB (H, W, 3) uint8, upright; None when the file cannot be decoded or is smaller than `SMALLEST_SIDE`."""
-    encoded = np.fromfile(path, dtype=np.uint8)
-    image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
-    if image is None or min(image.shape[:2]) < SMALLEST_SIDE:
-        return None
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 @dataclass(frozen=True)
@@ -68,27 +36,24 @@ class Sample:
 class TwoViews(Dataset[Sample]):
     """Two views of each image; indexed by (epoch, image number). An unreadable image gives way to the next one."""
 
-    def __init__(self, paths: Sequence[Path], settings: ViewSettings, seed: int) -> None:
-        self.paths, self.settings, self.seed = list(paths), settings, seed
+    def __init__(self, source: Source, settings: ViewSettings, seed: int) -> None:
+        self.source, self.settings, self.seed = source, settings, seed
 
     def __len__(self) -> int:
         """The number of images."""
-        return len(self.paths)
+        return len(self.source)
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:
         """The two views of image ``key[1]`` in epoch ``key[0]``."""
         epoch, index = key
         unreadable: list[str] = []
-        for offset in range(min(_TRIES, len(self.paths))):
-            path = self.paths[(index + offset) % len(self.paths)]
-            image = read_image(path)
-            if image is not None:
-                views = [
-                    make_view(image, self.settings, np.random.default_rng((self.seed, epoch, index, view)))
-                    for view in range(2)
-                ]
-                return Sample(np.stack(views), str(path), tuple(unreadable))
-            unreadable.append(str(path))
+        for offset in range(min(_TRIES, len(self))):
+            k = (index + offset) % len(self)
+            rngs = [np.random.default_rng((self.seed, epoch, index, view)) for view in range(2)]
+            views = make_views(self.source.read(k), self.settings, rngs)
+            if views is not None:
+                return Sample(np.stack(views), self.source.name(k), tuple(unreadable))
+            unreadable.append(self.source.name(k))
         raise InputError(
             f"{len(unreadable)} images in a row cannot be read, the first is {unreadable[0]}; check --data"
         )
@@ -108,15 +73,32 @@ class BatchOrder(Sampler[list[tuple[int, int]]]):
     """The batches of a whole training, from any iteration on: lists of (epoch, image number).
 
     Each epoch is a permutation drawn from (seed, epoch); its last incomplete batch is dropped.
+
+    Args:
+        images: how many there are.
+        batch: images per iteration, over all ranks.
+        iterations: of the whole training.
+        seed: of the permutations.
+        shards: images per tar file, see `epoch_order`; None for one permutation of all.
+        share: what is delivered of each batch; with several ranks ``slice(rank, None, world)``.
     """
 
-    def __init__(self, images: int, batch: int, iterations: int, seed: int) -> None:
+    def __init__(
+        self,
+        images: int,
+        batch: int,
+        iterations: int,
+        seed: int,
+        shards: Sequence[int] | None = None,
+        share: slice = slice(None),
+    ) -> None:
         if images < batch:
             raise InputError(
                 f"too few images for one batch: expected at least data.batch = {batch}, found {images}; add images or "
                 f"set --cfg-options data.batch={max(2, images // 2)}"
             )
         self.images, self.batch, self.iterations, self.seed = images, batch, iterations, seed
+        self.shards, self.share = shards, share
         self.start = 0  # the first iteration to deliver; set by the training loop on resume
 
     @property
@@ -134,8 +116,26 @@ class BatchOrder(Sampler[list[tuple[int, int]]]):
         for iteration in range(self.start, self.iterations):
             now, position = divmod(iteration, self.batches_per_epoch)
             if now != epoch:
-                epoch, order = now, np.random.default_rng((self.seed, now)).permutation(self.images)
-            yield [(epoch, int(k)) for k in order[position * self.batch : (position + 1) * self.batch]]
+                epoch, order = now, epoch_order(self.images, self.seed, now, self.shards)
+            yield [(epoch, int(k)) for k in order[position * self.batch : (position + 1) * self.batch][self.share]]
+
+
+def epoch_order(images: int, seed: int, epoch: int, shards: Sequence[int] | None = None) -> NDArray[np.int64]:
+    """A permutation of the images drawn from (seed, epoch).
+
+    With ``shards`` (images per tar file) the files are permuted, and the images of `SHUFFLED_SHARDS` files at a time
+    among themselves: disks and network storage then read few files at once instead of all of them.
+    """
+    rng = np.random.default_rng((seed, epoch))
+    if shards is None:
+        return rng.permutation(images)
+    first = np.cumsum([0, *shards])
+    files = rng.permutation(len(shards))
+    groups = [
+        np.concatenate([np.arange(first[f], first[f + 1]) for f in files[at : at + SHUFFLED_SHARDS]])
+        for at in range(0, len(files), SHUFFLED_SHARDS)
+    ]
+    return np.concatenate([rng.permutation(group) for group in groups])
 
 
 class UnreadableImages:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from pretrain.views import Image
+from pretrain.pixels import Image
 
 log = logging.getLogger("pretrain")
 

@@ -9,7 +9,22 @@ import torch
 from torch import Tensor, nn
 
 
-def mlp(widths: Sequence[int], *, last_norm: bool = False) -> nn.Sequential:
+class Head(nn.Sequential):
+    """Layers for the embeddings of one view, (N, D), or of several at once, (V, N, D).
+
+    Its batch norms see one view at a time either way; everything else takes all views in one product, whose weights
+    are then read once.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., N, D) -> (..., N, d)."""
+        for layer in self:
+            together = x.ndim == 2 or isinstance(layer, (nn.Linear, nn.ReLU))
+            x = layer(x) if together else torch.stack([layer(view) for view in x])
+        return x
+
+
+def mlp(widths: Sequence[int], *, last_norm: bool = False) -> Head:
     """Linear, batch norm, ReLU, ..., Linear [, batch norm].
 
     Args:
@@ -17,7 +32,8 @@ def mlp(widths: Sequence[int], *, last_norm: bool = False) -> nn.Sequential:
         last_norm: batch norm after the last layer too (both heads of MetaMask).
 
     Returns:
-        Module (N, widths[0]) -> (N, widths[-1]). A Linear followed by a norm has no bias: the norm would remove it.
+        Module (..., N, widths[0]) -> (..., N, widths[-1]). A Linear followed by a norm has no bias: the norm
+        would remove it.
     """
     if len(widths) < 2:
         raise ValueError(f"mlp: expected at least an input and an output width, found {list(widths)}")
@@ -30,7 +46,7 @@ def mlp(widths: Sequence[int], *, last_norm: bool = False) -> nn.Sequential:
             layers.append(nn.BatchNorm1d(outputs))
         if k < last:
             layers.append(nn.ReLU())
-    return nn.Sequential(*layers)
+    return Head(*layers)
 
 
 class DimensionalMask(nn.Module):

@@ -1,11 +1,10 @@
-"""What happens around training, never to it: progress, checkpoints, warnings. One mount point each."""
+"""What happens around training, never to it: progress and warnings. One mount point each."""
 
 from __future__ import annotations
 
 import json
 import logging
 import math
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,9 +15,11 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
 
+from pretrain import ranks
+from pretrain.atomic import write_text
+from pretrain.checkpoint_files import last_good
 from pretrain.data import UnreadableImages
 from pretrain.errors import InputError
-from pretrain.plan import checkpoint_name, find_checkpoints
 
 log = logging.getLogger("pretrain")
 
@@ -26,7 +27,10 @@ _SHOWN = ("loss", "redundancy", "contrastive", "bootstrap", "mcr", "effective_ra
 
 
 class Progress(Hook):
-    """One line on the terminal every ``every`` iterations; every number to ``metrics.jsonl`` and TensorBoard."""
+    """One line on the terminal every ``every`` iterations; every number to ``metrics.jsonl`` and TensorBoard.
+
+    With several processes rank 0 speaks for all: the share of waiting for data is the largest of any rank.
+    """
 
     priority = "VERY_LOW"
 
@@ -36,10 +40,10 @@ class Progress(Hook):
         self.waited = 0.0
 
     def before_train(self, runner: Runner) -> None:
-        """Drop the lines of iterations that this run will do (again)."""
-        if self.out.exists():
-            kept = [line for line in self.out.read_text().splitlines() if json.loads(line)["iteration"] <= runner.iter]
-            self.out.write_text("".join(f"{line}\n" for line in kept))
+        """Drop the lines of iterations that this run will do (again), and a last one that a kill cut short."""
+        if ranks.rank() == 0 and self.out.exists():
+            whole = [line for line in self.out.read_text().splitlines(keepends=True) if line.endswith("\n")]
+            write_text(self.out, "".join(line for line in whole if json.loads(line)["iteration"] <= runner.iter))
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Note how long the batch was waited for (MMEngine's timer measures it before this hook)."""
@@ -56,11 +60,14 @@ class Progress(Hook):
         if (done % self.every and done != total) or outputs is None:
             return
         elapsed = time.perf_counter() - self.started
-        rate = self.seen / elapsed
+        rate, waited = self.seen / elapsed, max(ranks.everyones(self.waited / elapsed))
+        self.started, self.seen, self.waited = time.perf_counter(), 0.0, 0.0
+        if ranks.rank() > 0:
+            return
         values = {name: float(value) for name, value in outputs.items()}
         values["lr"] = float(runner.optim_wrapper["lower"].optimizer.param_groups[0]["lr"])
         values["images_per_second"] = rate * self.images
-        values["data_wait"] = self.waited / elapsed
+        values["data_wait"] = waited
         shown = "  ".join(f"{name} {values[name]:.4g}" for name in _SHOWN if name in values)
         log.info(
             "[%*d/%d] epoch %.1f  %s  %.0f img/s  eta %s",
@@ -75,54 +82,19 @@ class Progress(Hook):
         with self.out.open("a") as file:
             file.write(json.dumps({"iteration": done, **values}) + "\n")
         runner.visualizer.add_scalars(values, step=done)
-        self.started, self.seen, self.waited = time.perf_counter(), 0.0, 0.0
-
-
-class Checkpoints(Hook):
-    """MMEngine's checkpoint, written atomically and loadable with ``weights_only=True``; the last ``keep`` stay."""
-
-    priority = "VERY_LOW"
-
-    def __init__(self, every: int, keep: int, folder: Path) -> None:
-        self.every, self.keep, self.folder = every, keep, folder
-
-    def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Tensor] | None = None
-    ) -> None:
-        """Save after every ``every``-th iteration and after the last one."""
-        done = batch_idx + 1
-        if done % self.every and done != runner.max_iters:
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial, final = f".{done}.partial", self.folder / checkpoint_name(done)
-        try:
-            runner.save_checkpoint(str(self.folder), partial, by_epoch=False)
-            with (self.folder / partial).open("rb") as file:
-                os.fsync(file.fileno())
-            os.replace(self.folder / partial, final)
-        finally:
-            (self.folder / partial).unlink(missing_ok=True)
-        for old in find_checkpoints(self.folder)[: -self.keep]:
-            old.unlink()
-
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Leave out MMEngine's log history: its class is refused by a safe load (mmengine #1655).
-
-        Look-ahead's memory of the iteration before goes in, so that a resumed run takes the very same steps.
-        """
-        checkpoint["message_hub"] = {"log_scalars": {}, "runtime_info": {}, "resumed_keys": {}}
-        checkpoint["look_ahead"] = runner.model.look_ahead_state()
-
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Take look-ahead's memory back."""
-        runner.model.load_look_ahead_state(checkpoint.get("look_ahead"))
 
 
 class Guard(Hook):
-    """Stops on a non-finite loss and on too many unreadable images; warns of collapse and of an early-frozen mask."""
+    """Stops on a non-finite loss and on too many unreadable images; warns of collapse and of an early-frozen mask.
 
-    def __init__(self, unreadable: UnreadableImages, width: int) -> None:
-        self.unreadable, self.width = unreadable, width
+    Args:
+        unreadable: counts them, on all ranks alike.
+        width: of the features.
+        work_dir: the file names of a batch with a non-finite loss go there.
+    """
+
+    def __init__(self, unreadable: UnreadableImages, width: int, work_dir: Path) -> None:
+        self.unreadable, self.width, self.work_dir = unreadable, width, work_dir
         self.warned: set[str] = set()
 
     def after_train_iter(
@@ -131,15 +103,35 @@ class Guard(Hook):
         """Look at the batch's files and at what the step returned."""
         assert data_batch is not None
         assert outputs is not None
-        for name in self.unreadable.add(data_batch["unreadable"]):
-            log.warning("unreadable image skipped (%d so far): %s", len(self.unreadable.names), name)
-        if not bool(torch.isfinite(outputs["loss"])):
-            raise InputError(
-                f"the loss became {float(outputs['loss'])} at iteration {batch_idx + 1}: expected a finite number; "
-                f"lower optimizer.lr or raise schedule.warmup_epochs; the batch began with "
-                f"{', '.join(data_batch['paths'][:3])}"
-            )
+        finite = bool(torch.isfinite(outputs["loss"]))
+        trouble = ranks.largest(0 if finite and not data_batch["unreadable"] else 1 if finite else 2)
+        if trouble:
+            self._take_note([n for names in ranks.everyones(data_batch["unreadable"]) for n in names])
+        if trouble == 2:
+            self._stop(batch_idx + 1, float(outputs["loss"]), ranks.everyones(data_batch["paths"]))
         self._health(runner, batch_idx, outputs)
+
+    def _take_note(self, unreadable: list[str]) -> None:
+        new = ranks.together(lambda: self.unreadable.add(unreadable))
+        for name in new if ranks.rank() == 0 else ():
+            log.warning("unreadable image skipped (%d so far): %s", len(self.unreadable.names), name)
+
+    def _stop(self, iteration: int, loss: float, shares: list[list[str]]) -> None:
+        """End all ranks, naming the batch in its global order."""
+        paths = [path for one_of_each in zip(*shares, strict=True) for path in one_of_each]
+        listed = self.work_dir / f"nonfinite_{iteration:08d}.txt"
+
+        def stop() -> None:
+            if ranks.rank() == 0:
+                write_text(listed, "".join(f"{path}\n" for path in paths))
+            kept = last_good(self.work_dir / "checkpoints")
+            raise InputError(
+                f"the loss became {loss} at iteration {iteration}: expected a finite number; lower optimizer.lr or "
+                f"raise schedule.warmup_epochs; {kept}; the batch's {len(paths)} files are in {listed}: "
+                f"{', '.join(paths[:3])}{', ...' if len(paths) > 3 else ''}"
+            )
+
+        ranks.together(stop)
 
     def _health(self, runner: Runner, batch_idx: int, outputs: Mapping[str, Tensor]) -> None:
         healthy_std = 1 / math.sqrt(self.width)
@@ -158,7 +150,7 @@ class Guard(Hook):
             )
 
     def _warn(self, what: str, text: str) -> None:
-        if what not in self.warned:
+        if what not in self.warned and ranks.rank() == 0:
             self.warned.add(what)
             log.warning(text)
 

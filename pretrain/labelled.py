@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torchvision.datasets import CIFAR10, CIFAR100, STL10
 
-from pretrain.data import find_images, fingerprint, read_image
 from pretrain.errors import InputError
-from pretrain.views import Image
+from pretrain.pixels import Image, read_image
+from pretrain.sources import find_images, fingerprint
 
 ARCHIVES = {"cifar10": CIFAR10, "cifar100": CIFAR100, "stl10": STL10}
 
@@ -71,7 +71,7 @@ def class_names(root: Path, paths: Sequence[Path]) -> tuple[str, ...]:
 
 
 def class_folders(root: Path, classes: Sequence[str] | None = None) -> LabelledImages:
-    """The split ``root/CLASS/**/*.jpg`` (or any other extension of `pretrain.data.EXTENSIONS`).
+    """The split ``root/CLASS/**/*.jpg`` (or any other extension of `pretrain.sources.EXTENSIONS`).
 
     Args:
         root: folder of class folders.

@@ -53,9 +53,13 @@ def barlow_twins_loss(
     Raises:
         ValueError: the shapes differ or N < 2.
     """
-    correlation = cross_correlation(a, b, unbiased=unbiased, eps=eps)
-    diagonal = correlation.diagonal()
-    off_diagonal = correlation.square().sum() - diagonal.square().sum()
+    _check_pair(a, b)
+    n, d = a.shape
+    a, b = _standardise(a, unbiased, eps), _standardise(b, unbiased, eps)
+    diagonal = (a * b).sum(dim=0) / n
+    # ||C||² = ||aᵀb||² / n² = <aaᵀ, bbᵀ> / n²: the smaller of the D x D and the N x N products gives the same number.
+    squares = (a.T @ b).square().sum() if d <= n else ((a @ a.T) * (b @ b.T)).sum()
+    off_diagonal = squares / n**2 - diagonal.square().sum()
     return (1 - diagonal).square().sum() + off_diagonal_weight * off_diagonal
 
 

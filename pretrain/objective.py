@@ -241,17 +241,17 @@ class Objective(nn.Module):
         parts: dict[str, Tensor] = {}
         embeddings: dict[str, Tensor] = {}
         if self.method.redundancy and only in (None, "redundancy"):
-            z = embeddings["redundancy"] = per_view(self.redundancy_head, masked)
+            z = embeddings["redundancy"] = self.redundancy_head(masked)
             parts["redundancy"] = barlow_twins_loss(
                 z[0], z[1], s.off_diagonal_weight, unbiased=s.unbiased, eps=s.standardise_eps
             )
         if self.method.contrastive and only in (None, "contrastive"):
-            z = embeddings["contrastive"] = per_view(self.contrastive_head, masked)
+            z = embeddings["contrastive"] = self.contrastive_head(masked)
             parts["contrastive"] = nt_xent_loss(z[0], z[1], s.temperature)
         if self.method.bootstrap and only in (None, "bootstrap"):
             assert targets is not None, "BYOL needs its target's embeddings"
-            z = embeddings["bootstrap"] = per_view(self.projector, masked)
-            p = per_view(self.predictor, z)
+            z = embeddings["bootstrap"] = self.projector(masked)
+            p = self.predictor(z)
             parts["bootstrap"] = byol_loss(p[0], targets[1]) + byol_loss(p[1], targets[0])
         if self.method.comp and mcr:
             fused = embeddings["mcr"] = self.fused(h, masked)
@@ -271,7 +271,10 @@ class Objective(nn.Module):
 
     def comp_loss(self, fixed: Tensor, scale: float = 1.0) -> Tensor:
         """``L_comp = coding_loss(Ẑ, Ẑ)`` of the detached features (2, N, D) (CompMod eq. 6)."""
-        fused = self.fusion(fixed.detach())
+        return self.compactness(self.fusion(fixed.detach()), scale)
+
+    def compactness(self, fused: Tensor, scale: float = 1.0) -> Tensor:
+        """``coding_loss(Ẑ, Ẑ)`` of fused embeddings, (N, d)."""
         return coding_loss(fused, fused, self.settings.coding_distortion, self.settings.coding_order, scale)
 
     def comp_input(self, h: Tensor) -> Tensor:

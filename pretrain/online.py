@@ -17,12 +17,12 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
 
-from pretrain.data import read_image
 from pretrain.errors import InputError
 from pretrain.features import Features, Input, extract_features
 from pretrain.frozen import hits, holdout, knn_scores, standard_error
 from pretrain.labelled import class_names
-from pretrain.views import Image
+from pretrain.pixels import Image, read_image
+from pretrain.sources import ImageFiles, Source
 
 QUERY_SHARE = 0.2
 LARGEST_BANK, LARGEST_QUERY = 20_000, 5_000  # images; a random part of larger sets
@@ -47,6 +47,9 @@ class OnlineKnn(Hook):
         workers: loader processes.
         out: ``metrics.jsonl``.
 
+    Attributes:
+        latest: iteration and accuracy of the last look, None before.
+
     Raises:
         InputError: the images do not lie in at least two class folders, or no class has two of them.
     """
@@ -66,6 +69,7 @@ class OnlineKnn(Hook):
         out: Path,
     ) -> None:
         self.every, self.how, self.batch, self.workers, self.out = every, how, batch, workers, out
+        self.latest: tuple[int, float] | None = None
         self.classes = _classes(root, paths)
         position = {name: k for k, name in enumerate(self.classes)}
         labels = torch.tensor([position[p.relative_to(root).parts[0]] for p in paths])
@@ -87,6 +91,7 @@ class OnlineKnn(Hook):
         values = self.look(runner.model.backbone)
         if not values:
             return
+        self.latest = done, values["knn"]
         log.info(
             "[%d/%d] %d-nn %.2f ± %.2f %% on %d held-out training images of %d classes",
             done,
@@ -132,6 +137,19 @@ class _Part:
 
     def read(self, k: int) -> Image | None:
         return read_image(self.paths[k])
+
+
+def class_folder(source: Source) -> tuple[Path, list[Path]]:
+    """The one folder that all images lie in, and the images.
+
+    Raises:
+        InputError: they come from elsewhere.
+    """
+    if not isinstance(source, ImageFiles) or source.root is None:
+        raise InputError(
+            f"run.knn_every: expected one folder of class folders in --data, found {source.described}; set it to 0"
+        )
+    return source.root, source.paths
 
 
 def _classes(root: Path, paths: Sequence[Path]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import platform
 import secrets
@@ -21,57 +22,120 @@ from mmengine.runner import Runner
 from mmengine.visualization import TensorboardVisBackend, Visualizer
 from torch.utils.data import DataLoader
 
-from pretrain import __version__
+from pretrain import __version__, ranks
 from pretrain.algorithm import Pretraining
-from pretrain.backbones import feature_width, fill_backbone, load_backbone, save_backbone
+from pretrain.backbones import feature_width, save_backbone
+from pretrain.checkpoints import Checkpoints
 from pretrain.data import BatchOrder, TwoViews, UnreadableImages, collate
 from pretrain.errors import InputError
 from pretrain.features import Input
-from pretrain.hooks import Checkpoints, Guard, Progress
+from pretrain.hooks import Guard, Progress
+from pretrain.initial import normalised_as, read_initial
+from pretrain.interrupt import Interrupt, ignore_signals
 from pretrain.loop import ResumableLoop
-from pretrain.online import OnlineKnn
+from pretrain.online import OnlineKnn, class_folder
 from pretrain.optim import build_optimizers
-from pretrain.plan import Plan, prepare
+from pretrain.plan import Plan, Start, prepare
+from pretrain.records import records
 from pretrain.settings import Settings, as_plain
+
+PREFETCHED = 4  # batches that each loader process works ahead
 
 log = logging.getLogger("pretrain")
 
 
-def train(settings: Settings, plan: Plan, init: Path | None = None, resume: bool = False) -> Path:
-    """Run the whole training.
+def train(
+    settings: Settings,
+    plan: Plan,
+    init: Path | None = None,
+    resume: bool = False,
+    allow_change: bool = False,
+    hooks: Sequence[Hook] = (),
+) -> Path:
+    """Run the whole training, on this process alone or as one of several (`pretrain.ranks.started`).
 
     Args:
         settings: from `pretrain.settings.load_settings`.
         plan: from `pretrain.plan.make_plan`.
-        init: ``backbone.safetensors`` to start from; must fit completely and share the normalisation.
-        resume: go on from the newest checkpoint in the work folder.
+        init: weights to start from (`pretrain.initial`); they must fit completely, and bring their normalisation.
+        resume: go on from the newest sound checkpoint in the work folder, or begin where there is none.
+        allow_change: resume with other settings, images or versions than the run began with.
+        hooks: more to be called during the training.
 
     Returns:
         The path of ``backbone.safetensors``.
 
     Raises:
         InputError: the work folder holds another run, the weights do not fit, ``run.knn_every`` finds no class
-            folders, too many images are unreadable, or the loss is no longer finite.
+            folders, too many images are unreadable, the loss is no longer finite, or the disk is full.
+        Interrupted: a signal came; everything is saved.
+        RankLost: another process died.
     """
-    watch = _online_knn(settings, plan)
+    check_processes(settings)
+    initial = None if init is None else ranks.together(lambda: read_initial(init))
+    settings = settings if initial is None else normalised_as(settings, initial)
+    watch = ranks.together(lambda: _online_knn(settings, plan))
     cv2.setNumThreads(0)  # the loader's processes are the parallelism
     torch.manual_seed(settings.run.seed)
     meta_start = plan.warmup if settings.meta.start is None else settings.meta.start
     model = Pretraining(settings=settings, iterations=plan.iterations, meta_start=meta_start)
-    if init is not None:
-        _start_from(model, init, settings)
-    order = BatchOrder(len(plan.paths), settings.data.batch, plan.iterations, settings.run.seed)
-    checkpoint = prepare(settings, plan, resume)  # the first thing that writes
+    if initial is not None:
+        ranks.together(lambda: initial.fill(model.backbone))
+    share = slice(ranks.rank(), None, ranks.world_size())
+    seed, images = settings.run.seed, plan.source
+    order = BatchOrder(len(images), settings.data.batch, plan.iterations, seed, images.shards, share)
+    start = ranks.from_first(lambda: prepare(settings, plan, resume, allow_change))  # the first thing that writes
+    ranks.together(lambda: _check_visible(start))
     _announce(settings, plan, order)
-    runner = _build_runner(settings, plan, model, order, checkpoint, watch)
-    with warnings.catch_warnings():
+    with Interrupt() as interrupt, warnings.catch_warnings():
         # The optimisers of m and ξ rest until the meta step starts, while the schedules already run.
         warnings.filterwarnings("ignore", "Detected call of `scheduler.step", UserWarning)
-        runner.train()
+        _run(_build_runner(settings, plan, model, order, start, watch, hooks, interrupt), plan)
     path = plan.work_dir / "backbone.safetensors"
-    save_backbone(path, model.backbone, _metadata(settings, plan, order))
-    log.info("wrote %s", path)
+    if ranks.rank() == 0:
+        save_backbone(path, model.backbone, _metadata(settings, plan, order))
+        log.info("wrote %s", path)
     return path
+
+
+def check_processes(settings: Settings) -> None:
+    """Refuse what several processes cannot do.
+
+    Raises:
+        InputError: the batch cannot be dealt out evenly, or the exact tangent is asked for.
+    """
+    world = ranks.world_size()
+    if settings.data.batch % world:
+        raise InputError(
+            f"data.batch: expected a multiple of the {world} processes (it counts the images of all of them), found "
+            f"{settings.data.batch}; use {settings.data.batch // world * world or world}"
+        )
+    if world > 1 and settings.meta.hypergradient == "forward_mode":
+        raise InputError(
+            f"meta.hypergradient=forward_mode: expected one process, found {world} (a synchronised norm has no forward "
+            "mode); use feature_difference"
+        )
+
+
+def _run(runner: Runner, plan: Plan) -> None:
+    """The training itself; a full disk is the user's to mend, whatever was being written."""
+    try:
+        runner.train()
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise InputError(
+            f"{plan.work_dir}: expected room to write, found none ({error}); the checkpoints are intact; make room and "
+            "go on with --resume"
+        ) from error
+
+
+def _check_visible(start: Start) -> None:
+    if start.checkpoint is not None and not start.checkpoint.is_file():
+        raise InputError(
+            f"--work-dir: expected a folder that all machines share, found no {start.checkpoint} on this one (rank "
+            f"{ranks.rank()}); use a shared file system"
+        )
 
 
 def _build_runner(
@@ -79,32 +143,46 @@ def _build_runner(
     plan: Plan,
     model: Pretraining,
     order: BatchOrder,
-    checkpoint: Path | None,
-    watch: Sequence[Hook],
+    start: Start,
+    watch: Sequence[OnlineKnn],
+    hooks: Sequence[Hook],
+    interrupt: Interrupt,
 ) -> Runner:
-    unreadable = UnreadableImages(len(plan.paths), settings.data.max_unreadable)
+    unreadable = UnreadableImages(len(plan.source), settings.data.max_unreadable)
     width = feature_width(settings.backbone.arch)
     run = settings.run
-    guard, checkpoints = Guard(unreadable, width), Checkpoints(run.checkpoint_every, run.keep, plan.checkpoints)
+    guard = Guard(unreadable, width, plan.work_dir)
+    checkpoints = Checkpoints(
+        every=run.checkpoint_every,
+        keep=run.keep,
+        folder=plan.checkpoints,
+        interrupt=interrupt,
+        knn=watch[0] if watch else None,
+        looks_every=run.knn_every * order.batches_per_epoch,
+        retuned=start.changed,
+    )
     progress = Progress(run.log_every, settings.data.batch, order.batches_per_epoch, plan.work_dir / "metrics.jsonl")
     # MMEngine's own logger and checkpoint hooks give way to ours; its timer and scheduler hooks stay.
     off = dict.fromkeys(("logger", "checkpoint", "sampler_seed"))
+    data = f"{plan.source.described} ({len(plan.source)})"
+    epochs = plan.iterations / order.batches_per_epoch
+    kept = records(settings, plan.work_dir, data, epochs, model.meta_start) if ranks.rank() == 0 else []
     return Runner(
         model=model,
         work_dir=str(plan.work_dir),
-        train_dataloader=_build_loader(settings, plan, order),
+        train_dataloader=build_loader(settings, plan, order),
         train_cfg={"type": ResumableLoop, "max_iters": plan.iterations},
         optim_wrapper=build_optimizers(model),
         param_scheduler=_schedule(plan),
         default_hooks=off,
-        custom_hooks=[progress, guard, checkpoints, *watch],
+        custom_hooks=[progress, guard, checkpoints, *watch, *hooks, *kept],
         visualizer={
             "type": Visualizer,
-            "vis_backends": [{"type": TensorboardVisBackend}],
+            "vis_backends": [{"type": TensorboardVisBackend}] if ranks.rank() == 0 else None,
             "save_dir": str(plan.work_dir / "tensorboard"),
         },
-        load_from=None if checkpoint is None else str(checkpoint),
-        resume=checkpoint is not None,
+        load_from=None if start.checkpoint is None else str(start.checkpoint),
+        resume=start.checkpoint is not None,
         randomness={"seed": run.seed},
         log_level="ERROR",  # its warnings are about its own internals
         # MMEngine keeps process-wide objects under this name and the second: two runs must never share them.
@@ -112,16 +190,17 @@ def _build_runner(
     )
 
 
-def _online_knn(settings: Settings, plan: Plan) -> list[Hook]:
-    """The nearest neighbours' hook where the settings ask for it."""
+def _online_knn(settings: Settings, plan: Plan) -> list[OnlineKnn]:
+    """The nearest neighbours' hook where the settings ask for it, on rank 0."""
     run, size = settings.run, settings.views.size
-    if not run.knn_every:
+    if not run.knn_every or ranks.rank() > 0:
         return []
-    per_epoch = BatchOrder(len(plan.paths), settings.data.batch, 0, 0).batches_per_epoch
+    root, paths = class_folder(plan.source)
+    per_epoch = BatchOrder(len(plan.source), settings.data.batch, 0, 0).batches_per_epoch
     hook = OnlineKnn(
         every=run.knn_every * per_epoch,
-        root=plan.data,
-        paths=plan.paths,
+        root=root,
+        paths=paths,
         how=Input(size, size, settings.data.mean, settings.data.std),
         seed=run.seed,
         batch=settings.data.batch,
@@ -131,21 +210,23 @@ def _online_knn(settings: Settings, plan: Plan) -> list[Hook]:
     return [hook]
 
 
-def _build_loader(settings: Settings, plan: Plan, order: BatchOrder) -> DataLoader[Any]:
+def build_loader(settings: Settings, plan: Plan, order: BatchOrder) -> DataLoader[Any]:
+    """Batches of `pretrain.data.collate`, made by ``data.workers`` processes of one thread each."""
     workers = settings.data.workers
     return DataLoader(
-        TwoViews(plan.paths, settings.views, settings.run.seed),
+        TwoViews(plan.source, settings.views, settings.run.seed),
         batch_sampler=order,
         num_workers=workers,
         collate_fn=collate,
         pin_memory=torch.cuda.is_available(),
-        prefetch_factor=4 if workers else None,
+        prefetch_factor=PREFETCHED if workers else None,
         worker_init_fn=_single_thread,
     )
 
 
 def _single_thread(worker: int) -> None:
     cv2.setNumThreads(0)
+    ignore_signals()
 
 
 def _schedule(plan: Plan) -> list[dict[str, Any]]:
@@ -164,28 +245,16 @@ def _schedule(plan: Plan) -> list[dict[str, Any]]:
     return [{"type": LinearLR, "start_factor": start, "begin": 0, "end": plan.warmup, "by_epoch": False}, cosine]
 
 
-def _start_from(model: Pretraining, init: Path, settings: Settings) -> None:
-    source, metadata = load_backbone(init)
-    for name in ("mean", "std"):
-        wanted, found = list(getattr(settings.data, name)), list(metadata[name])
-        if wanted != found:
-            raise InputError(
-                f"--init {init}: expected data.{name} {wanted}, found {found} in the file; set "
-                f"--cfg-options data.{name}='{found}'"
-            )
-    tensors = {k: v for k, v in source.state_dict().items() if not k.endswith("num_batches_tracked")}
-    fill_backbone(model.backbone, tensors, str(init))
-    log.info("started from %s: %d/%d tensors", init, len(tensors), len(tensors))
-
-
 def _announce(settings: Settings, plan: Plan, order: BatchOrder) -> None:
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+    if ranks.world_size() > 1:
+        device = f"{ranks.world_size()} processes, each {device}"
     log.info(
         "%s on %s (%s stem), %d images, %d iterations of %d images (%.1f epochs), views of %d px, %s",
         settings.method,
         settings.backbone.arch,
         settings.backbone.stem,
-        len(plan.paths),
+        len(plan.source),
         plan.iterations,
         settings.data.batch,
         plan.iterations / order.batches_per_epoch,

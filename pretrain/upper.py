@@ -10,17 +10,18 @@ Three places for the trial step (``docs/method.md``, section 3):
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from pretrain import ranks
 from pretrain.bilevel import (
     Hypergradient,
     Problem,
-    Tensors,
+    Slopes,
     TrialStep,
     Weights,
     hypergradient,
@@ -32,6 +33,7 @@ from pretrain.bilevel import (
 )
 from pretrain.objective import Objective, per_view
 from pretrain.settings import MetaSettings
+from pretrain.tangent import Tensors
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Batch:
     """What the upper level needs of one batch.
 
     Attributes:
-        views: normalised images, (2, N, 3, H, W).
+        views: this rank's share of the normalised images, (2, n, 3, H, W); n = N with one process.
         targets: BYOL's target embeddings, (2, N, d), or None.
         fixed: the real step's features that L_comp reads, detached, (2, N, D), or None without CompMod.
         scale: the current multiple of 1/λ of the coding series.
@@ -50,10 +52,32 @@ class Batch:
     fixed: Tensor | None
     scale: float = 1.0
 
-    def first(self, n: int) -> Batch:
-        """The first n images."""
-        targets, fixed = (None if t is None else t[:, :n] for t in (self.targets, self.fixed))
+    def part(self, fraction: float) -> Batch:
+        """The first images of the whole batch: this share of them, equally many from every rank and two at least."""
+        world = ranks.world_size()
+        n = max(2 if world == 1 else 1, round(self.views.shape[1] * fraction))
+        targets, fixed = (None if t is None else t[:, : n * world] for t in (self.targets, self.fixed))
         return Batch(self.views[:, :n], targets, fixed, self.scale)
+
+
+@dataclass(frozen=True)
+class Leaves:
+    """What the real step's losses start from where the upper level needs their graph once more.
+
+    A graph cannot outlive an update of the weights it was built on, so the heads and ψ stand here as copies.
+
+    Attributes:
+        h: the features, (2, N, D), cut off from the backbone.
+        heads, upper: the heads' part of w and ψ.
+    """
+
+    h: Tensor
+    heads: Tensors
+    upper: Tensors
+
+    def inputs(self) -> list[Tensor]:
+        """h, the heads' weights, ψ."""
+        return [self.h, *self.heads.values(), *self.upper.values()]
 
 
 @dataclass(frozen=True)
@@ -68,6 +92,7 @@ class Pending:
         lr: η of the trial step.
         clip: of the trial step, see `TrialStep`.
         gradient: g before clipping, copied; None without a clip.
+        slopes: the real step's own, see `Leaves`; None to compute them again, as after a resume.
     """
 
     batch: Batch
@@ -77,6 +102,7 @@ class Pending:
     lr: float
     clip: float | None = None
     gradient: list[Tensor] | None = None
+    slopes: Slopes | None = None
 
 
 class UpperLevel:
@@ -103,21 +129,28 @@ class UpperLevel:
         upper = "upper" if self.settings.upper == "meta" else "upper_lower"
         net = _stateless(self.backbone)
         return Problem(
-            features=lambda w: per_view(lambda view: net(w, view), batch.views),
+            features=lambda w: _features(net, ranks.summed_gradients(w), batch.views),
             trial=lambda h, heads, psi: self._loss(trial, h, heads, psi, batch),
             upper=lambda h, heads, psi: self._loss(upper, h, heads, psi, batch),
         )
 
     def post(self, batch: Batch, step: TrialStep) -> Hypergradient:
         """dU/dψ of a trial step from the current weights, on ``settings.fraction`` of the batch."""
-        n = batch.views.shape[1]
-        part = batch.first(max(2, round(n * self.settings.fraction)))
+        part = batch.part(self.settings.fraction)
         return hypergradient(self.problem(part), self.weights(), self.variables(), step, self.settings.hypergradient)
 
-    def copied(self) -> Weights:
-        """w as it is now, copied: where a real step starts that is ψ's trial step too."""
+    def leaves(self, h: Tensor) -> Leaves:
+        """Copies of the heads and of ψ as they are now, to build the real step's losses on from ``h``."""
+        heads = {k: t.clone().requires_grad_() for k, t in self.weights().heads.items()}
+        upper = {k: t.clone().requires_grad_() for k, t in self.variables().items()}
+        return Leaves(h.detach().requires_grad_(), heads, upper)
+
+    def copied(self, leaves: Leaves | None = None) -> Weights:
+        """w as it is now, copied where ``leaves`` has no copy: where a real step starts that is ψ's trial step too."""
         w = self.weights()
-        return w.like([t.clone() for t in w.tensors()])
+        heads = w.heads if leaves is None else leaves.heads
+        copies = {k: t.clone() if leaves is None else t.detach() for k, t in heads.items()}
+        return Weights({k: t.clone() for k, t in w.backbone.items()}, copies)
 
     def trial_step(
         self, batch: Batch, h: Tensor | None, gradient: list[Tensor] | None, step: TrialStep
@@ -132,7 +165,8 @@ class UpperLevel:
             step: the trial step.
         """
         if h is None or gradient is None:
-            h, gradient, _ = trial_gradient(self.problem(batch), self.weights(), self.variables())
+            trial = trial_gradient(self.problem(batch), self.weights(), self.variables())
+            h, gradient = trial.h, trial.gradient
         kept = None if step.clip is None else [g.clone() for g in gradient]
         return h, sgd_step(self.weights(), gradient, step), kept
 
@@ -144,6 +178,7 @@ class UpperLevel:
         ahead: Weights,
         step: TrialStep,
         gradient: list[Tensor] | None,
+        slopes: Slopes | None = None,
     ) -> Hypergradient:
         """dU/dψ of a trial step that began where the real step did.
 
@@ -154,17 +189,27 @@ class UpperLevel:
             ahead: w⁺.
             step: the trial step.
             gradient: its g before clipping; None without a clip.
+            slopes: of the trial step's loss, where the real step's graph has them.
         """
         upper = self.variables()
         v, direct, upper_loss = upper_gradient(self.problem(batch), ahead, upper)
-        second = self._second_order(Pending(batch, h, start, upper, step.lr, step.clip, gradient), v)
+        second = self._second_order(Pending(batch, h, start, upper, step.lr, step.clip, gradient, slopes), v)
         return Hypergradient(direct, second, torch.zeros_like(upper_loss), upper_loss)
 
-    def remember(self, batch: Batch, h: Tensor | None, step: TrialStep, gradient: list[Tensor]) -> None:
+    def remember(
+        self,
+        batch: Batch,
+        h: Tensor | None,
+        step: TrialStep,
+        gradient: list[Tensor],
+        leaves: Leaves | None = None,
+        slopes: Slopes | None = None,
+    ) -> None:
         """Look-ahead, first half: keep where this iteration's real step starts; ``gradient`` is g before clipping."""
-        upper = {k: t.clone() for k, t in self.variables().items()}
+        upper = self.variables() if leaves is None else leaves.upper
+        upper = {k: t.clone() if leaves is None else t.detach() for k, t in upper.items()}
         kept = None if step.clip is None else [g.clone() for g in gradient]
-        self.pending = Pending(batch, h, self.copied(), upper, step.lr, step.clip, kept)
+        self.pending = Pending(batch, h, self.copied(leaves), upper, step.lr, step.clip, kept, slopes)
 
     def look_back(self, v: Weights, direct: Tensors, upper_loss: Tensor) -> Hypergradient:
         """Look-ahead, second half, one iteration later: v and ∂U/∂ψ come from this batch's backward pass."""
@@ -173,12 +218,15 @@ class UpperLevel:
         return Hypergradient(direct, self._second_order(past, v), torch.zeros_like(upper_loss), upper_loss)
 
     def state(self) -> dict[str, Any] | None:
-        """Look-ahead's memory as plain containers of tensors; None when there is none."""
+        """Look-ahead's memory as plain containers of tensors; None when there is none.
+
+        Without the images: they are many, other ranks have others, and the data gives them again.
+        """
         if self.pending is None:
             return None
         p = self.pending
         return {
-            "batch": vars(p.batch),
+            "batch": {**vars(p.batch), "views": torch.empty(0)},
             "h": p.h,
             "backbone": p.weights.backbone,
             "heads": p.weights.heads,
@@ -189,7 +237,7 @@ class UpperLevel:
         }
 
     def load_state(self, state: dict[str, Any] | None) -> None:
-        """The inverse of `state`."""
+        """The inverse of `state`; `recall` must follow."""
         if state is None:
             self.pending = None
             return
@@ -198,6 +246,16 @@ class UpperLevel:
             batch=Batch(**state["batch"]), weights=Weights(state["backbone"], state["heads"]), **rest
         )
 
+    @property
+    def forgot_images(self) -> bool:
+        """Whether there is a memory without its images, as it comes from a checkpoint."""
+        return self.pending is not None and not self.pending.batch.views.numel()
+
+    def recall(self, views: Tensor) -> None:
+        """Complete a memory that `load_state` brought by its normalised images, (2, n, 3, H, W)."""
+        assert self.pending is not None, "load_state() comes first"
+        self.pending = replace(self.pending, batch=replace(self.pending.batch, views=views))
+
     def _second_order(self, past: Pending, v: Weights) -> Tensors:
         problem, h = self.problem(past.batch), past.h
         if past.gradient is not None:
@@ -205,10 +263,16 @@ class UpperLevel:
         if h is None:
             with torch.no_grad():
                 h = problem.features(past.weights.backbone)
-        return second_order(problem, past.weights, past.upper, h, v, past.lr, self.settings.hypergradient)
+        mode = self.settings.hypergradient
+        return second_order(problem, past.weights, past.upper, h, v, past.lr, mode, past.slopes)
 
     def _loss(self, kind: str, h: Tensor, heads: Tensors, psi: Tensors, batch: Batch) -> Tensor:
         return _stateless(self.objective)({**heads, **psi}, kind, h, batch.targets, batch.fixed, batch.scale)
+
+
+def _features(net: Callable[..., Tensor], weights: Tensors, views: Tensor) -> Tensor:
+    """The whole batch's features from this rank's views."""
+    return ranks.gather(per_view(lambda view: net(weights, view), views))
 
 
 def _stateless(module: nn.Module) -> Callable[..., Tensor]:

@@ -10,7 +10,7 @@ import torch
 from benchmarks.memory import peak_bytes, peak_of_trace
 from benchmarks.meta_step import main
 from benchmarks.modes import MODES, Case
-from benchmarks.truth import TruthSettings, compare, run
+from benchmarks.truth import TruthSettings, compare, nearest_neighbours, run
 
 CPU = torch.device("cpu")
 MODE = {mode.name: mode for mode in MODES}
@@ -67,6 +67,20 @@ def test_the_exact_mode_is_true_to_itself(images):
     other = run(MODE["feature difference, look-ahead, upper=lower"], case, images, settings, CPU)
     assert other["n"] == 2, "the first iteration only remembers"
     assert other["mask"]["cosine"] < 0.9999, "another loss on another batch"
+    assert found["knn"] is None, "no classes"
+
+
+def test_nearest_neighbours_of_class_folders(images, tmp_path):
+    """Val holds the training images themselves: each is its own nearest neighbour."""
+    for split in ("train", "val"):
+        for k, image in enumerate(sorted(images.iterdir())):
+            folder = tmp_path / split / f"class{k % 3}"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / image.name).write_bytes(image.read_bytes())
+    backbone = torch.nn.Sequential(torch.nn.AvgPool2d(8), torch.nn.Flatten(), torch.nn.Linear(48, 48))
+    found = nearest_neighbours(backbone, tmp_path, 32)
+    assert found["accuracy"] > 60
+    assert found["standard_error"] == pytest.approx((found["accuracy"] * (100 - found["accuracy"]) / 12) ** 0.5)
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """The hypergradient in float32 on a real ResNet-18, with random and with trained weights.
 
 Prints the error of every mode, and of the feature difference over a range of steps (run with ``-s`` to see it):
-the choice of `pretrain.bilevel.RELATIVE_STEP`.
+the choice of `pretrain.tangent.RELATIVE_STEP`.
 """
 
 import numpy as np
@@ -10,17 +10,16 @@ import torch
 
 from pretrain.backbones import build_backbone
 from pretrain.bilevel import (
-    RELATIVE_STEP,
     TrialStep,
     Weights,
-    feature_tangent,
-    mixed_derivative,
+    head_slopes,
     second_order,
     sgd_step,
     trial_gradient,
     upper_gradient,
 )
 from pretrain.objective import METHODS, Objective, ObjectiveSettings, per_view
+from pretrain.tangent import RELATIVE_STEP, feature_tangent
 from pretrain.views import ViewSettings, make_view
 from tests.bilevel_cases import as_problem, cosine, relative_error
 
@@ -76,7 +75,8 @@ def exact(case):
     any error looked for here (0.6 relative to float64, for double backward as for forward mode).
     """
     _, problem, weights, upper, step = case
-    h, gradient, _ = trial_gradient(problem, weights, upper)
+    trial = trial_gradient(problem, weights, upper)
+    h, gradient = trial.h, trial.gradient
     v, _, _ = upper_gradient(problem, sgd_step(weights, gradient, step), upper)
     w = [t.clone().requires_grad_() for t in weights.tensors()]
     psi = {k: t.clone().requires_grad_() for k, t in upper.items()}
@@ -122,8 +122,8 @@ def test_the_chosen_step_is_in_the_flat_part(case, exact):
     h, v, expected = exact
     errors = {}
     for relative in (1e-7, 1e-6, 1e-5, 1e-4, 1e-3):
-        tangent = feature_tangent(problem, weights.backbone, v.backbone, h, relative)
-        mixed = mixed_derivative(problem, h, tangent, weights.heads, v.heads, upper)
+        tangent = feature_tangent(problem.features, weights.backbone, v.backbone, h, relative)
+        mixed = head_slopes(problem, h, weights.heads, upper)[0].along(tangent, v.heads)
         errors[relative] = relative_error({k: -step.lr * t for k, t in mixed.items()}, expected)
     print(f"\n{name} weights, error by relative step: " + "  ".join(f"{k:g}: {e:.1e}" for k, e in errors.items()))
     if name == "trained":

@@ -2,8 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
-from pretrain.data import BatchOrder, TwoViews, UnreadableImages, collate, find_images, fingerprint, read_image
+from pretrain.data import SHUFFLED_SHARDS, BatchOrder, TwoViews, UnreadableImages, collate, epoch_order
 from pretrain.errors import InputError
+from pretrain.sources import find_images, open_source
 from pretrain.views import ViewSettings
 
 
@@ -22,45 +23,9 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_images_are_found_recursively_and_sorted(folder):
-    found = find_images(folder)
-    assert len(found) == 11
-    assert found == sorted(found)
-
-
-@pytest.mark.parametrize("what", ["missing", "empty"])
-def test_a_folder_without_images_says_what_was_looked_for(tmp_path, what):
-    folder = tmp_path / what
-    if what == "empty":
-        folder.mkdir()
-    with pytest.raises(InputError, match=r"--data: expected .* found no"):
-        find_images(folder)
-
-
-def test_the_fingerprint_changes_with_names_and_sizes(folder):
-    before = fingerprint(folder, find_images(folder))
-    assert before == fingerprint(folder, find_images(folder))
-    (folder / "a" / "empty.jpg").write_bytes(b"x")
-    assert fingerprint(folder, find_images(folder)) != before
-
-
-def test_unreadable_files_are_none(folder):
-    for name in ("damaged.jpg", "empty.jpg"):
-        assert read_image(folder / "a" / name) is None
-    assert read_image(folder / "b" / "tiny.png") is None
-
-
-def test_images_are_read_as_rgb(tmp_path):
-    blue_in_bgr = np.zeros((10, 10, 3), np.uint8)
-    blue_in_bgr[..., 0] = 255
-    cv2.imwrite(str(tmp_path / "blue.png"), blue_in_bgr)
-    assert read_image(tmp_path / "blue.png")[0, 0].tolist() == [0, 0, 255]
-
-
 def test_an_unreadable_image_gives_way_and_is_named(folder):
-    paths = find_images(folder)
-    views = TwoViews(paths, ViewSettings(size=16), seed=0)
-    damaged = next(k for k, p in enumerate(paths) if p.name == "damaged.jpg")
+    views = TwoViews(open_source([folder]), ViewSettings(size=16), seed=0)
+    damaged = next(k for k, p in enumerate(find_images(folder)) if p.name == "damaged.jpg")
     sample = views[(0, damaged)]
     assert [name.rsplit("/", 1)[-1] for name in sample.unreadable] == ["damaged.jpg", "empty.jpg"]
     batch = collate([sample, views[(0, 0)]])
@@ -69,11 +34,12 @@ def test_an_unreadable_image_gives_way_and_is_named(folder):
 
 
 def test_views_depend_on_seed_epoch_and_image_only(folder):
-    paths = find_images(folder)
+    source = open_source([folder])
     views = [
-        TwoViews(paths, ViewSettings(size=16), seed)[key].views for seed, key in ((0, (0, 0)), (0, (1, 0)), (1, (0, 0)))
+        TwoViews(source, ViewSettings(size=16), seed)[key].views
+        for seed, key in ((0, (0, 0)), (0, (1, 0)), (1, (0, 0)))
     ]
-    again = TwoViews(paths, ViewSettings(size=16), 0)
+    again = TwoViews(source, ViewSettings(size=16), 0)
     again[(3, 4)]
     assert np.array_equal(again[(0, 0)].views, views[0])
     assert not np.array_equal(views[0], views[1])
@@ -92,6 +58,32 @@ def test_the_batch_order_is_a_permutation_each_epoch_and_can_start_anywhere():
         order.start = start
         assert list(order) == whole[start:]
         assert len(order) == 7 - start
+
+
+def test_shards_are_shuffled_a_few_at_a_time():
+    shards = [3, 5, 4] * SHUFFLED_SHARDS
+    order = epoch_order(sum(shards), 0, 0, shards)
+    assert sorted(order) == list(range(sum(shards)))
+    file_of = np.repeat(np.arange(len(shards)), shards)
+    groups, at = [], 0
+    while at < len(order):  # the images come in runs, each from SHUFFLED_SHARDS files and all of those
+        files = set()
+        while at < len(order) and (file_of[order[at]] in files or len(files) < SHUFFLED_SHARDS):
+            files.add(file_of[order[at]])
+            at += 1
+        groups.append(files)
+    assert len(groups) == 3
+    assert sum(map(len, groups)) == len(set().union(*groups)) == len(shards)
+    assert not np.array_equal(order, epoch_order(sum(shards), 0, 1, shards))
+    files = [file_of[k] for k in order[:40]]
+    assert files != sorted(files)  # mixed within a group, not file after file
+
+
+def test_the_order_over_shards_can_start_anywhere():
+    whole = list(BatchOrder(40, 6, 14, seed=1, shards=[7, 13, 20]))
+    later = BatchOrder(40, 6, 14, seed=1, shards=[7, 13, 20])
+    later.start = 9
+    assert list(later) == whole[9:]
 
 
 def test_too_few_images_for_a_batch_are_named():

@@ -10,8 +10,8 @@ import torch
 from pretrain import evaluate
 from pretrain.__main__ import main
 from pretrain.backbones import build_backbone, save_backbone
-from pretrain.data import find_images, fingerprint
 from pretrain.evaluate import load_frozen
+from pretrain.sources import find_images, fingerprint
 from tests.labelled_sets import cifar10, class_folder
 
 ABOUT = {

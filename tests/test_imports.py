@@ -11,33 +11,64 @@ ROOT = Path(__file__).parent.parent
 # Lower numbers know nothing of higher ones.
 LAYERS = {
     "errors": 0,
+    "atomic": 1,
+    "checkpoint_files": 1,
+    "interrupt": 1,
+    "ranks": 1,
     "decode": 1,
     "losses": 1,
     "coding": 1,
     "heads": 1,
-    "views": 1,
-    "bilevel": 1,
+    "pixels": 1,
+    "packed": 1,
+    "tangent": 1,
     "backbones": 1,
     "frozen": 1,
+    "environment": 1,
+    "plots": 1,
+    "bilevel": 2,
     "monitor": 2,
-    "features": 2,
-    "data": 2,
+    "shards": 2,
+    "sync_norm": 2,
     "objective": 2,
-    "labelled": 3,
+    "views": 2,
+    "sources": 3,
+    "features": 3,
+    "data": 4,
+    "labelled": 4,
     "settings": 3,
     "config": 3,
-    "plan": 4,
+    "initial": 5,
+    "changes": 4,
+    "plan": 5,
     "upper": 4,
-    "evaluate": 4,
+    "evaluate": 5,
     "algorithm": 5,
     "loop": 5,
+    "snapshots": 4,
+    "report": 5,
+    "records": 6,
     "hooks": 6,
     "online": 6,
+    "checkpoints": 7,
     "optim": 6,
-    "train": 7,
-    "__main__": 8,
+    "train": 8,
+    "rehearsal": 9,
+    "__main__": 10,
 }
-MMENGINE = {"algorithm", "loop", "hooks", "online", "optim", "train", "config"}
+MMENGINE = {
+    "algorithm",
+    "checkpoints",
+    "config",
+    "hooks",
+    "loop",
+    "online",
+    "optim",
+    "records",
+    "rehearsal",
+    "snapshots",
+    "train",
+}
 
 
 def imports(path):
@@ -81,6 +112,7 @@ def test_each_framework_stays_in_its_place():
     assert users("transfer", "jinja2") == {"page"}
     assert users("transfer", "contourpy") == users("transfer", "cv2") == {"overlays"}
     assert users("transfer", "scipy") == {"intervals"}
+    assert users("pretrain", "matplotlib") == users("transfer", "matplotlib") == {"plots"}
 
 
 @pytest.mark.parametrize("package", ["pretrain", "transfer"])

@@ -10,11 +10,11 @@ import torch
 from pretrain import online
 from pretrain.__main__ import main
 from pretrain.backbones import build_backbone
-from pretrain.data import find_images
 from pretrain.errors import InputError
 from pretrain.features import Input
 from pretrain.online import OnlineKnn
 from pretrain.plan import find_checkpoints
+from pretrain.sources import find_images
 from tests.labelled_sets import class_folder
 
 CONFIG = """
@@ -131,5 +131,5 @@ def test_a_run_from_before_a_setting_existed_can_be_resumed(data, tmp_path, caps
     del old["settings"]["run"]["knn_every"]
     saved.write_text(json.dumps(old))
     assert pretrain(data, work, "schedule.iterations=1", resume=True) == 0
-    assert pretrain(data, work, "schedule.iterations=1", "run.knn_every=1", resume=True) == 1
-    assert "found others in run" in capsys.readouterr().err
+    assert pretrain(data, work, "schedule.iterations=1", "run.seed=1", resume=True) == 1
+    assert "found others in run.seed (0 then, 1 now)" in capsys.readouterr().err

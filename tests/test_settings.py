@@ -1,9 +1,13 @@
+import re
 from pathlib import Path
 
 import pytest
+import torch
 
+from pretrain.algorithm import Pretraining
 from pretrain.config import read_config
 from pretrain.errors import InputError
+from pretrain.optim import build_optimizers
 from pretrain.settings import Settings, load_settings
 
 
@@ -100,10 +104,22 @@ CONFIGS = sorted((Path(__file__).parent.parent / "configs" / "pretrain").glob("*
 @pytest.mark.parametrize("path", [p for p in CONFIGS if not p.name.startswith("base_")], ids=lambda p: p.stem)
 def test_every_config_loads_and_says_how_to_run_it(path):
     settings = load_settings(read_config(path))
-    assert path.stem.startswith(f"{settings.method}_r18_")
+    assert path.stem.startswith(f"{settings.method}_{settings.backbone.arch.replace('resnet', 'r')}_")
     header = path.read_text().split("\n_base_")[0]
+    assert re.search(rf"_{settings.schedule.epochs}e|_demo$", path.stem)
     assert f"python -m pretrain configs/pretrain/{path.name}" in header
     assert "Hardware:" in header
+
+
+@pytest.mark.parametrize("path", [p for p in CONFIGS if not p.name.startswith("base_")], ids=lambda p: p.stem)
+def test_every_config_can_be_built(path):
+    """Every tensor's shape, on a device that holds none of them."""
+    settings = load_settings(read_config(path))
+    with torch.device("meta"):
+        model = Pretraining(settings=settings, iterations=10)
+        optimizers = build_optimizers(model)
+    assert sum(p.numel() for p in model.lower_parameters()) > 1e7
+    assert ("mask" in optimizers) == settings.resolved_method().mask
 
 
 def test_a_config_is_found_by_its_name_from_anywhere(tmp_path, monkeypatch):

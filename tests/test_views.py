@@ -1,13 +1,26 @@
 """The views' distribution, against torchvision's transforms where it has the same one."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
 import torchvision.transforms.v2 as transforms
+import torchvision.transforms.v2.functional as reference
 from scipy.stats import ks_2samp
 
+from pretrain import views
 from pretrain.errors import InputError
-from pretrain.views import ViewSettings, crop_box, jitter, make_view
+from pretrain.views import (
+    ViewSettings,
+    blur,
+    crop_box,
+    eighths_for,
+    jitter,
+    make_view,
+    make_views,
+    resampled,
+    scaled_box,
+)
 
 
 @pytest.fixture
@@ -16,6 +29,13 @@ def image():
     y, x = np.mgrid[0:60, 0:90]
     texture = np.random.default_rng(0).integers(0, 30, (60, 90, 1))
     return (np.stack([y * 3, x * 2, 200 - y], axis=-1) + texture).clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def photograph():
+    from sklearn.datasets import load_sample_images
+
+    return load_sample_images().images[0].copy()  # it comes read-only
 
 
 def test_a_view_depends_on_its_seed_alone(image):
@@ -53,6 +73,140 @@ def test_jittered_colours_are_distributed_as_torchvisions(image, channel):
     theirs = [float(reference(tensor)[channel].float().mean()) for _ in range(400)]
     assert abs(np.mean(ours) - np.mean(theirs)) < 4 * np.std(theirs) / np.sqrt(200)
     assert np.std(ours) == pytest.approx(np.std(theirs), rel=0.2)
+
+
+def jittered(image, **only):
+    """The image after one operation, and the factor that it was drawn with."""
+    amounts = dict.fromkeys(("brightness", "contrast", "saturation", "hue"), 0.0) | only
+
+    class Fixed:
+        def permutation(self, n):
+            return np.arange(n)
+
+        def uniform(self, low, high):
+            return low + 0.2 * (high - low)
+
+    (name, amount) = next(iter(only.items()))
+    factor = Fixed().uniform(-amount, amount) if name == "hue" else Fixed().uniform(1 - amount, 1 + amount)
+    return jitter(image, ViewSettings(**amounts), Fixed()), factor
+
+
+@pytest.mark.parametrize("name", ["brightness", "contrast", "saturation", "hue"])
+def test_each_operation_is_torchvisions(photograph, name):
+    ours, factor = jittered(photograph, **{name: 0.3})
+    tensor = torch.from_numpy(photograph).permute(2, 0, 1)
+    theirs = getattr(reference, f"adjust_{name}")(tensor, factor).permute(1, 2, 0).numpy()
+    difference = np.abs(ours.astype(int) - theirs)
+    # Rounding once or twice; the hue of bytes comes in 256 steps, up to three levels of a channel.
+    assert difference.mean() < (1.0 if name == "hue" else 0.6)
+    assert np.percentile(difference, 99) <= (4 if name == "hue" else 1)
+    assert np.abs(photograph.astype(int) - theirs).mean() > 3 * max(difference.mean(), 0.5)
+
+
+@pytest.mark.parametrize("sigma", [0.1, 0.24, 0.7, 1.3, 2.0])
+@pytest.mark.parametrize("size", [32, 64, 224])
+def test_blur_is_torchvisions_with_a_kernel_of_a_tenth(photograph, sigma, size):
+    side = max(3, int(0.1 * size) | 1)
+    tensor = torch.from_numpy(photograph).permute(2, 0, 1)
+    theirs = reference.gaussian_blur(tensor, [side, side], [sigma, sigma]).permute(1, 2, 0).numpy()
+    assert np.abs(blur(photograph, sigma, size).astype(int) - theirs).max() <= 2
+    assert np.abs(blur(photograph, sigma, size).astype(int) - theirs).mean() < 0.5
+
+
+@pytest.mark.parametrize("ratio", [0.5, 1.0, 1.05, 1.3, 1.7, 2.0, 2.3, 3.0, 3.6, 4.9, 6.5])
+def test_crops_are_resampled_as_torchvision_does(photograph, ratio):
+    """Nearer than OpenCV's area filter is, in pixels and in the strength of fine detail."""
+    height, width = round(64 * ratio), round(64 * ratio * 0.9)
+    errors = []
+    for top, left in ((0, 5), (8, 200), (3, 250)):
+        crop = torch.from_numpy(photograph)[top : top + height, left : left + width].permute(2, 0, 1)
+        theirs = reference.resize(crop, [64, 64], antialias=True).permute(1, 2, 0).numpy()
+        ours = resampled(photograph, (top, left, height, width), 64)
+        errors.append((np.abs(ours.astype(int) - theirs).mean(), statistics(ours)[3] - statistics(theirs)[3]))
+    difference, detail = np.mean(errors, axis=0)
+    assert difference < (3 if ratio > 5 else 1.2)
+    assert abs(detail) < (0.25 if ratio > 5 else 0.07)
+
+
+@pytest.mark.parametrize("size", [32, 64, 128])
+def test_views_of_a_jpeg_are_those_of_the_whole_picture(photograph, size):
+    """Decoding small changes where pixels come from by less than one of the view's, and nothing else."""
+    encoded = cv2.imencode(".jpg", photograph[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+    s, reduced = ViewSettings(size=size, jitter=0, grey=0), 0
+    for seed in range(20):
+        rngs = [np.random.default_rng((seed, view)) for view in range(2)]
+        ours = make_views(encoded, s, rngs)
+        again = [np.random.default_rng((seed, view)) for view in range(2)]
+        boxes = [crop_box(*photograph.shape[:2], s, np.random.default_rng((seed, view))) for view in range(2)]
+        reduced += eighths_for(boxes, size) < 8
+        for view, rng in zip(ours, again, strict=True):
+            whole = make_view(photograph, s, rng)
+            detail = np.abs(whole.astype(int) - np.roll(whole, 1, axis=1)).mean()  # one pixel's displacement
+            assert np.abs(view.astype(int) - whole).mean() < max(0.75 * detail, 4)
+    assert reduced > 5
+
+
+def test_views_are_as_sharp_and_colourful_as_torchvisions(photograph):
+    """Mean, contrast and sharpness of whole views beside the reference's, decoding included."""
+    encoded = cv2.imencode(".jpg", photograph[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+    s = ViewSettings(size=64, brightness=0.8, contrast=0.8, saturation=0.8, hue=0.2, blur=0.5)
+    torch.manual_seed(0)
+    theirs_of = transforms.Compose(
+        [
+            transforms.RandomResizedCrop(64, antialias=True),
+            transforms.RandomHorizontalFlip(),
+            transforms.RandomApply([transforms.ColorJitter(0.8, 0.8, 0.8, 0.2)], 0.8),
+            transforms.RandomGrayscale(0.2),
+            transforms.RandomApply([transforms.GaussianBlur(7, (0.1, 2.0))], 0.5),
+        ]
+    )
+    tensor = torch.from_numpy(photograph).permute(2, 0, 1)
+    theirs = np.array([statistics(theirs_of(tensor).permute(1, 2, 0).numpy()) for _ in range(400)])
+    rngs = [np.random.default_rng((7, k)) for k in range(400)]
+    ours = np.array([statistics(view) for k in range(0, 400, 2) for view in make_views(encoded, s, rngs[k : k + 2])])
+    for k, name in enumerate(("mean", "contrast", "colour", "sharpness")):
+        error = np.hypot(ours[:, k].std(), theirs[:, k].std()) / np.sqrt(400)
+        assert abs(ours[:, k].mean() - theirs[:, k].mean()) < 4 * error, name
+        assert ks_2samp(ours[:, k], theirs[:, k]).pvalue > 1e-3, name
+
+
+def statistics(view):
+    """Mean, contrast, distance of the channels and log energy of the fine detail of one view."""
+    values = view.astype(np.float64)
+    detail = np.abs(np.diff(values, axis=0)).mean() + np.abs(np.diff(values, axis=1)).mean()
+    return values.mean(), values.mean(axis=2).std(), np.ptp(values, axis=2).mean(), np.log(detail + 1)
+
+
+def test_no_crop_is_decoded_smaller_than_the_view():
+    rng, s = np.random.default_rng(0), ViewSettings(size=64)
+    seen = set()
+    for _ in range(300):
+        boxes = [crop_box(375, 500, s, rng) for _ in range(2)]
+        eighths = eighths_for(boxes, 64)
+        seen.add(eighths)
+        for box in boxes:
+            _, _, height, width = scaled_box(box, eighths, (375, 500))
+            assert eighths == 8 or min(height, width) >= 63  # less one for rounding
+    assert seen == {2, 3, 4, 8} or seen == {1, 2, 3, 4, 8}
+
+
+def test_a_scaled_crop_stays_inside():
+    rng, s = np.random.default_rng(0), ViewSettings(size=64)
+    for _ in range(300):
+        top, left, height, width = scaled_box(crop_box(375, 501, s, rng), 1, (47, 63))
+        assert top >= 0
+        assert left >= 0
+        assert top + height <= 47
+        assert left + width <= 63
+
+
+def test_undecodable_and_tiny_images_have_no_views(monkeypatch):
+    rngs = [np.random.default_rng(k) for k in range(2)]
+    tiny = cv2.imencode(".jpg", np.zeros((7, 50, 3), np.uint8))[1].tobytes()
+    small = cv2.imencode(".png", np.zeros((7, 50, 3), np.uint8))[1].tobytes()
+    assert [make_views(e, ViewSettings(size=16), rngs) for e in (b"", b"no image", tiny, small)] == [None] * 4
+    monkeypatch.setattr(views, "decode", lambda *_: pytest.fail("a tiny JPEG is known by its header"))
+    assert make_views(tiny, ViewSettings(size=16), rngs) is None
 
 
 def test_without_any_probability_the_full_crop_is_only_resized(image):

@@ -3,7 +3,12 @@
 # first gradients inflate the weights a hundredfold (conv1 from a norm of 2.4 to 306, measured), after which nothing
 # learns any more, not in pretraining and not in fine-tuning. With a clip of 1 they keep their size.
 backbone = dict(arch="resnet18", stem="imagenet")
-objective = dict(redundancy_widths=(1024, 1024, 1024), contrastive_widths=(512, 128), bootstrap_widths=(1024, 128))
+objective = dict(
+    redundancy_widths=(1024, 1024, 1024),
+    contrastive_widths=(512, 128),
+    bootstrap_widths=(1024, 128),
+    predictor_width=1024,
+)
 optimizer = dict(name="sgd", lr=0.03, momentum=0.9, weight_decay=5e-4, clip=1.0)
 schedule = dict(epochs=100, warmup_epochs=1)
 data = dict(batch=64, workers=2)

@@ -1,0 +1,51 @@
+"""Ctrl-C and SIGTERM during training: remembered, so that the iteration ends and is saved."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from types import FrameType, TracebackType
+from typing import Any
+
+# A launcher passes on what the terminal or the queue sent to the whole group: the same wish, twice.
+_ONE_WISH = 1.0  # seconds
+
+log = logging.getLogger("pretrain")
+
+
+class Interrupt:
+    """While its block runs, the first signal only sets `signum`; a second Ctrl-C ends the program at once."""
+
+    def __init__(self) -> None:
+        self.signum = 0
+        self._at = 0.0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Interrupt:
+        """Take over both signals; nothing outside the main thread, which Python gives them to."""
+        if threading.current_thread() is threading.main_thread():
+            self._before = {s: signal.signal(s, self._caught) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        """Give them back."""
+        for signum, handler in self._before.items():
+            signal.signal(signum, handler)
+
+    def _caught(self, signum: int, frame: FrameType | None) -> None:
+        if self.signum and signum == signal.SIGINT and time.monotonic() - self._at > _ONE_WISH:
+            raise KeyboardInterrupt
+        if not self.signum:
+            self._at = time.monotonic()
+            log.info("%s: ending this iteration, then saving", signal.Signals(signum).name)
+        self.signum = signum
+
+
+def ignore_signals() -> None:
+    """For loader processes: they get what the terminal sends to all, and must live until the iteration is saved."""
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_IGN)

@@ -1,0 +1,54 @@
+"""ḣ, the directional derivative of the features: exact or a difference quotient (``docs/method.md``, section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+import torch.autograd.forward_ad as forward_ad
+from torch import Tensor
+
+Tensors = dict[str, Tensor]
+Features = Callable[[Tensors], Tensor]  # backbone weights -> features
+
+# Length of the feature difference's step relative to ||w||. Too long meets the curvature and the ReLU kinks, too
+# short the rounding of float32 features; tests/test_bilevel_float32.py prints the error over a range of lengths.
+RELATIVE_STEP = 1e-5
+
+
+@torch.no_grad()
+def feature_tangent(
+    features: Features, backbone: Tensors, direction: Tensors, h: Tensor | None, relative_step: float = RELATIVE_STEP
+) -> Tensor:
+    """ḣ, the derivative of the features along ``direction``: a difference quotient from h, or exact where h is None.
+
+    The step is ``relative_step * ||w||`` long: what counts for the rounding error is how far the weights move beside
+    their own size, and v's size differs by orders of magnitude over a run.
+    """
+    if h is None:
+        return _exact_tangent(features, backbone, direction)
+    s = step_length(backbone.values(), direction.values(), relative_step)
+    if s == 0:
+        return torch.zeros_like(h)
+    moved = features({name: torch.add(w, direction[name], alpha=s) for name, w in backbone.items()})
+    return moved.sub_(h).div_(s) if moved.dtype == h.dtype else (moved - h) / s
+
+
+def step_length(weights: Iterable[Tensor], direction: Iterable[Tensor], relative: float) -> float:
+    """s with ``||s v|| = relative ||w||``; 0 where v vanishes."""
+    w, v = float(norm_of(list(weights))), float(norm_of(list(direction)))
+    return relative * w / v if v > 0 else 0.0
+
+
+def _exact_tangent(features: Features, backbone: Tensors, direction: Tensors) -> Tensor:
+    with forward_ad.dual_level():
+        dual = {name: forward_ad.make_dual(w.detach(), direction[name]) for name, w in backbone.items()}
+        tangent = forward_ad.unpack_dual(features(dual)).tangent
+        if tangent is None:
+            raise ValueError("forward mode: the features do not depend on the backbone's weights")
+        return tangent.clone()
+
+
+def norm_of(tensors: list[Tensor]) -> Tensor:
+    """Euclidean norm of all tensors together."""
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors)))

@@ -1,0 +1,84 @@
+"""Ten steps of every method on one process or on its share of several: ``python -m tests.rank_cases OUT``."""
+
+import sys
+from unittest.mock import patch
+
+import torch
+from torch import nn
+from torchvision.models.resnet import BasicBlock
+
+from pretrain import algorithm, ranks
+from pretrain.algorithm import Pretraining
+from pretrain.objective import METHODS
+from pretrain.optim import build_optimizers
+from pretrain.settings import load_settings
+
+IMAGES, STEPS = 8, 10
+HEADS = {
+    "redundancy_widths": [12, 12],
+    "contrastive_widths": [12, 10],
+    "bootstrap_widths": [12, 10],
+    "predictor_width": 12,
+    "coding_distortion": 0.3,
+}
+# Name -> method and what differs from the defaults.
+CASES = {name: (name, {}) for name in METHODS}
+CASES |= {
+    "look-ahead": ("metamask_compmod", {"meta": {"look_ahead": True, "trial": "lower", "upper": "lower", "every": 2}}),
+    "clipped": ("byol_compmod", {"meta": {"trial": "lower"}, "optimizer": {"lr": 0.01, "clip": 0.5}}),
+    "part": ("metamask", {"meta": {"fraction": 0.5}}),
+    "lars": ("metamask_compmod", {"meta": {"trial_lr": 0.01}, "optimizer": {"name": "lars", "lr": 0.01}}),
+    "single level": ("metamask_compmod", {"meta": {"hypergradient": "single_level"}}),
+    "gradient difference": ("metamask_compmod", {"meta": {"hypergradient": "finite_difference"}}),
+}
+
+
+def small_resnet(*_):
+    """Images -> (N, 12): a stem and two residual blocks, one with a projecting shortcut."""
+    shortcut = nn.Sequential(nn.Conv2d(6, 12, 1, stride=2, bias=False), nn.BatchNorm2d(12))
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, padding=1, bias=False),
+        nn.BatchNorm2d(6),
+        nn.ReLU(),
+        BasicBlock(6, 6),
+        BasicBlock(6, 12, stride=2, downsample=shortcut),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    )
+
+
+def ten_steps(case, dtype=torch.float64, steps=STEPS):
+    """Everything that a step makes: logs and gradients of w by iteration, hypergradients, and the final state."""
+    method, sections = CASES[case]
+    config = {"method": method, "objective": HEADS, "data": {"batch": IMAGES}, "optimizer": {"lr": 0.01}, **sections}
+    torch.manual_seed(0)
+    narrow = {"build_backbone": small_resnet, "feature_width": lambda _: 12}
+    with patch.multiple(algorithm, **narrow):
+        model = Pretraining(settings=load_settings(config), iterations=STEPS).to(dtype).train()
+    optimizers, logs, gradients, upper = build_optimizers(model), [], [], []
+
+    def keep(optimizer, *_):
+        gradients.append([p.grad.clone() for p in model.lower_parameters()])
+
+    def move(found, optim, original=model._move_upper):
+        upper.append({k: (found.direct[k].clone(), found.second_order[k].clone()) for k in found.direct})
+        return original(found, optim)
+
+    optimizers["lower"].optimizer.register_step_pre_hook(keep)
+    model._move_upper = move
+    for k in range(steps):
+        generator = torch.Generator().manual_seed(k)
+        views = torch.randint(0, 256, (2, IMAGES, 3, 12, 12), dtype=torch.uint8, generator=generator)
+        logs.append(model.train_step({"views": views[:, ranks.rank() :: ranks.world_size()]}, optimizers))
+    return {"logs": logs, "gradients": gradients, "upper": upper, "state": model.state_dict()}
+
+
+def main(out):
+    with ranks.started():
+        found = {case: ten_steps(case) for case in CASES}
+        found |= {f"{name} float32": ten_steps(name, torch.float32, steps=1) for name in METHODS}
+        torch.save(found, f"{out}.{ranks.rank()}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,79 @@
+"""Two processes are one process on the same global batch: every method, every number that a step makes."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from pretrain.objective import METHODS
+from tests.rank_cases import CASES, ten_steps
+
+ROOT = Path(__file__).parent.parent
+WORLD = 2
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def apart(tmp_path_factory):
+    """What each of two processes found."""
+    out = tmp_path_factory.mktemp("ranks") / "found"
+    meeting = {"WORLD_SIZE": str(WORLD), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.rank_cases", str(out)],
+            env={**os.environ, **meeting, "RANK": str(k), "LOCAL_RANK": str(k)},
+            cwd=ROOT,
+        )
+        for k in range(WORLD)
+    ]
+    assert [process.wait(timeout=300) for process in started] == [0] * WORLD
+    return [torch.load(f"{out}.{k}", weights_only=True) for k in range(WORLD)]
+
+
+def error(found, expected):
+    """||found - expected|| / ||expected||."""
+    found, expected = (torch.cat([t.double().flatten() for t in x]) for x in (found, expected))
+    return float((found - expected).norm() / expected.norm().clamp_min(1e-300))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_ten_steps_equal_those_of_one_process(apart, case):
+    """Losses, gradients, both parts of each hypergradient, weights and running statistics, in float64."""
+    whole = ten_steps(case)
+    for found in (a[case] for a in apart):
+        assert len(found["gradients"]) == len(whole["gradients"]) == len(whole["logs"])
+        for a, b in zip(found["gradients"], whole["gradients"], strict=True):
+            assert error(a, b) <= 1e-8
+        assert len(found["upper"]) == len(whole["upper"])
+        for a, b in zip(found["upper"], whole["upper"], strict=True):
+            for name, (direct, second) in b.items():
+                both = torch.stack([direct, second])
+                assert float((torch.stack(a[name]) - both).norm()) <= 1e-8 * float(both.norm())
+        assert error(found["state"].values(), whole["state"].values()) <= 1e-8
+    for a, b in zip(apart[0][case]["logs"], whole["logs"], strict=True):
+        assert a.keys() == b.keys()
+        for name in b:
+            assert float(a[name]) == pytest.approx(float(b[name]), rel=1e-8)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_all_ranks_hold_the_same_weights_to_the_bit(apart, case):
+    states = [a[case]["state"] for a in apart]
+    assert all(torch.equal(states[0][k], v) for k, v in states[1].items())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_first_losses_in_float32(apart, method):
+    (whole,) = ten_steps(method, torch.float32, steps=1)["logs"]
+    (found,) = apart[0][f"{method} float32"]["logs"]
+    for name in {"loss", "redundancy", "contrastive", "bootstrap", "mcr"} & whole.keys():
+        assert float(found[name]) == pytest.approx(float(whole[name]), rel=1e-5)
