@@ -238,7 +238,8 @@ def pretraining(runs: Sequence[Pretraining]) -> list[Figure]:
         curves = [Line(i + 1, names[i], run.curves[quantity]) for i, run in enumerate(runs) if run.curves.get(quantity)]
         if curves:
             legend = tuple((charts.mark(curve.series), curve.label) for curve in curves)
-            note = f"n\u00a0=\u00a0{len(curves)} pretraining run{'s' if len(curves) > 1 else ''}; on the unlabelled images."
+            word = "run" if len(curves) == 1 else "runs"
+            note = f"n\u00a0=\u00a0{len(curves)} pretraining {word}; on the unlabelled images."
             figures.append(Figure(title, charts.lines(title, curves, "iteration", unit), note, legend))
     for name, run in zip(names, runs, strict=True):
         if run.mask:

@@ -68,7 +68,7 @@ def page(summary: Summary, shown: Gallery, score: float, extras: Extras) -> str:
         title=f"Transfer to detection: {', '.join(summary.inits)}",
         style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
         script=Markup((TEMPLATES / "report.js").read_text(encoding="utf-8")),
-        answer=answer(summary),
+        answer=answer(summary).replace(" -", " −").replace("(-", "(−"),
         caveats=caveats(summary),
         tiles=_tiles(summary),
         tasks=[(task, NAMES[task]) for task in tasks],
