@@ -53,6 +53,11 @@ def run(name, home, folder, monkeypatch, *more):
     return record
 
 
+# Detectron2 reads Cityscapes with a pool of processes that it never closes.
+UNCLOSED = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@UNCLOSED
 @pytest.mark.parametrize(
     ("name", "more"),
     [
@@ -70,6 +75,7 @@ def test_one_config_of_each_kind_trains_and_evaluates(name, more, home, tmp_path
 
 
 @pytest.mark.slow
+@UNCLOSED
 @pytest.mark.parametrize("name", [file.stem for file in RUNNABLE])
 def test_every_config_trains_and_evaluates(name, home, tmp_path, monkeypatch):
     run(name, home, tmp_path / "run", monkeypatch)
