@@ -145,8 +145,10 @@ class Loader:
         Raises:
             InputError: an image cannot be read, or a loading process was ended from outside.
         """
-        # Augmentation in this process (no workers) must not shift what the model draws.
+        # Neither starting the workers nor augmentation in this process (no workers) may shift what the model draws.
+        before = _state()
         batches = iter(self._loader)
+        _restore(before)
         while True:
             before = _state()
             try:

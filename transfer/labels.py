@@ -58,7 +58,7 @@ def argument(text: str) -> str:
         value = float(number) if text.endswith("%") else int(number)
     except ValueError:
         value = 0
-    if value <= 0 or (text.endswith("%") and value > 100):
+    if not value > 0 or (text.endswith("%") and value > 100):
         raise argparse.ArgumentTypeError(f"expected a share such as 10% or a number of images, found {text}")
     return text
 

@@ -64,9 +64,15 @@ def _lengthen(cfg: CfgNode, factor: float, overridden: Iterable[str], *, warmup:
             continue
         value = d2.lookup(cfg, key)
         if isinstance(value, int):
-            d2.changed(cfg, {key: value if value <= 0 else max(1, round(value * factor))})
+            d2.changed(cfg, {key: value if value <= 0 else _times(value, factor)})
         else:
-            d2.changed(cfg, {key: tuple(max(1, round(step * factor)) for step in value)})
+            d2.changed(cfg, {key: tuple(dict.fromkeys(_times(step, factor) for step in value))})
+    last = cfg.SOLVER.MAX_ITER
+    d2.changed(cfg, {"SOLVER.STEPS": tuple(step for step in cfg.SOLVER.STEPS if step < last)})
+
+
+def _times(value: int, factor: float) -> int:
+    return max(1, int(value * factor + 1e-6))
 
 
 def _check_free(flag: str, keys: Iterable[str], overridden: Iterable[str]) -> None:

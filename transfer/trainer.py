@@ -129,7 +129,9 @@ class Measuring(EvalHook):  # type: ignore[misc,unused-ignore]
         """Evaluate when the run goes on at the end of an evaluation period."""
         start = self.trainer.start_iter
         if start and start < self.trainer.max_iter and self._period > 0 and start % self._period == 0:
+            self.trainer.storage.iter = start - 1  # where its numbers belong
             self._do_eval()
+            self.trainer.storage.iter = start
 
 
 class SamePreciseBN(PreciseBN):  # type: ignore[misc,unused-ignore]
