@@ -15,6 +15,7 @@ VERBS = {
     "convert": ("transfer.convert", "rewrite a backbone for another framework, completely or not at all"),
     "verify": ("transfer.verify", "prove that two files hold the same backbone"),
     "doctor": ("transfer.doctor", "find what would spoil a run before it costs GPU hours"),
+    "predict": ("transfer.predict", "run a finished run's detector over a folder of images"),
     "report": ("transfer.report", "compare finished runs"),
 }
 

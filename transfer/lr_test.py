@@ -112,7 +112,8 @@ def run(cfg: CfgNode, model: torch.nn.Module, batches: Any, iterations: int = IT
     Raises:
         InputError: as ``choose``.
     """
-    model = create_ddp_model(model.train(), broadcast_buffers=False)
+    on_gpu = cfg.MODEL.DEVICE.startswith("cuda")  # torch takes a device per process for GPUs only
+    model = create_ddp_model(model.train(), broadcast_buffers=False, **({} if on_gpu else {"device_ids": None}))
     optimizer = build_optimizer(cfg, model)
     own = [group["lr"] / cfg.SOLVER.BASE_LR for group in optimizer.param_groups]
     ratio = (HIGHEST / LOWEST) ** (1 / max(1, iterations - 1))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import random
 import time
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import numpy as np
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode
-from detectron2.engine import DefaultTrainer
+from detectron2.engine import DefaultTrainer, defaults
 from detectron2.engine.hooks import EvalHook, PreciseBN
 from detectron2.evaluation import inference_on_dataset, print_csv_format
 from detectron2.modeling import build_model
@@ -54,7 +56,8 @@ class Trainer(DefaultTrainer):
         """
         self._labels, self._channels_last = labels, channels_last
         self._data: batches.TrainSet | None = None
-        super().__init__(cfg)
+        with cpu_processes(cfg):
+            super().__init__(cfg)
         self.loader = self._trainer.data_loader
         self._trainer.model.register_forward_hook(_check_losses)
 
@@ -148,6 +151,18 @@ def _check_losses(module: nn.Module, inputs: Any, losses: Any) -> None:
     if module.training and isinstance(losses, dict) and not all(torch.isfinite(v).all() for v in losses.values()):
         shown = ", ".join(f"{name} {value.item():g}" for name, value in losses.items())
         raise FloatingPointError(shown)
+
+
+@contextlib.contextmanager
+def cpu_processes(cfg: CfgNode) -> Iterator[None]:
+    """Let several processes train on the CPU: Detectron2 names a device for each, which torch takes for GPUs only."""
+    wrap = defaults.create_ddp_model
+    if not cfg.MODEL.DEVICE.startswith("cuda"):
+        defaults.create_ddp_model = functools.partial(wrap, device_ids=None)
+    try:
+        yield
+    finally:
+        defaults.create_ddp_model = wrap
 
 
 def initial_model(cfg: CfgNode, *, channels_last: bool = False) -> nn.Module:
