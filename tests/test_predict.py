@@ -11,7 +11,6 @@ from tests.test_train_net import TINY, run
 from transfer import __main__ as transfer
 from transfer import predict, results
 
-
 FEW = ["SOLVER.BASE_LR", "0.0001", "TEST.DETECTIONS_PER_IMAGE", "5"]
 
 
