@@ -100,7 +100,7 @@ class CityscapesEvaluator(CityscapesInstanceEvaluator):  # type: ignore[misc,unu
 
     def evaluate(self) -> Any:
         """Return task -> metric -> percent."""
-        module = importlib.import_module("cityscapesscripts.evaluation.evalInstanceLevelSemanticLabeling")
+        module: Any = importlib.import_module("cityscapesscripts.evaluation.evalInstanceLevelSemanticLabeling")
         write = module.writeDict2JSON
         # It writes all matches to the current folder, and cannot: NumPy's counts are no Python numbers since 2.3.
         module.writeDict2JSON = lambda content, file: None
