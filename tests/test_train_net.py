@@ -259,7 +259,7 @@ def test_a_voc_set_is_measured_as_voc_is(data, tmp_path):
     words += ["MODEL.ROI_HEADS.NUM_CLASSES", 2]
     run(*words, "DATASETS.TRAIN", "('tiny_voc_trainval',)", "DATASETS.TEST", "('tiny_voc_test',)")
     record = results.read(tmp_path / "run")
-    assert (record.engine, record.protocol) == ("detectron2 pascal_voc", "voc2007")
+    assert (record.engine, record.protocol) == ("pascal", "voc2007")
     assert set(record.per_class["bbox"]) == {"square", "cross"}
     assert record.metrics["bbox"]["AP"] == pytest.approx(sum(record.per_class["bbox"].values()) / 2)
     assert record.counts == results.Counts(6, 6, None, 2, None)

@@ -36,8 +36,9 @@ def check(cfg: CfgNode, val: Split) -> None:
     Raises:
         InputError: nothing can be measured on it.
     """
-    if MetadataCatalog.get(cfg.DATASETS.TEST[0]).get("evaluator_type") == "coco":
-        ground_truth.read(Path(val.annotations))
+    file = Path(val.annotations)  # that of VOC masks is only written when the run begins
+    if MetadataCatalog.get(cfg.DATASETS.TEST[0]).get("evaluator_type") == "coco" and file.is_file():
+        ground_truth.read(file)
 
 
 def read(cfg: CfgNode, val: Split, found: dict[str, dict[str, float]]) -> Outcome:
@@ -46,15 +47,15 @@ def read(cfg: CfgNode, val: Split, found: dict[str, dict[str, float]]) -> Outcom
     Args:
         cfg: the run's config.
         val: what it was measured on.
-        found: what the evaluator returned, which is all there is of a VOC set.
+        found: what the evaluator returned, which is all there is of a set that is not measured as COCO.
     """
     metadata = MetadataCatalog.get(cfg.DATASETS.TEST[0])
     if metadata.get("evaluator_type") != "coco":
         values, per_class = metrics.from_detectron2(found, tuple(val.classes))
         counts = Counts(val.n_images, val.n_instances, None, len(val.classes), None)
         nothing: dict[str, Tide | None] = dict.fromkeys(TASKS)
-        engine = f"detectron2 {metadata.get('evaluator_type')}"
-        return Outcome(engine, f"voc{metadata.get('year')}", values, per_class, nothing, counts)
+        engine, protocol = _rules(metadata.get("evaluator_type"), metadata.get("year"))
+        return Outcome(engine, protocol, values, per_class, nothing, counts)
     file = Path("inference") / FILE_NAME
     truth = ground_truth.read(Path(val.annotations))
     detected = detections.read(Path(cfg.OUTPUT_DIR) / file, truth, tuple(found))
@@ -69,3 +70,10 @@ def read(cfg: CfgNode, val: Split, found: dict[str, dict[str, float]]) -> Outcom
         detections=str(file),
         detections_sha256=detected.sha256,
     )
+
+
+def _rules(kind: str, year: int | None) -> tuple[str, str]:
+    """Return engine and protocol of a set that is not measured as COCO."""
+    if kind == "pascal_voc":  # the definition of AP changed once, after 2007
+        return "pascal", "voc2007" if year == 2007 else "voc2012"
+    return f"detectron2 {kind}", {"lvis": "lvis", "cityscapes_instance": "cityscapes"}[kind]

@@ -14,7 +14,7 @@ METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 FREQUENCIES = ("APr", "APc", "APf")
 RECALLS = ("AR1", "AR10", "AR100", "AR300", "ARs", "ARm", "ARl")
 ALL_METRICS = (*METRICS, *FREQUENCIES, *RECALLS)
-PROTOCOLS = ("coco", "lvis", "voc2007", "voc2012")
+PROTOCOLS = ("coco", "lvis", "cityscapes", "voc2007", "voc2012")
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ class Record:
         schedule: null where an evaluation was not told.
         label_fraction: share of the training images whose labels were used, in (0, 1]; null when not known.
         protocol: the rules of the metric, one of PROTOCOLS.
-        engine: what computed the metrics: "hotcoco", "pycocotools" or "detectron2 pascal_voc".
+        engine: what computed the metrics: "hotcoco", "pycocotools", "pascal" (ours) or "detectron2 KIND".
         cross_check: largest difference to the other engine over all metrics and classes in percentage points, null
             when only one engine was asked.
         metrics: task ("bbox", "segm") -> metric (ALL_METRICS) -> percent, null where not measured. APs, APm, APl and
