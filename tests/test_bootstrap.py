@@ -75,7 +75,7 @@ def test_a_record_that_is_not_of_its_detections_is_refused(records):
 def test_detections_of_other_images_are_refused(records, tmp_path):
     file = tmp_path / "strange.json"
     file.write_text(json.dumps([{"image_id": 999, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 0.9}]))
-    with pytest.raises(InputError, match="expected image_ids of the annotation file, found 999"):
+    with pytest.raises(InputError, match="found 999"):
         bootstrap.resample([dataclasses.replace(records[0], detections=str(file))], 100, 0)
 
 

@@ -12,10 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from transfer import precision
+from transfer import detections, ground_truth, precision
 from transfer.errors import InputError
 from transfer.precision import Floats, Ints, Matches
-from transfer.predictions import ValSet
 from transfer.results import TASKS, Record
 
 RESAMPLES = 1000
@@ -84,7 +83,7 @@ def resample(records: Sequence[Record], resamples: int, seed: int) -> Images:
     from transfer.matches import GroundTruth  # hotcoco is loaded only when there is something to match
 
     truth = GroundTruth(Path(val.annotations))
-    checked = ValSet(Path(val.annotations))
+    checked = ground_truth.read(Path(val.annotations))
     drawn = weights(len(truth.images), resamples, seed)
     runs: dict[int, Resampled] = {}
     kept = [run for run in records if run.detections is not None]
@@ -92,11 +91,11 @@ def resample(records: Sequence[Record], resamples: int, seed: int) -> Images:
     for done, run in enumerate(kept):
         say(done)
         file = Path(run.detections or "")
-        checked.check(file)
+        tasks = [task for task in TASKS if run.metrics[task]["AP"] is not None]
+        detections.read(file, checked, tasks)  # hotcoco takes scores and ids that mean nothing
         runs[id(run)] = found = Resampled()
-        for task in TASKS:
-            if run.metrics[task]["AP"] is not None:
-                _one(run, task, truth.match(file, task), drawn, found)
+        for task in tasks:
+            _one(run, task, truth.match(file, task), drawn, found)
     say(len(kept))
     missing = [run.name for run in records if run.detections is None]
     return Images(len(truth.images), resamples, runs, f"{', '.join(missing)} kept no detections" if missing else "")
