@@ -1,8 +1,9 @@
 """What each method's features are worth after a short training: kNN and effective rank beside random weights.
 
-python -m benchmarks.methods --data DIR --out DIR [--iterations 300] [--batch 32] [--size 64] [--methods NAME ...]
+python -m benchmarks.methods --data DIR --out DIR [--judge DIR] [--iterations 300] [--batch 32] [--size 64]
 
-DIR holds class folders, train/CLASS and val/CLASS (`benchmarks.single_objects` makes them of a COCO set). Every row
+DIR holds class folders, train/CLASS and val/CLASS (`benchmarks.single_objects` makes them of a COCO set). --judge gives
+others for kNN, such as the objects cut out of the scenes that were trained on. Every row
 is one run of ``python -m pretrain`` with that method's config and one of ``python -m pretrain evaluate``; what is in
 --out already is not run again, and an interrupted training goes on from its last checkpoint.
 """
@@ -71,7 +72,18 @@ def pretrain(name: str, args: argparse.Namespace) -> dict[str, Any]:
 def evaluate(weights: str, record: Path, args: argparse.Namespace) -> dict[str, Any]:
     """The kNN record of ``weights`` on the val folders."""
     if not record.exists():
-        rest = ["--data", args.data, "--protocol", "knn", "--out", record, "--size", args.size, "--seed", args.seed]
+        rest = [
+            "--data",
+            args.judge or args.data,
+            "--protocol",
+            "knn",
+            "--out",
+            record,
+            "--size",
+            args.size,
+            "--seed",
+            args.seed,
+        ]
         _python("pretrain", "evaluate", weights, *rest)
     found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
     return found
@@ -138,6 +150,7 @@ def _python(*arguments: object) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.methods", description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with train/CLASS and val/CLASS")
+    parser.add_argument("--judge", type=Path, help="the same for kNN (default: --data)")
     parser.add_argument("--out", type=Path, required=True, help="folder for runs and records; kept between calls")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, help="default: all nine")
     parser.add_argument("--iterations", type=int, default=300, help="of each training (default: 300)")
@@ -153,13 +166,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run what is missing and print the table; 1 when a run failed."""
     args = _parser().parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
-    rows = []
+    rows, knn = [], f"knn_{(args.judge or args.data).name}.json"
     try:
-        random = evaluate("random:resnet18", args.out / "random.json", args)
+        random = evaluate("random:resnet18", args.out / f"random_{knn}", args)
         rows.append(row("random weights", random, {}, None))
         for name in args.methods:
             timing = pretrain(name, args)
-            record = evaluate(str(args.out / name / WEIGHTS), args.out / name / "knn.json", args)
+            record = evaluate(str(args.out / name / WEIGHTS), args.out / name / knn, args)
             rows.append(row(name, record, timing, random))
     except Failed as error:
         print(error, file=sys.stderr)

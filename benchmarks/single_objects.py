@@ -1,9 +1,10 @@
 """A COCO set of single-object scenes as class folders, for kNN and linear probes.
 
-python -m benchmarks.single_objects --train IMAGES ANNOTATIONS --val IMAGES ANNOTATIONS --out DIR
+python -m benchmarks.single_objects --train IMAGES ANNOTATIONS --val IMAGES ANNOTATIONS --out DIR [--crop SIDE]
 
 An image's class is that of its one annotation; scenes with none or several are left out and counted. The images are
-linked, not copied, where the file system can.
+linked, not copied, where the file system can. With --crop each is cut to the square around its object: on a whole
+scene nearest neighbours compare backgrounds, which have no class.
 """
 
 from __future__ import annotations
@@ -15,30 +16,63 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import cv2
+from numpy.typing import NDArray
+
+MARGIN = 1.2  # side of the square over the longer side of the object's box
 
 
-def classes(annotations: Path) -> dict[str, str]:
-    """File name -> class name of every image with exactly one annotation."""
+@dataclass(frozen=True)
+class Scene:
+    """An image with one object: file name below the folder of images, class, and box (x, y, width, height), pixels."""
+
+    file: str
+    name: str
+    box: tuple[float, float, float, float]
+
+
+def scenes(annotations: Path) -> tuple[list[Scene], int]:
+    """The images with exactly one annotation, and how many others there are."""
     coco = json.loads(annotations.read_text(encoding="utf-8"))
     names = {c["id"]: c["name"] for c in coco["categories"]}
     count = Counter(a["image_id"] for a in coco["annotations"])
-    category = {a["image_id"]: names[a["category_id"]] for a in coco["annotations"]}
-    return {i["file_name"]: category[i["id"]] for i in coco["images"] if count[i["id"]] == 1}
+    found = {a["image_id"]: a for a in coco["annotations"] if count[a["image_id"]] == 1}
+    kept = [
+        Scene(i["file_name"], names[found[i["id"]]["category_id"]], tuple(found[i["id"]]["bbox"]))
+        for i in coco["images"]
+        if i["id"] in found
+    ]
+    return kept, len(coco["images"]) - len(kept)
 
 
-def write(images: Path, annotations: Path, out: Path) -> tuple[int, int]:
-    """Class folders under ``out``, which must not exist; how many images are in them and how many were left out."""
-    found = classes(annotations)
-    total = len(json.loads(annotations.read_text(encoding="utf-8"))["images"])
-    for file, name in found.items():
-        target = out / name / Path(file).name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(images / file, target)
-        except OSError:  # another file system
-            shutil.copyfile(images / file, target)
-    return len(found), total - len(found)
+def write(scene: Scene, images: Path, out: Path, side: int | None) -> None:
+    """Put the image into its class folder below ``out``: linked, or cut to a square of ``side`` pixels."""
+    target = out / scene.name / Path(scene.file).name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if side is not None:
+        image = cv2.imread(str(images / scene.file))
+        if image is None:
+            raise SystemExit(f"{images / scene.file}: expected an image, found none that can be read")
+        cv2.imwrite(str(target.with_suffix(".png")), around(image, scene.box, side))
+        return
+    try:
+        os.link(images / scene.file, target)
+    except OSError:  # another file system
+        shutil.copyfile(images / scene.file, target)
+
+
+def around(image: NDArray[Any], box: tuple[float, float, float, float], side: int) -> NDArray[Any]:
+    """The square around a box, moved into the image where it sticks out: (H, W, 3) -> (side, side, 3)."""
+    x, y, width, height = box
+    length = min(MARGIN * max(width, height), *image.shape[:2])
+    corner = (x + width / 2 - length / 2, y + height / 2 - length / 2)
+    left, top = (round(min(max(c, 0), n - length)) for c, n in zip(corner, image.shape[1::-1], strict=True))
+    end = max(1, round(length))
+    return cv2.resize(image[top : top + end, left : left + end], (side, side), interpolation=cv2.INTER_AREA)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,13 +81,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     for split in ("train", "val"):
         parser.add_argument(f"--{split}", nargs=2, type=Path, required=True, metavar=("IMAGES", "ANNOTATIONS"))
     parser.add_argument("--out", type=Path, required=True, help="folder to make; must not exist")
+    parser.add_argument("--crop", type=int, metavar="SIDE", help="cut to the square around the object, pixels")
     args = parser.parse_args(argv)
     if args.out.exists():
         parser.error(f"--out {args.out}: expected a new folder, found one; remove it or name another")
     for split in ("train", "val"):
         images, annotations = getattr(args, split)
-        kept, left_out = write(images, annotations, args.out / split)
-        print(f"{split}: {kept} images in class folders, {left_out} without exactly one object left out")
+        kept, left_out = scenes(annotations)
+        for scene in kept:
+            write(scene, images, args.out / split, args.crop)
+        print(f"{split}: {len(kept)} images in class folders, {left_out} without exactly one object left out")
     return 0
 
 

@@ -292,8 +292,8 @@ class Pretraining(BaseModel):
     def _gradient(self, loss: Tensor, forward: Forward) -> tuple[list[Tensor], Tensors]:
         """A loss's gradient by w and by ψ; the graph stays."""
         names, leaves = [k for k, _ in self.upper_parameters()], forward.leaves
-        inputs = [*self._head_parameters(), *dict(self.upper_parameters()).values()]
-        inputs = [forward.h, *inputs] if leaves is None else leaves.inputs()
+        parameters = [*self._head_parameters(), *dict(self.upper_parameters()).values()]
+        inputs: list[Tensor] = [forward.h, *parameters] if leaves is None else leaves.inputs()
         found = torch.autograd.grad(loss, inputs, retain_graph=True, allow_unused=True)
         h_gradient, *rest = no_none(found, inputs)
         heads, psi = rest[: len(rest) - len(names)], rest[len(rest) - len(names) :]

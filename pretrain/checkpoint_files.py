@@ -49,8 +49,8 @@ def newest_sound(folder: Path) -> Path | None:
         path.rename(path.with_name(f"{path.name}.damaged"))
     if found:
         raise InputError(
-            f"--resume: expected a sound checkpoint in {folder}, found all {len(found)} damaged; start again in another "
-            "--work-dir"
+            f"--resume: expected a sound checkpoint in {folder}, found all {len(found)} damaged; start again in "
+            "another --work-dir"
         )
     return None
 

@@ -1,4 +1,4 @@
-"""Saving a training so that it can be ended anywhere: atomically, only where it is sound, the last ones and the best."""
+"""Saving a training so that it can be ended anywhere: whole, only where it is sound, the last ones and the best."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Checkpoints(Hook):
     ) -> None:
         self.every, self.keep, self.folder, self.interrupt = every, keep, folder, interrupt
         self.knn, self.looks_every, self.retuned = knn, looks_every, retuned
-        self.best = {"by": "knn" if looks_every else "loss", "value": math.inf, "iteration": 0}
+        self.best: dict[str, Any] = {"by": "knn" if looks_every else "loss", "value": math.inf, "iteration": 0}
         self.losses: list[Tensor] = []
 
     def before_train(self, runner: Runner) -> None:
@@ -107,11 +107,13 @@ class Checkpoints(Hook):
     @torch.no_grad()
     def _check(self, model: nn.Module, done: int) -> None:
         """No checkpoint of weights that are not finite, or that are not the same on all ranks."""
-        norms = torch.stack(torch._foreach_norm(list(model.parameters()))).cpu()
-        if not bool(norms.isfinite().all()):
+        weights: list[Tensor] = list(model.parameters())
+        largest = torch.stack(torch._foreach_norm(weights, ord=math.inf))
+        if not bool(largest.isfinite().all()):
             # The same weights and the same finding on every rank, hence one message.
             ranks.together(lambda: _not_finite(done, self.folder))
-        ranks.check_same(hashlib.sha256(norms.numpy().tobytes()).hexdigest()[:16], f"weights after iteration {done}")
+        norms = torch.stack(torch._foreach_norm(weights)).cpu().numpy().tobytes()
+        ranks.check_same(hashlib.sha256(norms).hexdigest()[:16], f"the weights after iteration {done}")
 
     def _save(self, runner: Runner, done: int) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -123,9 +125,9 @@ class Checkpoints(Hook):
                 self._link_best(done)
         except OSError as error:
             raise InputError(
-                f"the checkpoint after iteration {done} could not be written to {self.folder} ({error.strerror}), where "
-                f"{shutil.disk_usage(self.folder).free / 1e9:.1f} GB are free; {last_good(self.folder)}; make room and go "
-                "on with --resume"
+                f"the checkpoint after iteration {done} could not be written to {self.folder} ({error.strerror}), "
+                f"where {shutil.disk_usage(self.folder).free / 1e9:.1f} GB are free; {last_good(self.folder)}; make "
+                "room and go on with --resume"
             ) from error
         for old in find_checkpoints(self.folder)[: -self.keep]:
             old.unlink()
@@ -154,8 +156,8 @@ class Checkpoints(Hook):
 
 def _not_finite(done: int, folder: Path) -> None:
     raise InputError(
-        f"the weights are no longer finite after iteration {done}: nothing is saved of them, {last_good(folder)}; lower "
-        "optimizer.lr or raise schedule.warmup_epochs"
+        f"the weights are no longer finite after iteration {done}: nothing is saved of them, {last_good(folder)}; "
+        "lower optimizer.lr or raise schedule.warmup_epochs"
     )
 
 
@@ -165,8 +167,8 @@ def _check_fits(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     differ = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
     if differ:
         raise InputError(
-            f"--resume: expected a checkpoint of the same networks, found {len(differ)} tensors that are missing, extra "
-            f"or of another shape ({', '.join(differ[:3])}{', ...' if len(differ) > 3 else ''}); go back to the "
+            f"--resume: expected a checkpoint of the same networks, found {len(differ)} tensors that are missing, "
+            f"extra or of another shape ({', '.join(differ[:3])}{', ...' if len(differ) > 3 else ''}); go back to the "
             "settings that the run began with"
         )
 

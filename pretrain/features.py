@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -149,6 +150,7 @@ def _collate(samples: Sequence[tuple[Image, bool]]) -> tuple[Tensor, Tensor]:
 
 def _single_thread(worker: int) -> None:
     cv2.setNumThreads(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the first one decides
 
 
 def _with_progress(

@@ -126,8 +126,8 @@ class Guard(Hook):
                 write_text(listed, "".join(f"{path}\n" for path in paths))
             kept = last_good(self.work_dir / "checkpoints")
             raise InputError(
-                f"the loss became {loss} at iteration {iteration}: expected a finite number; lower optimizer.lr or raise "
-                f"schedule.warmup_epochs; {kept}; the batch's {len(paths)} files are in {listed}: "
+                f"the loss became {loss} at iteration {iteration}: expected a finite number; lower optimizer.lr or "
+                f"raise schedule.warmup_epochs; {kept}; the batch's {len(paths)} files are in {listed}: "
                 f"{', '.join(paths[:3])}{', ...' if len(paths) > 3 else ''}"
             )
 

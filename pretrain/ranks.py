@@ -29,7 +29,7 @@ from pretrain.errors import InputError, RankLost, ReportedElsewhere
 T = TypeVar("T")
 TIMEOUT = timedelta(minutes=30)  # rank 0 alone writes checkpoints and looks for neighbours; the others wait
 
-_control: list[dist.ProcessGroup] = []  # on the CPU, for flags and texts; as process-wide as torch's own group
+_control: list[Any] = []  # a process group on the CPU, for flags and texts; as process-wide as torch's own group
 
 
 def rank() -> int:
@@ -64,8 +64,8 @@ def started() -> Iterator[None]:
         local, devices = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
         if local >= devices:
             raise InputError(
-                f"torchrun: expected at most one process for each of the {devices} GPUs here, found local rank {local}; "
-                f"use --nproc_per_node {devices}"
+                f"torchrun: expected at most one process for each of the {devices} GPUs here, found local rank "
+                f"{local}; use --nproc_per_node {devices}"
             )
         torch.cuda.set_device(local)
         backend = "nccl"
@@ -171,7 +171,7 @@ def together(make: Callable[[], T]) -> T:
 
 def from_first(make: Callable[[], T]) -> T:
     """Do something on rank 0 alone, and have its result everywhere; raises as `together` does."""
-    return everyones(together(make if rank() == 0 else lambda: None))[0]  # type: ignore[return-value,arg-type]
+    return everyones(together(make if rank() == 0 else lambda: None))[0]  # type: ignore[return-value]
 
 
 def check_same(value: Any, what: str) -> None:
@@ -184,9 +184,8 @@ def check_same(value: Any, what: str) -> None:
     values = everyones(value)
     other = next((k for k, v in enumerate(values) if v != values[0]), None)
     if other is not None:
-        _stop_at(
-            [f"{what}: expected the same on all ranks, found {values[0]} on rank 0 and {values[other]} on {other}"]
-        )
+        found = f"{values[0]} on rank 0 and {values[other]} on rank {other}"
+        _stop_at([f"{what}: expected the same on all ranks, found {found}"])
 
 
 def _stop_at(faults: Sequence[str | None]) -> None:
@@ -217,7 +216,7 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return gradient[:, rank() :: world_size()].contiguous()
 
 
@@ -228,7 +227,7 @@ class _Replicate(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
         return tuple(_summed(gradients))
 
 

@@ -128,8 +128,8 @@ class DataSettings:
     """Images and how they reach the device.
 
     Attributes:
-        batch: images per step, two views each; at least 2.
-        workers: loader processes; 0 loads in the main process.
+        batch: images per step, two views each, of all processes together; at least 2.
+        workers: loader processes of each process; 0 loads in the main process.
         max_unreadable: share of images that may be unreadable before the run stops.
         mean, std: of the input normalisation, RGB, for pixels in 0-1; travels with the weights.
     """
@@ -158,7 +158,7 @@ class RunSettings:
         channels_last: store the convolutions' weights with the channels last, as the views always are; for the tensor
             cores of GPUs (within 1 % on a CPU).
         log_every, checkpoint_every: iterations.
-        keep: checkpoints kept.
+        keep: checkpoints kept, beside the best one.
         target_momentum: of BYOL's target at the start; rises to 1 by a cosine.
         knn_every: epochs between two looks at the nearest neighbours of held-out training images, which must lie in
             class folders (`pretrain.online`); 0 for none.

@@ -25,6 +25,10 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
         """(n, C, H, W) on each rank -> the same shape, normalised over all n · world images."""
         if not self.training or ranks.world_size() == 1:
             return super().forward(x)
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
         y, mean, variance = _Normalise.apply(x, self.weight, self.bias, self.eps)
         with torch.no_grad():
             count = x.numel() // x.shape[1] * ranks.world_size()
@@ -69,7 +73,7 @@ class _Normalise(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, dy: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, dy: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         """``dx = w/σ (dy - Σ dy / N - x̂ Σ dy x̂ / N)``, both sums over all ranks; those of dw and db over this one."""
         x, weight, mean, variance = ctx.saved_tensors
         # With the statistics as constants: w/σ dy, and this rank's Σ dy x̂ and Σ dy.

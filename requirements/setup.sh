@@ -33,6 +33,9 @@ pip=("$venv/bin/python" -m pip --disable-pip-version-check --no-input -q)
 "${pip[@]}" install --no-compile -c "$here/constraints.txt" -e "$here/..[dev]" \
     || fail "the Python packages could not be installed (see above); check the network and pip's index settings, then run the same command again"
 
+"${pip[@]}" install --no-deps --no-compile -r "$here/sets.txt" \
+    || fail "the packages of LVIS and Cityscapes (requirements/sets.txt) could not be installed (see above)"
+
 if [ "$detectron2" = wheel ]; then
     # The wheel is tagged for Python 3.10; --target takes it for 3.11 and 3.12, where its bundled extension is
     # ignored and torchvision's operators do the work (Mask R-CNN and Faster R-CNN need no other).

@@ -1,5 +1,6 @@
 """Run folders as train_net leaves them, with detections made from the ground truth, for tests of the report."""
 
+import dataclasses
 import hashlib
 import json
 
@@ -7,11 +8,15 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from tests.records import make_record
-from transfer import results
+from transfer import precision, results
+from transfer.matches import GroundTruth
 
 
-def make_run(folder, data, init="random", seed=0, shift=3, **changes):
-    """Write a run on the digits set ``data``: its detections are the true masks, moved right by ``shift`` pixels."""
+def make_run(folder, data, init="random", seed=0, shift=3, found=1.0, **changes):
+    """Write a run on the digits set ``data``: its detections are true masks moved right by about ``shift`` pixels.
+
+    A share ``found`` of the objects is detected. The record's AP, AP50, AP75 and classes are those of the detections.
+    """
     annotations = data / "coco/annotations/instances_val.json"
     content = json.loads(annotations.read_text())
     sizes = {image["id"]: (image["height"], image["width"]) for image in content["images"]}
@@ -19,13 +24,17 @@ def make_run(folder, data, init="random", seed=0, shift=3, **changes):
     detections = []
     for entry in content["annotations"]:
         code = coco_mask.merge(coco_mask.frPyObjects(entry["segmentation"], *sizes[entry["image_id"]]))
-        moved = coco_mask.encode(np.asfortranarray(np.roll(coco_mask.decode(code), shift, axis=1)))
+        by = int(rng.integers(0, 2 * shift + 1))
+        moved = coco_mask.encode(np.asfortranarray(np.roll(coco_mask.decode(code), by, axis=1)))
         moved["counts"] = moved["counts"].decode()
         x, y, w, h = entry["bbox"]
-        found = {"image_id": entry["image_id"], "category_id": entry["category_id"], "segmentation": moved}
-        detections.append({**found, "bbox": [x + shift, y, w, h], "score": round(float(rng.uniform(0.3, 1)), 3)})
+        one = {"image_id": entry["image_id"], "category_id": entry["category_id"], "segmentation": moved}
+        one |= {"bbox": [x + by, y, w, h], "score": round(float(rng.uniform(0.3, 1)), 3)}
+        if rng.uniform() < found:
+            detections.append(one)
     (folder / "inference").mkdir(parents=True)
-    (folder / "inference/coco_instances_results.json").write_text(json.dumps(detections))
+    file = folder / "inference/coco_instances_results.json"
+    file.write_text(json.dumps(detections))
     val = results.Split(
         str(data / "coco/val"),
         str(annotations),
@@ -38,10 +47,26 @@ def make_run(folder, data, init="random", seed=0, shift=3, **changes):
         "name": folder.name,
         "data": results.Data(val, val),
         "detections": "inference/coco_instances_results.json",
-        "per_class": {
-            "bbox": {"zero": 10.0, "two": 20.0, "four": None},
-            "segm": {"zero": 1.0, "two": 2.0, "four": 3.0},
-        },
     }
-    results.write(folder / results.FILE_NAME, make_record(init, seed, **(fields | changes)))
+    record = make_record(init, seed, **(fields | changes))
+    metrics, per_class = measure(annotations, file)
+    metrics = {task: record.metrics[task] | values for task, values in metrics.items()}
+    results.write(folder / results.FILE_NAME, dataclasses.replace(record, metrics=metrics, per_class=per_class))
     return folder
+
+
+def measure(annotations, detections):
+    """AP, AP50, AP75 and per class, in percent, of a results file."""
+    truth = GroundTruth(annotations)
+    metrics, per_class = {}, {}
+    for task in results.TASKS:
+        matches = truth.match(detections, task)
+        once = precision.average_precision(matches, np.ones((1, len(truth.images)), dtype=np.int64))
+        metrics[task] = {name: _number(value[0]) for name, value in precision.summary(once).items()}
+        aps = precision.per_class(once)[0]
+        per_class[task] = {name: _number(ap) for name, ap in zip(matches.classes, aps, strict=True)}
+    return metrics, per_class
+
+
+def _number(value):
+    return None if np.isnan(value) else float(value)

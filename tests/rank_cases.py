@@ -1,4 +1,4 @@
-"""Ten steps of every method on one process or on its share of several: ``python -m tests.rank_cases OUT``."""
+"""Steps of every method on one process or on its share of several: ``python -m tests.rank_cases OUT``."""
 
 import sys
 from unittest.mock import patch
@@ -13,7 +13,7 @@ from pretrain.objective import METHODS
 from pretrain.optim import build_optimizers
 from pretrain.settings import load_settings
 
-IMAGES, STEPS = 8, 10
+IMAGES, STEPS, FEW = 8, 10, 4
 HEADS = {
     "redundancy_widths": [12, 12],
     "contrastive_widths": [12, 10],
@@ -21,7 +21,7 @@ HEADS = {
     "predictor_width": 12,
     "coding_distortion": 0.3,
 }
-# Name -> method and what differs from the defaults.
+# Name -> method and what differs from the defaults; ten steps of each method, a few of what else can be chosen.
 CASES = {name: (name, {}) for name in METHODS}
 CASES |= {
     "look-ahead": ("metamask_compmod", {"meta": {"look_ahead": True, "trial": "lower", "upper": "lower", "every": 2}}),
@@ -47,7 +47,7 @@ def small_resnet(*_):
     )
 
 
-def ten_steps(case, dtype=torch.float64, steps=STEPS):
+def steps_of(case, dtype=torch.float64, steps=STEPS):
     """Everything that a step makes: logs and gradients of w by iteration, hypergradients, and the final state."""
     method, sections = CASES[case]
     config = {"method": method, "objective": HEADS, "data": {"batch": IMAGES}, "optimizer": {"lr": 0.01}, **sections}
@@ -75,8 +75,8 @@ def ten_steps(case, dtype=torch.float64, steps=STEPS):
 
 def main(out):
     with ranks.started():
-        found = {case: ten_steps(case) for case in CASES}
-        found |= {f"{name} float32": ten_steps(name, torch.float32, steps=1) for name in METHODS}
+        found = {case: steps_of(case, steps=STEPS if case in METHODS else FEW) for case in CASES}
+        found |= {f"{name} float32": steps_of(name, torch.float32, steps=1) for name in METHODS}
         torch.save(found, f"{out}.{ranks.rank()}")
 
 

@@ -1,6 +1,6 @@
 """Whole pretrainings as processes of their own: started, watched, killed and resumed.
 
-A fork server imports everything once, so that a start costs as little as a training of twelve small iterations.
+A fork server imports everything once, so that a start costs as little as a training of nine small iterations.
 """
 
 import json
@@ -24,15 +24,15 @@ backbone = dict(arch="resnet18")
 objective = dict(redundancy_widths=(16, 16), contrastive_widths=(16, 16), coding_distortion=0.3)
 optimizer = dict(lr=0.01)
 meta = dict(look_ahead=True, trial="lower", upper="lower", every=2)
-schedule = dict(epochs=4, warmup_epochs=0.5)
+schedule = dict(epochs=3, warmup_epochs=0.5)
 data = dict(batch=4, workers=0)
 views = dict(size=32)
-run = dict(log_every=1, checkpoint_every=2)
+run = dict(log_every=1, checkpoint_every=3)
 """
-ITERATIONS = 12
+ITERATIONS = 9
 
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["pretrain.train", "pretrain.__main__"])
+_processes.set_forkserver_preload(["pretrain.train", "pretrain.__main__", "torch.utils.tensorboard"])
 
 
 def write_inputs(folder):
@@ -73,7 +73,7 @@ class Run:
         for process in self.processes:
             process.start()
 
-    def wait(self, seconds=240):
+    def wait(self, seconds=900):
         """The exit codes."""
         for process in self.processes:
             process.join(seconds)
@@ -96,7 +96,7 @@ class Run:
         self.signal(signal.SIGKILL)
         self.wait()
 
-    def until(self, condition, seconds=120):
+    def until(self, condition, seconds=900):
         """Wait until something holds or all processes have ended."""
         end = time.monotonic() + seconds
         while not condition() and any(p.is_alive() for p in self.processes):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.methods import as_table, main, row
+from benchmarks.single_objects import around
 from benchmarks.single_objects import main as make_folders
 
 
@@ -19,7 +20,11 @@ def coco(folder, counts):
         cv2.imwrite(str(folder / "images" / f"{k}.png"), cv2.resize(small, (40, 40)))
     content = {
         "images": [{"id": k + 1, "file_name": f"{k}.png"} for k in range(len(counts))],
-        "annotations": [{"image_id": k + 1, "category_id": 7 + k % 2} for k, n in enumerate(counts) for _ in range(n)],
+        "annotations": [
+            {"image_id": k + 1, "category_id": 7 + k % 2, "bbox": [4, 4, 10, 8]}
+            for k, n in enumerate(counts)
+            for _ in range(n)
+        ],
         "categories": [{"id": 7, "name": "cat"}, {"id": 8, "name": "dog"}],
     }
     (folder / "annotations.json").write_text(json.dumps(content))
@@ -40,6 +45,19 @@ def test_only_scenes_with_one_object_have_a_class(tmp_path, capsys):
         "train/dog/1.png",
     ]
     assert "3 images in class folders, 2 without" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("box", "corner"),
+    [((4, 4, 10, 8), (3, 2)), ((0, 0, 10, 8), (0, 0)), ((30, 35, 10, 5), (28, 28)), ((0, 0, 40, 40), (0, 0))],
+)
+def test_a_square_around_the_object_stays_in_the_image(box, corner):
+    """The image's first two channels are x and y, so that a crop says where it comes from."""
+    x, y = np.meshgrid(np.arange(40, dtype=np.uint8), np.arange(40, dtype=np.uint8))
+    side = min(40, round(1.2 * max(box[2:])))
+    crop = around(np.stack([x, y, x], axis=2), box, side)
+    assert crop.shape == (side, side, 3)
+    assert tuple(int(v) for v in crop[0, 0, :2]) == corner
 
 
 def test_an_existing_folder_is_not_written_into(tmp_path):

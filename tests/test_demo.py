@@ -149,4 +149,5 @@ def test_the_whole_chain_runs(tmp_path, monkeypatch, capfd):
     stages = json.loads((out / "stages.json").read_text())
     assert [stage["stage"] for stage in stages] == [stage.name for stage in demo.make_stages(out)]
     lines = capfd.readouterr().out.splitlines()
-    assert lines[-3:] == [str(out / "report" / name) for name in ("report.md", "results.json", "detections.png")]
+    names = ("report.html", "report.md", "report.csv", "table.tex", "results.json", "detections.png")
+    assert lines[-6:] == [str(out / "report" / name) for name in names]

@@ -11,6 +11,7 @@ import torch
 
 from pretrain import changes
 from pretrain.__main__ import main
+from pretrain.backbones import load_backbone
 from pretrain.checkpoint_files import damage, find_checkpoints
 from tests.runs import arguments, write_inputs
 
@@ -35,8 +36,13 @@ def run(finished, tmp_path):
         return main(arguments(finished[0], tmp_path / "run", resume, *flags, options=[*SHORT, *options]))
 
     again.work = tmp_path / "run"
-    again.weights = (finished[1] / "backbone.safetensors").read_bytes
+    again.ended_as_before = lambda: same_weights(tmp_path / "run", finished[1])
     return again
+
+
+def same_weights(work, other):
+    a, b = (load_backbone(w / "backbone.safetensors")[0].state_dict() for w in (work, other))
+    return all(torch.equal(a[k], b[k]) for k in a)
 
 
 def one_line(capsys):
@@ -72,7 +78,7 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(run, harm, capl
     assert run() == 0
     assert f"{newest} is damaged" in caplog.text
     assert f"resuming from {before}" in caplog.text
-    assert (run.work / "backbone.safetensors").read_bytes() == run.weights()
+    assert run.ended_as_before()
 
 
 def test_nothing_but_damaged_checkpoints_is_an_error(run, capsys):
@@ -103,7 +109,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_checkpoint_before(run, capsys):
     assert damage(first) is None
     assert not list((run.work / "checkpoints").glob(".*"))
     assert run() == 0
-    assert (run.work / "backbone.safetensors").read_bytes() == run.weights()
+    assert run.ended_as_before()
 
 
 def test_weights_that_are_not_finite_are_never_saved(run, capsys):
@@ -118,7 +124,7 @@ def test_weights_that_are_not_finite_are_never_saved(run, capsys):
 
 
 def test_a_non_finite_loss_names_its_files_and_the_last_good_checkpoint(finished, tmp_path, capsys):
-    options = [*SHORT, "optimizer.lr=1e18", "schedule.warmup_epochs=0", "run.checkpoint_every=1"]
+    options = [*SHORT, "optimizer.lr=1e30", "schedule.warmup_epochs=0", "run.checkpoint_every=1"]
     assert main(arguments(finished[0], tmp_path / "run", options=options)) == 1
     line = one_line(capsys)
     assert "the loss became nan at iteration" in line
@@ -158,7 +164,7 @@ def test_another_version_is_refused_and_other_code_or_processes_are_said(run, ca
 def test_settings_that_only_show_or_keep_may_change(run, caplog):
     assert run(options=["run.log_every=2", "data.max_unreadable=0.5"]) == 0
     assert "run.log_every (1 then, 2 now): the result stays the same" in caplog.text
-    assert (run.work / "backbone.safetensors").read_bytes() != b""
+    assert run.ended_as_before()
 
 
 def test_an_allowed_change_takes_hold(run, finished):
@@ -192,7 +198,7 @@ def test_resume_begins_where_nothing_was_saved_and_mends_a_torn_log(finished, tm
     work = tmp_path / "run"
     assert main(arguments(finished[0], work, "--resume", options=SHORT)) == 0
     assert "starting at the beginning" in caplog.text
-    assert (work / "backbone.safetensors").read_bytes() == (finished[1] / "backbone.safetensors").read_bytes()
+    assert same_weights(work, finished[1])
     find_checkpoints(work / "checkpoints")[-1].unlink()
     with (work / "metrics.jsonl").open("a") as file:
         file.write('{"iteration": 3, "lo')  # as a kill leaves it

@@ -108,6 +108,10 @@ def test_each_framework_stays_in_its_place():
     assert users("pretrain", "mmengine") <= MMENGINE
     assert users("transfer", "mmengine") == set()
     assert users("pretrain", "detectron2") == set()
+    assert users("transfer", "matplotlib") == {"plots"}
+    assert users("transfer", "jinja2") == {"page"}
+    assert users("transfer", "contourpy") == users("transfer", "cv2") == {"overlays"}
+    assert users("transfer", "scipy") == {"intervals"}
     assert users("pretrain", "matplotlib") == users("transfer", "matplotlib") == {"plots"}
 
 

@@ -1,7 +1,6 @@
 """Two processes are one process on the same global batch: every method, every number that a step makes."""
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,16 +9,16 @@ import pytest
 import torch
 
 from pretrain.objective import METHODS
-from tests.rank_cases import CASES, ten_steps
+from tests.rank_cases import CASES, FEW, STEPS, steps_of
+from tests.runs import free_port
 
 ROOT = Path(__file__).parent.parent
 WORLD = 2
+META_STEPS = {"look-ahead": FEW // 2}  # every second step is a trial step, judged by the one after it
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def no_upper_level(case):
+    return METHODS[CASES[case][0]].base is None or case == "single level"
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +34,7 @@ def apart(tmp_path_factory):
         )
         for k in range(WORLD)
     ]
-    assert [process.wait(timeout=300) for process in started] == [0] * WORLD
+    assert [process.wait(timeout=900) for process in started] == [0] * WORLD
     return [torch.load(f"{out}.{k}", weights_only=True) for k in range(WORLD)]
 
 
@@ -46,14 +45,15 @@ def error(found, expected):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_ten_steps_equal_those_of_one_process(apart, case):
+def test_steps_equal_those_of_one_process(apart, case):
     """Losses, gradients, both parts of each hypergradient, weights and running statistics, in float64."""
-    whole = ten_steps(case)
+    steps = STEPS if case in METHODS else FEW
+    whole = steps_of(case, steps=steps)
     for found in (a[case] for a in apart):
-        assert len(found["gradients"]) == len(whole["gradients"]) == len(whole["logs"])
+        assert len(found["gradients"]) == len(whole["gradients"]) == len(whole["logs"]) == steps
         for a, b in zip(found["gradients"], whole["gradients"], strict=True):
             assert error(a, b) <= 1e-8
-        assert len(found["upper"]) == len(whole["upper"])
+        assert len(found["upper"]) == len(whole["upper"]) == META_STEPS.get(case, 0 if no_upper_level(case) else steps)
         for a, b in zip(found["upper"], whole["upper"], strict=True):
             for name, (direct, second) in b.items():
                 both = torch.stack([direct, second])
@@ -73,7 +73,7 @@ def test_all_ranks_hold_the_same_weights_to_the_bit(apart, case):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_first_losses_in_float32(apart, method):
-    (whole,) = ten_steps(method, torch.float32, steps=1)["logs"]
+    (whole,) = steps_of(method, torch.float32, steps=1)["logs"]
     (found,) = apart[0][f"{method} float32"]["logs"]
     for name in {"loss", "redundancy", "contrastive", "bootstrap", "mcr"} & whole.keys():
         assert float(found[name]) == pytest.approx(float(whole[name]), rel=1e-5)

@@ -10,9 +10,9 @@ import torch
 from detectron2.data import MetadataCatalog
 from detectron2.data.datasets import register_coco_instances, register_pascal_voc
 from detectron2.engine.train_loop import HookBase
-from PIL import Image
 
 from tests.coco_sets import edit, write_coco
+from tests.detector_sets import write_voc
 from transfer import finetune, names, results, train_net
 from transfer.trainer import Trainer
 
@@ -23,8 +23,6 @@ TINY = [
     *("INPUT.MIN_SIZE_TRAIN", "(64,)", "INPUT.MIN_SIZE_TEST", "64", "TEST.PRECISE_BN.NUM_ITER", "1"),
     *("MODEL.RPN.POST_NMS_TOPK_TRAIN", "20", "MODEL.RPN.POST_NMS_TOPK_TEST", "20"),
 ]
-ROOT = Path(__file__).parent.parent / "configs"
-RUNNABLE = [file for file in sorted(ROOT.glob("[ds]e*/*.yaml")) if not file.name.startswith("base_")]
 MEAN = [0.5, 0.45, 0.4]
 MEAN_255 = [127.5, 114.75, 102.0]
 NORMALISATION = ["MODEL.PIXEL_MEAN", MEAN_255, "MODEL.PIXEL_STD", [63.75, 63.75, 63.75]]
@@ -287,39 +285,6 @@ def test_the_c4_head_takes_its_res5_from_the_weights(data, weights_file, tmp_pat
     assert (record.weights.loaded, record.weights.expected) == (100, 100)
     assert "RES2_OUT_CHANNELS: 64" in (tmp_path / "run/config.yaml").read_text()  # brought by the weights
     assert "ExtraNormRes5ROIHeads" in (tmp_path / "run/config.yaml").read_text()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("config", RUNNABLE, ids=lambda file: file.stem)
-def test_every_config_trains_and_evaluates(config, data, tmp_path):
-    words = ["--config-file", config, "--init", "random", *data, "OUTPUT_DIR", tmp_path / "run", *TINY]
-    run(*words, "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE", 16, "DATALOADER.NUM_WORKERS", 0)
-    record = results.read(tmp_path / "run")
-    assert record.metrics["bbox"]["AP"] is not None
-    assert (record.metrics["segm"]["AP"] is None) == ("faster" in config.name)
-
-
-def write_voc(images, ann, folder):
-    """Write the COCO-format set as a VOC folder whose trainval and test are the same."""
-    for part in ("Annotations", "JPEGImages", "ImageSets/Main"):
-        (folder / part).mkdir(parents=True)
-    content = json.loads(ann.read_text())
-    labels = {category["id"]: category["name"] for category in content["categories"]}
-    for image in content["images"]:
-        stem = Path(image["file_name"]).stem
-        Image.open(images / image["file_name"]).save(folder / f"JPEGImages/{stem}.jpg")
-        objects = ""
-        for a in content["annotations"]:
-            if a["image_id"] == image["id"]:
-                x, y, w, h = a["bbox"]
-                box = f"<xmin>{x + 1}</xmin><ymin>{y + 1}</ymin><xmax>{x + w}</xmax><ymax>{y + h}</ymax>"
-                flags = "<pose>x</pose><truncated>0</truncated><difficult>0</difficult>"
-                objects += f"<object><name>{labels[a['category_id']]}</name>{flags}<bndbox>{box}</bndbox></object>"
-        size = f"<size><width>{image['width']}</width><height>{image['height']}</height></size>"
-        (folder / f"Annotations/{stem}.xml").write_text(f"<annotation>{size}{objects}</annotation>")
-    stems = "\n".join(Path(image["file_name"]).stem for image in content["images"]) + "\n"
-    for split in ("trainval", "test"):
-        (folder / f"ImageSets/Main/{split}.txt").write_text(stems)
 
 
 def test_runs_that_differ_in_weights_and_seed_share_the_config_hash(finished, data, tmp_path):

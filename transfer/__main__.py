@@ -16,7 +16,9 @@ VERBS = {
     "verify": ("transfer.verify", "prove that two files hold the same backbone"),
     "doctor": ("transfer.doctor", "find what would spoil a run before it costs GPU hours"),
     "evaluate": ("transfer.evaluate", "measure detections on a ground truth: AP, AR, what each kind of error costs"),
+    "predict": ("transfer.predict", "run a finished run's detector over a folder of images"),
     "report": ("transfer.report", "compare finished runs"),
+    "show": ("transfer.show", "draw what a run found in images of its val set"),
 }
 
 

@@ -1,7 +1,7 @@
 """Detectron2's config: resolve it strictly, apply overrides, fit it to the machine.
 
-``import transfer.d2`` also registers the C4 heads of ``transfer.c4``, which is what Detectron2's own ``train_net.py``
-needs to run this project's C4 configs.
+``import transfer.d2`` also registers the C4 heads of ``transfer.c4`` and the VOC masks of ``transfer.voc_instances``,
+which is what Detectron2's own ``train_net.py`` needs to run the configs that name them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import torch
 import yaml  # type: ignore[import-untyped]
 from detectron2.config import CfgNode, get_cfg
 
-import transfer.c4  # noqa: F401  registers the C4 heads and the small stem
+import transfer.c4
+import transfer.voc_instances  # noqa: F401  both register on import: C4 heads and the small stem; VOC's masks
 from transfer.errors import InputError
 from transfer.packaged import find_config as find_config
 
@@ -159,6 +160,8 @@ def fit_machine(cfg: CfgNode, processes: int) -> list[str]:
     if processes == 1 or not cfg.MODEL.DEVICE.startswith("cuda"):
         synchronised = [key for key in leaves(cfg) if key.endswith(".NORM") and lookup(cfg, key) == "SyncBN"]
         lines += changed(cfg, dict.fromkeys(synchronised, "BN"))
+    if cfg.SOLVER.AMP.ENABLED and not cfg.MODEL.DEVICE.startswith("cuda"):  # Detectron2's AMP trainer asks for CUDA
+        lines += changed(cfg, {"SOLVER.AMP.ENABLED": False})
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if cores < cfg.DATALOADER.NUM_WORKERS:  # more only wait for each other; torch warns of it
         lines += changed(cfg, {"DATALOADER.NUM_WORKERS": cores})

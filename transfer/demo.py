@@ -69,7 +69,7 @@ def make_stages(out: Path, quick: bool = False) -> list[Stage]:
     ]
     convert = ["-m", "transfer", "convert", str(backbone), "--to", "detectron2", "--out", str(weights)]
     report = ["-m", "transfer", "report", str(out / "pretrained"), str(out / "random")]
-    report += ["--stages", str(out / STAGES_FILE), "--out", str(out / "report")]
+    report += ["--pretrain", str(out / "pretrain"), "--stages", str(out / STAGES_FILE), "--out", str(out / "report")]
     return [
         Stage("data", digits),
         Stage("pretrain", pretrain + (QUICK_PRETRAIN if quick else [])),

@@ -173,10 +173,35 @@ def _tasks(entries: list[Any], truth: GroundTruth, asked: Sequence[str] | None, 
 
 
 def _masks(entries: list[Any], image_ids: NDArray[np.int64], truth: GroundTruth, file: Path) -> list[dict[str, Any]]:
+    sizes = [truth.sizes[i] for i in image_ids.tolist()]
+    masks = _plain_masks(entries, sizes)
+    if masks is None:
+        masks = _checked_masks(entries, sizes, file)
+    pixels = np.array(sizes, np.int64).reshape(-1, 2).prod(1)
+    broken = rle.first_broken([mask["counts"] for mask in masks], pixels)
+    if broken is not None:
+        raise InputError(
+            f"{file}: detection {broken}: expected run lengths that fill its image, {pixels[broken]} pixels, found a "
+            "code that does not; was the file cut or edited?"
+        )
+    return masks
+
+
+def _plain_masks(entries: list[Any], sizes: list[tuple[int, int]]) -> list[dict[str, Any]] | None:
+    """Return the masks when all are compressed codes of the right size, as detectors write them; else None."""
+    try:
+        masks = [entry["segmentation"] for entry in entries]
+        plain = all(type(mask["counts"]) is str for mask in masks)
+        return masks if plain and [tuple(mask["size"]) for mask in masks] == sizes else None
+    except (TypeError, KeyError):  # another kind of mask, or none
+        return None
+
+
+def _checked_masks(entries: list[Any], sizes: list[tuple[int, int]], file: Path) -> list[dict[str, Any]]:
+    """Return the masks one by one, other kinds compressed; name the first that cannot be one."""
     masks = []
-    for i, (entry, image_id) in enumerate(zip(entries, image_ids.tolist(), strict=True)):
+    for i, (entry, size) in enumerate(zip(entries, sizes, strict=True)):
         mask = _field(entry, "segmentation", i, file)
-        size = truth.sizes[image_id]
         if not isinstance(mask, dict) or not isinstance(mask.get("counts"), str):
             mask = _encoded(mask, size, f"{file}: detection {i}")
         if tuple(mask.get("size") or ()) != size:
@@ -185,13 +210,6 @@ def _masks(entries: list[Any], image_ids: NDArray[np.int64], truth: GroundTruth,
                 f"{mask.get('size')}; were they made on resized images?"
             )
         masks.append(mask)
-    pixels = np.array([truth.sizes[i] for i in image_ids.tolist()], np.int64).reshape(-1, 2).prod(1)
-    broken = rle.first_broken([mask["counts"] for mask in masks], pixels)
-    if broken is not None:
-        raise InputError(
-            f"{file}: detection {broken}: expected run lengths that fill its image, {pixels[broken]} pixels, found a "
-            "code that does not; was the file cut or edited?"
-        )
     return masks
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import sys
 from pathlib import Path
 
 import torch
@@ -12,15 +13,40 @@ from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.utils import comm
 from detectron2.utils.collect_env import collect_env_info
 
-from transfer import atomic, cost, d2, environment, logs, metrics, outcome, results, splits
+from transfer import (
+    atomic,
+    batches,
+    checkpointer,
+    cost,
+    d2,
+    environment,
+    failures,
+    labels,
+    logs,
+    lr_test,
+    metrics,
+    outcome,
+    results,
+)
 from transfer.errors import InputError
 from transfer.plan import Plan
-from transfer.trainer import Trainer, measure
+from transfer.trainer import Trainer, initial_model, measure
 
 log = logging.getLogger(__name__)
 
 # A re-evaluation lies beside the run's own record, which stays as it is.
 EVALUATION = "evaluation"
+
+
+def start(plan: Plan) -> None:
+    """Do ``work`` in this process; one of several says itself why it ends, for its exception would be printed whole."""
+    try:
+        work(plan)
+    except InputError as error:
+        if comm.get_world_size() == 1:
+            raise
+        print(f"transfer.train_net: {error}", file=sys.stderr)
+        sys.exit(1)
 
 
 def work(plan: Plan) -> None:
@@ -30,23 +56,41 @@ def work(plan: Plan) -> None:
     if plan.eval_only:
         cfg.OUTPUT_DIR = str(Path(cfg.OUTPUT_DIR) / EVALUATION)
     cfg.freeze()
-    for role in plan.custom:  # another process knows nothing of the first one's catalog
-        split = plan.train if role == "train" else plan.val
-        if split is not None:
-            splits.register(split, role)
+    plan.data.register()  # another process knows nothing of the first one's catalog
     folder = Path(cfg.OUTPUT_DIR)
     with logs.quiet(), logs.logging_to(folder, comm.get_rank()):
+        if comm.get_local_rank() == 0:
+            plan.data.write()
+        comm.synchronize()
+        cfg = _with_found_lr(cfg, plan)
         if comm.is_main_process():
             atomic.write_text(folder / "config.yaml", cfg.dump())
             logging.getLogger("detectron2.checkpoint").info("environment:\n%s", collect_env_info())
             _announce(plan, folder)
         torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK and not plan.eval_only
-        seconds, found, spent = _evaluate(cfg) if plan.eval_only else _train(cfg, plan)
+        seconds, found, spent = _evaluate(cfg, plan) if plan.eval_only else _train(cfg, plan)
         if comm.is_main_process():
             record = _record(plan, cfg, seconds, found, spent)
             results.write(folder / results.FILE_NAME, record)
             print(f"\n{record.name} ({record.init}), {plan.val.n_images} val images\n{metrics.table(record.metrics)}")
             print(f"record: {folder / results.FILE_NAME}", flush=True)
+
+
+def _with_found_lr(cfg: d2.CfgNode, plan: Plan) -> d2.CfgNode:
+    """Return the config with the learning rate that a range test found, when --lr auto asks for one."""
+    if not plan.lr_auto:
+        return cfg
+    model = initial_model(cfg, channels_last=plan.channels_last)
+    DetectionCheckpointer(model).load(cfg.MODEL.WEIGHTS, checkpointables=[])
+    choice = lr_test.run(cfg, model, batches.train_loader(cfg, batches.train_set(cfg, plan.labels)))
+    log.info("--lr auto: %g (the config's %g): %s", choice.lr, cfg.SOLVER.BASE_LR, choice.why)
+    if comm.is_main_process():
+        lr_test.save(Path(cfg.OUTPUT_DIR), choice)
+    cfg = cfg.clone()
+    cfg.defrost()
+    cfg.SOLVER.BASE_LR = choice.lr
+    cfg.freeze()
+    return cfg
 
 
 def _announce(plan: Plan, folder: Path) -> None:
@@ -68,21 +112,25 @@ Finished = tuple[results.Seconds, dict[str, dict[str, float]], results.Cost]
 
 
 def _train(cfg: d2.CfgNode, plan: Plan) -> Finished:
-    trainer = Trainer(cfg)
-    trainer.resume_or_load(resume=plan.resume)
-    resumed = trainer.start_iter > 0
-    try:
+    folder = Path(cfg.OUTPUT_DIR)
+    if comm.is_main_process():
+        if plan.resume:
+            checkpointer.tidy(folder)
+        if plan.labels is not None:
+            labels.save(folder, plan.labels, batches.all_records(cfg))
+    trainer: Trainer | None = None
+    with failures.told(cfg, lambda: trainer.loader.files if trainer else []):
+        trainer = Trainer(cfg, plan.labels, channels_last=plan.channels_last)
+        trainer.resume_or_load(resume=plan.resume)
+        resumed = trainer.start_iter > 0
         trainer.train()
-    except FloatingPointError as error:
-        what = " ".join(str(error).split())[:160]
-        raise InputError(f"training diverged: expected finite losses, found: {what}; lower SOLVER.BASE_LR") from error
     # Of a resumed run only the last part was timed.
     seconds = results.Seconds(None if resumed else trainer.train_seconds, trainer.evaluate_seconds)
     return seconds, trainer.results, cost.measure(cfg, trainer.model)
 
 
-def _evaluate(cfg: d2.CfgNode) -> Finished:
-    model = Trainer.build_model(cfg)
+def _evaluate(cfg: d2.CfgNode, plan: Plan) -> Finished:
+    model = initial_model(cfg, channels_last=plan.channels_last)
     DetectionCheckpointer(model).load(cfg.MODEL.WEIGHTS, checkpointables=[])
     found, seconds = measure(cfg, model)
     return results.Seconds(None, seconds), found, cost.measure(cfg, model)
@@ -116,6 +164,7 @@ def _record(
         device=_device(cfg.MODEL.DEVICE),
         seconds=seconds,
         cost=spent,
+        label_fraction=_label_fraction(plan),
         metrics=measured.metrics,
         per_class=measured.per_class,
         tide=measured.tide,
@@ -123,6 +172,12 @@ def _record(
         detections=measured.detections,
         detections_sha256=measured.detections_sha256,
     )
+
+
+def _label_fraction(plan: Plan) -> float:
+    if plan.labels is None or plan.train is None:
+        return 1.0
+    return plan.labels.count(plan.train.n_images) / plan.train.n_images
 
 
 def _init(plan: Plan) -> str:

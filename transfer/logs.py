@@ -28,6 +28,7 @@ SILENCED: tuple[tuple[type[Warning], str, str], ...] = (
     (DeprecationWarning, "__array__ implementation doesn't accept a copy", "pycocotools' masks, under numpy 2"),
     (DeprecationWarning, "`torch.jit.script` is deprecated", "fvcore compiles its focal loss when it is imported"),
     (DeprecationWarning, "The 'warn' method is deprecated", "Detectron2's loggers, when a model finds nothing"),
+    (DeprecationWarning, "The 'resolution' argument is deprecated", "Detectron2's Cityscapes reader, under shapely 2"),
     (UserWarning, "pkg_resources is deprecated", "Detectron2's model zoo imports it; setuptools is pinned for that"),
     (DeprecationWarning, "Deprecated call to `pkg_resources", "the same import"),
 )
@@ -56,6 +57,12 @@ def quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
+def _for_terminal(record: logging.LogRecord) -> bool:
+    if record.name == "detectron2.engine.train_loop" and record.exc_info:
+        return False  # the traceback of what ends the run: the log file has it, the terminal gets the one line
+    return record.levelno >= logging.ERROR or not record.name.startswith(FILE_ONLY)
+
+
 @contextmanager
 def logging_to(folder: Path | None, rank: int = 0) -> Iterator[None]:
     """Send the log to the terminal and to ``folder/log.txt`` (rank 0; others to ``log.txt.rankN`` only) for a while.
@@ -65,7 +72,7 @@ def logging_to(folder: Path | None, rank: int = 0) -> Iterator[None]:
     handlers: list[logging.Handler] = []
     if rank == 0:
         handlers.append(logging.StreamHandler(sys.stdout))
-        handlers[0].addFilter(lambda record: record.levelno >= logging.ERROR or not record.name.startswith(FILE_ONLY))
+        handlers[0].addFilter(_for_terminal)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(folder / ("log.txt" if rank == 0 else f"log.txt.rank{rank}")))

@@ -1,16 +1,18 @@
-"""Groups of runs as text: the table that ends the report's terminal output, and ``report.md`` around it."""
+"""The report as text: the table that ends the terminal output, and ``report.md`` around it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from transfer.compare import Difference, Group, Value, difference, mean
-from transfer.results import TASKS, Record, Schedule
+from transfer.compare import Difference, Group, difference, mean
+from transfer.facts import settings
+from transfer.published import Row
+from transfer.results import TASKS
+from transfer.summary import DASH, WORDS, Summary, answer, caveats, limits, number, percent, signed
+from transfer.verdicts import Verdict
 
 SHOWN = ("AP", "AP50", "AP75")
-WORDS = {"bbox": "box", "segm": "mask"}
-DASH = "–"  # not measured
 
 
 @dataclass(frozen=True)
@@ -30,15 +32,24 @@ class Picture:
     text: str
 
 
-def report(groups: list[Group], baseline: Group | None, stages: list[Stage], picture: Picture) -> str:
-    """Return ``report.md``: the result first, then what it rests on."""
-    records = [run for group in groups for run in group.runs]
-    names = ", ".join(group.init for group in groups)
-    parts = [f"# Transfer to detection: {names}", "", headline(groups, baseline), ""]
-    parts += ["AP in percent, differences in percentage points" + _spread_note(groups) + ".", ""]
-    parts += [*words(groups, baseline), ""]
-    parts += ["## What was run", "", *_settings(records), "", _weights(groups), "", _runs(records), ""]
-    parts += ["## Classes", "", _classes(groups), ""]
+def report(summary: Summary, published: Sequence[Row], stages: Sequence[Stage], picture: Picture) -> str:
+    """Return ``report.md``: the answer first, then what it rests on."""
+    groups = summary.groups
+    parts = [f"# Transfer to detection: {', '.join(summary.inits)}", "", f"**{answer(summary)}**", ""]
+    parts += [headline(summary), "", _units(summary), "", *words(summary), ""]
+    if published:
+        parts += ["## Published, same detector, data and schedule", "", published_table(published), ""]
+    parts += [
+        "## What was run",
+        "",
+        *(f"- {name}: {text}" for name, text in settings(summary)),
+        "",
+        _weights(groups),
+        "",
+        _runs(groups),
+        "",
+    ]
+    parts += ["## Classes", "", _classes(summary), ""]
     if stages:
         parts += ["## Stages", "", _stages(stages), ""]
     parts += ["## Pictures", ""]
@@ -47,43 +58,50 @@ def report(groups: list[Group], baseline: Group | None, stages: list[Stage], pic
     return "\n".join([*parts, picture.text, ""])
 
 
-def headline(groups: list[Group], baseline: Group | None) -> str:
+def headline(summary: Summary) -> str:
     """Return the table of means and, when there is a baseline, of the differences to it."""
     columns = [(task, metric) for task in TASKS for metric in SHOWN]
-    header = ["start", "n", *(f"{WORDS[task]} {metric}" for task, metric in columns)]
-    rows = [
-        [group.init, str(len(group.runs)), *(_value(group.values[column]) for column in columns)] for group in groups
-    ]
-    for group in groups:
-        if baseline is not None and group is not baseline:
-            cells = [_difference(difference(group, baseline, *column)) for column in columns]
-            rows.append([f"{group.init} minus {baseline.init}", "", *cells])
+    several = len(summary.fractions) > 1
+    header = ["start", *(["labels"] if several else []), "n", *(f"{WORDS[task]} {metric}" for task, metric in columns)]
+    rows = []
+    for fraction in summary.fractions:
+        labels = [percent(fraction)] if several else []
+        groups = summary.at(fraction)
+        for group in groups:
+            rows.append([group.init, *labels, str(len(group.runs)), *(number(group.values[c]) for c in columns)])
+        base = next((group for group in groups if group.init == summary.baseline), None)
+        for group in groups:
+            if base is not None and group is not base:
+                cells = [_difference(difference(group, base, *column)) for column in columns]
+                rows.append([f"{group.init} minus {base.init}", *labels, "", *cells])
     return table(header, rows)
 
 
-def words(groups: list[Group], baseline: Group | None) -> list[str]:
+def words(summary: Summary) -> list[str]:
     """Return what the differences are in words, and what they can carry."""
-    if baseline is None:
-        return [
-            "No run starts from random, so there are no differences. `--baseline NAME` compares with another start."
-        ]
-    if len(groups) == 1:
-        return [f"Every run starts from {baseline.init}: there is nothing to compare with."]
     lines = []
-    for group in groups:
-        if group is not baseline:
-            found = [(task, difference(group, baseline, task, "AP")) for task in reversed(TASKS)]
-            parts = [_in_words(group, baseline, task, diff) for task, diff in found if diff is not None]
-            lines.append(f"- **{group.init}** against {baseline.init}: {', '.join(parts) or 'nothing was measured'}.")
-    fewest = min(len(group.runs) for group in groups)
-    if fewest == 1:
-        lines += [
-            "",
-            "**One seed shows no spread**: such a difference cannot carry a conclusion. Run at least 3 seeds.",
-        ]
-    elif fewest == 2:
-        lines += ["", "**Two seeds show hardly any spread**: do not conclude from them. Run at least 3."]
-    return lines
+    for group in summary.groups:
+        verdicts = [v for task in reversed(TASKS) if (v := summary.verdict(group, task)) is not None]
+        if verdicts:
+            labels = f", {percent(group.fraction)} of the labels" if len(summary.fractions) > 1 else ""
+            parts = "; ".join(map(_in_words, verdicts))
+            lines.append(f"- **{group.init}** against {verdicts[0].baseline.init}{labels}: {parts}.")
+    if not lines:
+        lines = [answer(summary)]
+        if summary.baseline is None:
+            lines[0] += " `--baseline NAME` compares with another start."
+    return [*lines, *(line for caveat in caveats(summary) for line in ("", caveat))]
+
+
+def published_table(rows: Sequence[Row]) -> str:
+    """Return published results as a table; what was not read at its source says so."""
+    lines = []
+    for row in rows:
+        cells = [row.metrics[task] for task in TASKS]
+        aps = [DASH if not m or m[name] is None else f"{m[name]:.1f}" for m in cells for name in SHOWN]
+        lines.append([row.name, *aps, row.status, row.source + (f" ({row.note})" if row.note else "")])
+    header = ["start", *(f"{WORDS[task]} {metric}" for task in TASKS for metric in SHOWN), "status", "source"]
+    return table(header, lines)
 
 
 def table(header: list[str], rows: Iterable[list[str]]) -> str:
@@ -101,79 +119,36 @@ def table(header: list[str], rows: Iterable[list[str]]) -> str:
     return "\n".join([text[0], "|" + "|".join(rule) + "|", *text[1:]])
 
 
-def _in_words(group: Group, baseline: Group, task: str, diff: Difference) -> str:
-    ours, theirs = group.values[task, "AP"], baseline.values[task, "AP"]
+def _in_words(verdict: Verdict) -> str:
+    diff, task = verdict.difference, verdict.task
+    ours, theirs = verdict.ours.values[task, "AP"], verdict.baseline.values[task, "AP"]
     assert ours is not None  # a difference has both sides
     assert theirs is not None
     change = (
         "the same" if round(diff.mean, 1) == 0 else f"{abs(diff.mean):.1f} points {'more' if diff.mean > 0 else 'less'}"
     )
-    spread = f", standard deviation {diff.std:.1f} over {diff.n} pairs of runs" if diff.std is not None else ""
-    return f"{WORDS[task]} AP {change} ({theirs.mean:.1f} to {ours.mean:.1f}{spread})"
-
-
-def _value(value: Value | None) -> str:
-    if value is None:
-        return DASH
-    return f"{value.mean:.1f}" + (f" ± {value.std:.1f}" if value.std is not None else "")
+    interval = f", 95 % interval {limits(diff.interval)} over {diff.basis}" if diff.interval else ""
+    return f"{WORDS[task]} AP {change} ({theirs.mean:.1f} to {ours.mean:.1f}{interval}): **{verdict}**"
 
 
 def _difference(diff: Difference | None) -> str:
     if diff is None:
         return DASH
-    return f"{diff.mean:+z.1f}" + (f" ± {diff.std:.1f}" if diff.std is not None else "")
+    return signed(diff.mean) + (f" ± {diff.std:.1f}" if diff.std is not None else "")
 
 
-def _spread_note(groups: list[Group]) -> str:
-    if all(len(group.runs) == 1 for group in groups):
-        return "; n is the number of runs"
-    return "; mean ± sample standard deviation over n runs, for a difference over the pairs of the same seed"
+def _units(summary: Summary) -> str:
+    first = "AP in percent, differences in percentage points"
+    if all(len(group.runs) == 1 for group in summary.groups):
+        return first + "; n is the number of runs."
+    text = "; mean ± sample standard deviation over n runs, for a difference over the pairs of the same seed."
+    tested = len([v for v in summary.about(summary.task) if v.p is not None])
+    if tested > 1:
+        text += f" Verdicts hold for all {tested} comparisons together (Holm); intervals are for each alone."
+    return first + text
 
 
-def _settings(records: list[Record]) -> list[str]:
-    first = records[0]
-    schedule, data = first.schedule, first.data
-    lines = [f"- Schedule: {DASH if schedule is None else _schedule(schedule)}"]
-    for name, split in (("Trained", data.train), ("Measured", data.val)):
-        lines.append(
-            f"- {name} on: {DASH}"
-            if split is None
-            else f"- {name} on `{split.annotations}`: {split.n_images} images, {split.n_instances} objects, "
-            f"fingerprint `{split.fingerprint[:12]}`"
-        )
-    classes = data.val.classes
-    shown = ", ".join(classes[:10]) + (f" and {len(classes) - 10} more" if len(classes) > 10 else "")
-    lines += [f"- {len(classes)} classes: {shown}", f"- Labels used: {_percent(first.label_fraction)}"]
-    reads: dict[str, Callable[[Record], str]] = {
-        "Detector": lambda r: f"`{r.config.file}`, resolved `{r.config.sha256[:12]}`" if r.config else DASH,
-        "Metrics by": lambda r: r.engine,
-        "Device": lambda r: r.device,
-        "Versions": lambda r: ", ".join(f"{package} {version}" for package, version in r.versions.items()),
-    }
-    return lines + [f"- {name}: {text}" for name, read in reads.items() for text in _once(records, read)]
-
-
-def _schedule(schedule: Schedule) -> str:
-    steps = f"dropped at {', '.join(map(str, schedule.steps))}" if schedule.steps else "never dropped"
-    return (
-        f"{schedule.max_iter} iterations of {schedule.batch} images, learning rate {schedule.base_lr:g}, "
-        f"{steps}, warm-up {schedule.warmup} iterations"
-    )
-
-
-def _percent(fraction: float | None) -> str:
-    return DASH if fraction is None else f"{100 * fraction:g} %"
-
-
-def _once(records: list[Record], read: Callable[[Record], str]) -> list[str]:
-    """Return the one value that all runs share, or every value with the runs that have it."""
-    values = list(dict.fromkeys(map(read, records)))
-    if len(values) == 1:
-        return values
-    return [f"{value} ({', '.join(r.name for r in records if read(r) == value)})" for value in values]
-
-
-def _weights(groups: list[Group]) -> str:
+def _weights(groups: Sequence[Group]) -> str:
     rows = []
     for group in groups:
         for weights in {run.weights.sha256: run.weights for run in group.runs if run.weights}.values():
@@ -185,24 +160,28 @@ def _weights(groups: list[Group]) -> str:
     return table(["start", "weights", "tensors loaded", "SHA-256"], rows)
 
 
-def _runs(records: list[Record]) -> str:
+def _runs(groups: Sequence[Group]) -> str:
     rows = []
-    for r in records:
-        aps = [DASH if (ap := r.metrics[task]["AP"]) is None else f"{ap:.1f}" for task in TASKS]
-        seconds = [DASH if s is None else f"{s:.0f}" for s in (r.seconds.train, r.seconds.evaluate)]
-        rows.append([r.name, r.init, DASH if r.seed is None else str(r.seed), *aps, *seconds])
-    return table(["run", "start", "seed", "box AP", "mask AP", "training, s", "evaluation, s"], rows)
+    for group in groups:
+        for r in group.runs:
+            aps = [DASH if (ap := r.metrics[task]["AP"]) is None else f"{ap:.1f}" for task in TASKS]
+            seconds = [DASH if s is None else f"{s:.0f}" for s in (r.seconds.train, r.seconds.evaluate)]
+            seed = DASH if r.seed is None else str(r.seed)
+            rows.append([r.name, group.init, percent(group.fraction), seed, *aps, *seconds])
+    return table(["run", "start", "labels", "seed", "box AP", "mask AP", "training, s", "evaluation, s"], rows)
 
 
-def _classes(groups: list[Group]) -> str:
-    rows = []
+def _classes(summary: Summary) -> str:
+    groups, rows = summary.groups, []
+    several = len(summary.fractions) > 1
+    names = [group.init + (f" {percent(group.fraction)}" if several else "") for group in groups]
     for name in groups[0].runs[0].data.val.classes:
         aps = [mean([run.per_class[task].get(name) for run in group.runs]) for task in TASKS for group in groups]
-        rows.append([name, *map(_value, aps)])
-    return table(["class", *(f"{WORDS[task]} AP, {group.init}" for task in TASKS for group in groups)], rows)
+        rows.append([name, *map(number, aps)])
+    return table(["class", *(f"{WORDS[task]} AP, {name}" for task in TASKS for name in names)], rows)
 
 
-def _stages(stages: list[Stage]) -> str:
+def _stages(stages: Sequence[Stage]) -> str:
     rows = [[stage.stage, f"{stage.seconds:.0f}"] for stage in stages]
     rows.append(["together", f"{sum(stage.seconds for stage in stages):.0f}"])
     commands = [line for stage in stages for line in (f"# {stage.stage}", stage.command)]

@@ -146,17 +146,27 @@ class _Objects:
         return np.array([self._index[a["category_id"]] for a in annotations], np.int64)
 
     def _places(self, annotations: list[dict[str, Any]]) -> Any:
+        if not annotations:
+            return []
         if self._task == "bbox":
             return np.array([a["bbox"] for a in annotations], np.float64).reshape(-1, 4)
-        return [_code(a["segmentation"], *self._sizes[a["image_id"]]) for a in annotations]
+        return _codes([a["segmentation"] for a in annotations], *self._sizes[annotations[0]["image_id"]])
 
 
-def _code(segmentation: Any, height: int, width: int) -> Any:
-    if isinstance(segmentation, list):
-        return coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
-    if isinstance(segmentation["counts"], list):
-        return coco_mask.frPyObjects(segmentation, height, width)
-    return segmentation
+def _codes(segmentations: list[Any], height: int, width: int) -> list[Any]:
+    """Return the masks of one image as compressed codes; its polygons are drawn in one call."""
+    polygons = [polygon for mask in segmentations if isinstance(mask, list) for polygon in mask]
+    drawn = iter(coco_mask.frPyObjects(polygons, height, width) if polygons else ())
+    codes = []
+    for mask in segmentations:
+        if isinstance(mask, list):
+            parts = [next(drawn) for _ in mask]
+            codes.append(parts[0] if len(parts) == 1 else coco_mask.merge(parts))
+        elif isinstance(mask["counts"], list):
+            codes.append(coco_mask.frPyObjects(mask, height, width))
+        else:
+            codes.append(mask)
+    return codes
 
 
 class _Columns:

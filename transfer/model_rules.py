@@ -140,7 +140,7 @@ def basic_blocks(s: Situation) -> Iterator[Finding]:
         why = "Detectron2 stops when it builds the backbone"
         key = "MODEL.RESNETS.RES2_OUT_CHANNELS"
         yield Finding(ERROR, f"expected 64 for R{s.cfg.MODEL.RESNETS.DEPTH}, found {found}", key, why, "set it to 64")
-    if s.cfg.MODEL.ROI_HEADS.NAME == "Res5ROIHeads":
+    if s.cfg.MODEL.ROI_HEADS.NAME == "Res5ROIHeads" and s.cfg.MODEL.META_ARCHITECTURE != "RetinaNet":
         yield Finding(
             ERROR,
             "expected a res5 of basic blocks, found Res5ROIHeads, which is built of bottlenecks whatever the depth",
@@ -175,14 +175,16 @@ def features(s: Situation) -> Iterator[Finding]:
             "the pyramid cannot be built",
             "make the two lists the same",
         )
-    sizes, levels = len(model.ANCHOR_GENERATOR.SIZES), len(model.RPN.IN_FEATURES)
+    retina = model.META_ARCHITECTURE == "RetinaNet"
+    key = "MODEL.RETINANET.IN_FEATURES" if retina else "MODEL.RPN.IN_FEATURES"
+    sizes, levels = len(model.ANCHOR_GENERATOR.SIZES), len(value(s.cfg, key))
     if sizes not in (1, levels):
         yield Finding(
             ERROR,
             f"expected one list of sizes for each of {levels} levels, or one for all, found {sizes}",
             "MODEL.ANCHOR_GENERATOR.SIZES",
             "the anchors cannot be built",
-            "give as many lists as MODEL.RPN.IN_FEATURES has levels",
+            f"give as many lists as {key} has levels",
         )
 
 

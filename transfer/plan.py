@@ -11,8 +11,9 @@ from typing import Any
 
 from detectron2.config import CfgNode
 
-from transfer import d2, datasets, doctor, findings, outcome, splits, weights
+from transfer import d2, doctor, findings, labels, lr_test, outcome, run_data, schedule, weights
 from transfer.errors import InputError
+from transfer.labels import Labels
 from transfer.results import FILE_NAME, Split
 
 log = logging.getLogger(__name__)
@@ -31,25 +32,37 @@ class Plan:
         cfg: the resolved config.
         config_file: the file it came from, as the user gave it.
         name: what the user calls the run.
-        train: training data; None only when a run is evaluated without it.
-        val: the data that is measured on.
-        custom: whether the data was given by --train/--val and is to be registered.
+        data: what is trained on and measured on.
         start: the weights, None for random ones.
         count: what the model takes from ``start``.
         resume: continue from the last checkpoint in OUTPUT_DIR when there is one.
         eval_only: measure, do not train.
+        labels: the part of the training images whose labels are used; None for all.
+        lr_auto: find the learning rate by a range test first.
+        channels_last: keep the model's tensors in that memory format.
     """
 
     cfg: CfgNode
     config_file: str
     name: str
-    train: Split | None
-    val: Split
-    custom: tuple[str, ...]
+    data: run_data.RunData
     start: weights.Start | None
     count: weights.Count | None
     resume: bool
     eval_only: bool
+    labels: Labels | None = None
+    lr_auto: bool = False
+    channels_last: bool = False
+
+    @property
+    def train(self) -> Split | None:
+        """The training data; None only when a run is evaluated without it."""
+        return self.data.train
+
+    @property
+    def val(self) -> Split:
+        """The data that is measured on."""
+        return self.data.val
 
 
 def prepare(args: argparse.Namespace) -> Plan:
@@ -70,7 +83,8 @@ def prepare(args: argparse.Namespace) -> Plan:
     _check_given_once(args, overridden)
     _check_folder(folder, args)
     start = _start(args, wanted, folder)
-    train, val = _data(args, cfg, wanted, overridden)
+    data = run_data.resolve(args, cfg, wanted, overridden, folder)
+    batch = cfg.SOLVER.IMS_PER_BATCH
     if start is not None:
         weights.check_agreement(wanted, start, overridden)
         for line in d2.changed(cfg, start.overlay):
@@ -78,29 +92,32 @@ def prepare(args: argparse.Namespace) -> Plan:
     d2.override(cfg, args.opts)
     cfg.MODEL.WEIGHTS = "" if start is None else str(start.path) if "://" not in start.file else start.file
     _flags(cfg, args, folder)
+    _schedule(cfg, args, batch, overridden)
+    part = _labels(args, data.train)
     for line in d2.fit_machine(cfg, args.num_gpus * args.num_machines):
         log.info("this machine needs %s", line)
-    _examine(cfg, start, len(val.classes), args)
+    _examine(cfg, start, len(data.val.classes), args)
+    lr_auto = args.lr == "auto" and not _keep_found_lr(cfg, args, folder)
     if args.resume:
-        _check_same_run(cfg, folder)
+        _check_same_run(cfg, folder, part)
     count = None
     if start is not None:
         count = weights.count_taken(cfg, start)
         weights.check_complete(count, start, args.allow_partial)
-    outcome.check(cfg, val)
+    outcome.check(cfg, data.val)
     cfg.freeze()
-    custom = tuple(role for role, given in (("train", args.train), ("val", args.val)) if given)
     return Plan(
         cfg=cfg,
         config_file=args.config_file,
         name=args.name or folder.name,
-        train=train,
-        val=val,
-        custom=custom,
+        data=data,
         start=start,
         count=count,
         resume=args.resume,
         eval_only=args.eval_only,
+        labels=part,
+        lr_auto=lr_auto and not args.eval_only,
+        channels_last=args.channels_last,
     )
 
 
@@ -133,9 +150,14 @@ def _check_folder(folder: Path, args: argparse.Namespace) -> None:
 _STANDS_FOR = {
     "init": "MODEL.WEIGHTS",
     "train": "DATASETS.TRAIN",
+    "train_voc": "DATASETS.TRAIN",
     "val": "DATASETS.TEST",
+    "val_voc": "DATASETS.TEST",
     "seed": "SEED",
     "freeze_backbone": "MODEL.BACKBONE.FREEZE_AT",
+    "lr": "SOLVER.BASE_LR",
+    "amp": "SOLVER.AMP.ENABLED",
+    "precise_bn": "TEST.PRECISE_BN.ENABLED",
 }
 
 
@@ -145,6 +167,14 @@ def _check_given_once(args: argparse.Namespace, overridden: dict[str, Any]) -> N
             raise InputError(f"expected either --{flag.replace('_', '-')} or {key}, found both; leave one out")
     if args.train and not args.val:
         raise InputError("--train: expected --val as well (a run ends by measuring), found none; add --val IMAGES ANN")
+    if args.train_voc and not args.val_voc:
+        raise InputError("--train-voc: expected --val-voc as well, found none; add --val-voc ROOT:test")
+    if args.val_voc and not args.train_voc and not args.eval_only:
+        raise InputError("--val-voc: expected --train-voc as well, found none; add --train-voc ROOT:trainval")
+    if (args.train or args.val) and (args.train_voc or args.val_voc):
+        raise InputError("expected either --train and --val or --train-voc and --val-voc, found both; leave one out")
+    if args.lr is not None and args.lr_scale and args.lr != "auto":
+        raise InputError("--lr-scale batch: expected it to set the learning rate, found --lr as well; leave one out")
     if args.num_machines > 1 and args.seed is None:
         raise InputError("--num-machines: expected --seed, which all machines have to share, found none; add it")
 
@@ -163,40 +193,14 @@ def _start(args: argparse.Namespace, wanted: CfgNode, folder: Path) -> weights.S
     return weights.read_start(file, wanted) if file else None
 
 
-def _data(
-    args: argparse.Namespace, cfg: CfgNode, wanted: CfgNode, overridden: dict[str, Any]
-) -> tuple[Split | None, Split]:
-    """Read and check the data; set its names, classes and mask format in ``cfg``."""
-    masks = wanted.MODEL.MASK_ON
-    train = None
-    if args.train:
-        train, rle = splits.from_files(*args.train, masks=masks)
-        cfg.DATASETS.TRAIN = (splits.register(train, "train"),)
-        if rle and masks and "INPUT.MASK_FORMAT" not in overridden:
-            cfg.INPUT.MASK_FORMAT = "bitmask"  # Detectron2's "polygon" cannot read run-length codes
-    elif not args.eval_only:
-        train = splits.registered(wanted.DATASETS.TRAIN, masks=masks)
-    if args.val:
-        val, _ = splits.from_files(*args.val, masks=masks)
-        cfg.DATASETS.TEST = (splits.register(val, "val"),)
-    elif len(wanted.DATASETS.TEST) != 1:
-        raise InputError(f"DATASETS.TEST: expected one data set to measure on, found {len(wanted.DATASETS.TEST)}")
-    else:
-        val = splits.registered(wanted.DATASETS.TEST, masks=masks)
-    if train is not None:
-        datasets.check_same_classes(tuple(train.classes), tuple(val.classes))
-    key = splits.number_of_classes_key(wanted)
-    found = d2.lookup(wanted, key)
-    if len(val.classes) != found and (key in overridden or not args.val):
-        raise InputError(f"{key}: expected {len(val.classes)}, the data's number of classes, found {found}; set it so")
-    d2.changed(cfg, {key: len(val.classes)})
-    return train, val
-
-
 def _flags(cfg: CfgNode, args: argparse.Namespace, folder: Path) -> None:
     """Put --freeze-backbone and the seed into the config; a run without one gets one, so that it can be repeated."""
     if args.freeze_backbone:
         d2.changed(cfg, {"MODEL.BACKBONE.FREEZE_AT": 5})  # stem, res2, res3, res4, res5 (Detectron2's count)
+    if args.amp:
+        d2.changed(cfg, {"SOLVER.AMP.ENABLED": True})
+    if args.precise_bn is not None:
+        d2.changed(cfg, {"TEST.PRECISE_BN.ENABLED": args.precise_bn})
     if args.seed is not None:
         cfg.SEED = args.seed
     elif cfg.SEED < 0 and args.resume and (folder / "config.yaml").is_file():
@@ -206,8 +210,39 @@ def _flags(cfg: CfgNode, args: argparse.Namespace, folder: Path) -> None:
         log.info("no --seed given: this run's is %d", cfg.SEED)
 
 
-def _check_same_run(cfg: CfgNode, folder: Path) -> None:
-    """Refuse to resume a run under another config."""
+def _schedule(cfg: CfgNode, args: argparse.Namespace, batch: int, overridden: dict[str, Any]) -> None:
+    """Apply --lr, --lr-scale and --schedule-scale; ``batch`` is the config file's own."""
+    lines = []
+    if args.lr not in (None, "auto"):
+        d2.changed(cfg, {"SOLVER.BASE_LR": args.lr})
+    if args.lr_scale:
+        lines += schedule.scale_with_batch(cfg, batch, overridden)
+    if args.schedule_scale:
+        lines += schedule.shorten(cfg, args.schedule_scale, overridden)
+    for line in lines:
+        log.info(line)
+
+
+def _labels(args: argparse.Namespace, train: Split | None) -> Labels | None:
+    """Return the part of the labels that --labels asks for."""
+    if args.labels is None:
+        return None
+    part = Labels(args.labels, args.labels_seed)
+    if train is not None:
+        part.count(train.n_images)
+    return part
+
+
+def _keep_found_lr(cfg: CfgNode, args: argparse.Namespace, folder: Path) -> bool:
+    """Take the learning rate that the run to be resumed has found; whether there is one."""
+    if not args.resume or not (folder / lr_test.FILE_NAME).is_file() or not (folder / "config.yaml").is_file():
+        return False
+    cfg.SOLVER.BASE_LR = d2.read_config(folder / "config.yaml").SOLVER.BASE_LR
+    return True
+
+
+def _check_same_run(cfg: CfgNode, folder: Path, part: Labels | None) -> None:
+    """Refuse to resume a run under another config, or on other labels."""
     saved = folder / "config.yaml"
     if not saved.is_file():
         log.info("nothing to resume in %s: starting from the beginning", folder)
@@ -218,3 +253,4 @@ def _check_same_run(cfg: CfgNode, folder: Path) -> None:
             f"--resume: expected the config that {folder} was started with, found another: {'; '.join(differing[:5])}; "
             "give the same arguments, or start a new folder"
         )
+    labels.check_same(folder, part)

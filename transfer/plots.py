@@ -31,7 +31,7 @@ class Row:
     columns: list[list[Instance]]
 
 
-def detections_png(rows: list[Row], titles: list[str], classes: list[str], caption: str) -> bytes:
+def detections_png(rows: list[Row], titles: list[str], classes: list[str], caption: str, cell: float = CELL) -> bytes:
     """Return a PNG: one row per image, one column per entry of ``titles``.
 
     Args:
@@ -39,10 +39,11 @@ def detections_png(rows: list[Row], titles: list[str], classes: list[str], capti
         titles: what is drawn in each column.
         classes: decide the colours: the same class has the same colour in every cell.
         caption: stands below, broken into lines by the caller.
+        cell: width and height of an image, in inches of DPI pixels.
     """
     lines = caption.count("\n") + 1
     head, foot = 0.6, 0.1 + 0.2 * lines  # inches
-    width, height = CELL * len(titles), CELL * len(rows) + head + foot
+    width, height = cell * len(titles), cell * len(rows) + head + foot
     figure = Figure(figsize=(width, height), dpi=DPI)
     FigureCanvasAgg(figure)
     colours = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(classes)}
@@ -74,11 +75,16 @@ def _draw(axes: Axes, image: NDArray[np.uint8], instances: list[Instance], colou
         colour = colours[instance.label]
         if instance.mask is not None:
             _draw_mask(axes, instance.mask, colour)
+            _draw_box(axes, instance, colour, linewidth=0.8, linestyle=(0, (3, 2)))
         else:
-            axes.add_patch(Rectangle(instance.box[:2], *instance.box[2:], fill=False, edgecolor="black", linewidth=2.8))
-            axes.add_patch(Rectangle(instance.box[:2], *instance.box[2:], fill=False, edgecolor=colour, linewidth=1.5))
+            _draw_box(axes, instance, "black", linewidth=2.8)
+            _draw_box(axes, instance, colour, linewidth=1.5)
         axes.text(x, y, _text(instance), va="top", color=_ink_on(colour), zorder=5, **_label(colour))
     axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
+
+
+def _draw_box(axes: Axes, instance: Instance, colour: str, **how: Any) -> None:
+    axes.add_patch(Rectangle(instance.box[:2], *instance.box[2:], fill=False, edgecolor=colour, **how))
 
 
 def _draw_mask(axes: Axes, mask: NDArray[np.bool_], colour: str) -> None:

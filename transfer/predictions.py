@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -52,6 +53,24 @@ class ValSet:
         chosen = np.random.default_rng(seed).choice(ids, size=min(count, len(ids)), replace=False)
         return sorted(int(i) for i in chosen)
 
+    def named(self, names: Iterable[str]) -> list[int]:
+        """Return the image ids behind file names, in the order given.
+
+        Raises:
+            InputError: no image of that name; close names are given.
+        """
+        ids = {image["file_name"]: image_id for image_id, image in self.images.items()}
+        found = []
+        for name in names:
+            if name not in ids:
+                close = difflib.get_close_matches(name, ids, n=3)
+                hint = f" (close: {', '.join(close)})" if close else ""
+                raise InputError(
+                    f"no such image: expected a file name of the val set, found {name}{hint}; name another"
+                )
+            found.append(ids[name])
+        return list(dict.fromkeys(found))
+
     def truth(self, wanted: Iterable[int]) -> dict[int, list[Instance]]:
         """Return the annotated objects of the ``wanted`` images, crowds left out."""
         return self._instances([entry for entry in self._annotations if not entry.get("iscrowd")], wanted)
@@ -61,6 +80,15 @@ class ValSet:
 
         Raises:
             InputError: no such file, no COCO results, or results that name images or classes the set does not have.
+        """
+        content = self.check(file)
+        return self._instances([entry for entry in content if entry["score"] >= least], wanted)
+
+    def check(self, file: Path) -> list[dict[str, Any]]:
+        """Return the detections of a COCO results file.
+
+        Raises:
+            InputError: as ``detections``.
         """
         content = _load(file, "a COCO results file")
         if not isinstance(content, list) or not all(isinstance(e, dict) and set(e) >= _RESULT for e in content):
@@ -72,7 +100,7 @@ class ValSet:
                     f"{file}: expected {key}s of the annotation file, found {strange[0]} and {len(strange) - 1} more "
                     "that it does not have; the run was measured on another set"
                 )
-        return self._instances([entry for entry in content if entry["score"] >= least], wanted)
+        return content
 
     def _instances(self, entries: list[dict[str, Any]], wanted: Iterable[int]) -> dict[int, list[Instance]]:
         found: dict[int, list[Instance]] = {image_id: [] for image_id in wanted}

@@ -53,9 +53,9 @@ def _broken(codes: Sequence[str], pixels: NDArray[np.int64]) -> NDArray[np.bool_
     return broken | _no_lengths(_values(text, tails, np.minimum(lengths, _LONGEST)), owner, counts, pixels)
 
 
-def _values(text: NDArray[np.uint8], tails: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+def _values(text: NDArray[np.uint8], tails: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int32]:
     """Return the numbers whose last characters are at ``tails``."""
-    values = (text[tails] & _BITS).astype(np.int64)
+    values = (text[tails] & _BITS).astype(np.int32)
     values[values >= _SIGN] -= 2 * _SIGN
     longer = np.flatnonzero(lengths > 1)
     for k in range(1, _LONGEST):
@@ -65,18 +65,20 @@ def _values(text: NDArray[np.uint8], tails: NDArray[np.int64], lengths: NDArray[
 
 
 def _no_lengths(
-    values: NDArray[np.int64], owner: NDArray[np.int32], counts: NDArray[np.int64], pixels: NDArray[np.int64]
+    values: NDArray[np.int32], owner: NDArray[np.int32], counts: NDArray[np.int64], pixels: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
     """Add up the runs: from the fourth number on each is the difference to the one two before it."""
-    place = np.arange(len(values)) - np.repeat(np.cumsum(counts) - counts, counts)  # in its code, from 0
-    first = place == 0
-    total = values[first].copy()
+    starts = np.cumsum(counts) - counts
+    odd = (np.arange(len(values), dtype=np.int32) - np.repeat(starts.astype(np.int32), counts)) & 1 == 1
+    even = ~odd
+    even[starts] = False
+    total = values[starts].astype(np.int64)
     bad = total < 0
-    for chain in (place & 1 == 1, (place & 1 == 0) & ~first):
+    for chain in (odd, even):  # the numbers 1, 3, 5 ... and 2, 4, 6 ... of each code, from 0
         of, numbers = owner[chain], values[chain]
         if not of.size:
             continue
-        sums = np.cumsum(numbers)
+        sums = np.cumsum(numbers, dtype=np.int32)  # may wrap around, and back in the next line
         begins = np.flatnonzero(np.diff(of, prepend=-1))
         sums -= np.repeat(sums[begins] - numbers[begins], np.diff(begins, append=len(of)))
         bad[of[begins]] |= np.minimum.reduceat(sums, begins) < 0

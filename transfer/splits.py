@@ -10,11 +10,13 @@ from typing import Any
 
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
-from detectron2.data.datasets import register_coco_instances
+from detectron2.data.datasets import load_coco_json, register_coco_instances
 
-from transfer import data_check, datasets
+from transfer import data_check, datasets, voc
 from transfer.errors import InputError
+from transfer.evaluators import check_installed
 from transfer.results import Split
+from transfer.voc import VocSplit
 
 log = logging.getLogger(__name__)
 
@@ -31,24 +33,44 @@ def from_files(images: str, annotations: str, *, masks: bool) -> tuple[Split, bo
         InputError: the set cannot be used (see ``data_check.check``).
     """
     data = datasets.read_coco(images, annotations)
-    for line in data_check.check(data, masks=masks):
-        log.warning("%s: %s; Detectron2 leaves out or clips these", annotations, line)
+    log_problems(data, masks=masks)
     counts = (data.n_images, data.n_instances)
     return Split(str(data.images), str(data.annotations), data.fingerprint, *counts, list(data.classes)), data.has_rle
 
 
-def register(split: Split, role: str) -> str:
-    """Make a set known to Detectron2; return its name there, which its content decides.
+def log_problems(data: datasets.CocoSet, *, masks: bool) -> None:
+    """Check a set; log what Detectron2 will leave out or clip.
+
+    Raises:
+        InputError: the set cannot be used (see ``data_check.check``).
+    """
+    for line in data_check.check(data, masks=masks):
+        log.warning("%s: %s; Detectron2 leaves out or clips these", data.annotations, line)
+
+
+def name_of(split: Split, role: str) -> str:
+    """Return the name under which Detectron2 knows a set, which its content decides."""
+    return f"{role}_{Path(split.annotations).stem}_{split.fingerprint[:8]}"
+
+
+def register(split: Split, role: str, pascal: VocSplit | None = None) -> str:
+    """Make a set known to Detectron2; return its name there.
 
     Args:
-        split: a set from ``from_files``.
+        split: a set in COCO format.
         role: "train" or "val".
+        pascal: the VOC folder that its boxes are measured on by Pascal's definition; None to measure as COCO does.
     """
-    name = f"{role}_{Path(split.annotations).stem}_{split.fingerprint[:8]}"
+    name = name_of(split, role)
     if name in DatasetCatalog:  # an earlier run in the same process; the images may lie elsewhere now
         DatasetCatalog.remove(name)
         MetadataCatalog.remove(name)
-    register_coco_instances(name, {}, split.annotations, split.images)
+    if pascal is None:
+        register_coco_instances(name, {}, split.annotations, split.images)
+    else:
+        DatasetCatalog.register(name, lambda: load_coco_json(split.annotations, split.images, name))
+        where = {"dirname": str(pascal.root), "split": pascal.name, "year": pascal.year}
+        MetadataCatalog.get(name).set(evaluator_type="pascal_voc", **where)
     MetadataCatalog.get(name).thing_classes = split.classes
     return name
 
@@ -84,20 +106,37 @@ def _one(name: str, *, masks: bool) -> Split:
             f"data set {name}: expected a name that Detectron2 knows, found none; or give --train and --val"
         )
     metadata = MetadataCatalog.get(name)
+    kind = metadata.get("evaluator_type")
+    check_installed(kind, name)
     try:
-        if metadata.get("evaluator_type") == "coco":
+        if kind == "coco":
             return from_files(metadata.image_root, metadata.json_file, masks=masks)[0]
+        if kind == "pascal_voc":
+            return _from_voc(name, metadata)
         return _from_catalog(name, metadata)
-    except (InputError, OSError) as error:
+    except (InputError, OSError, AssertionError) as error:
+        what = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"data set {name}: {error}; set DETECTRON2_DATASETS to the data sets' folder, or give --train and --val"
+            f"data set {name}: {what}; set DETECTRON2_DATASETS to the data sets' folder, or give --train and --val"
         ) from None
 
 
+def _from_voc(name: str, metadata: Any) -> Split:
+    """Describe and check a VOC set; Detectron2 reads it itself."""
+    data = voc.read_voc([VocSplit(Path(metadata.dirname), metadata.split)], tuple(metadata.thing_classes), masks=False)
+    log_problems(data, masks=False)
+    return Split(str(data.images), name, data.fingerprint, data.n_images, data.n_instances, list(data.classes))
+
+
 def _from_catalog(name: str, metadata: Any) -> Split:
-    """Describe a set that Detectron2 reads itself (VOC, LVIS, Cityscapes)."""
+    """Describe a set that Detectron2 reads itself (LVIS, Cityscapes)."""
     records = DatasetCatalog.get(name)
-    root = str(metadata.get("dirname") or metadata.get("image_root") or metadata.get("image_dir") or "")
+    missing = [record["file_name"] for record in records if not Path(record["file_name"]).is_file()]
+    if missing:
+        raise InputError(
+            f"expected all of its {len(records)} images, found {len(missing)} missing (first: {missing[0]})"
+        )
+    root = str(metadata.get("image_root") or metadata.get("image_dir") or "")
     objects = [record.get("annotations", []) for record in records]
     content = [
         [Path(r["file_name"]).name, [[a["category_id"], a["bbox"]] for a in o]]

@@ -24,6 +24,20 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument(
         "--val", nargs=2, metavar=("IMAGES", "ANN"), help="image folder and COCO-format file to measure on"
     )
+    data.add_argument(
+        "--train-voc",
+        action="append",
+        metavar="ROOT:SPLIT",
+        help="VOC folder and image list to train on, e.g. VOC2007:trainval; may be given again",
+    )
+    data.add_argument("--val-voc", metavar="ROOT:SPLIT", help="VOC folder and image list to measure on")
+    data.add_argument(
+        "--labels",
+        type=_labels,
+        metavar="SHARE",
+        help="train on a fixed part of the images: 1%%, 10%%, or a number; small parts inside large ones",
+    )
+    data.add_argument("--labels-seed", type=_seed, default=0, metavar="S", help="decides which part (default 0)")
     weights = p.add_argument_group("weights")
     weights.add_argument(
         "--init", metavar="random|FILE", help="random, or a file from `transfer convert` (default: MODEL.WEIGHTS)"
@@ -32,6 +46,26 @@ def parser() -> argparse.ArgumentParser:
         "--allow-partial", action="store_true", help="go on when the file lacks tensors of the backbone"
     )
     weights.add_argument("--freeze-backbone", action="store_true", help="do not train the backbone (FREEZE_AT 5)")
+    course = p.add_argument_group("schedule")
+    course.add_argument(
+        "--lr", type=_lr, metavar="auto|LR", help="learning rate; auto finds one for these weights in 100 iterations"
+    )
+    course.add_argument(
+        "--lr-scale",
+        choices=["batch"],
+        help="scale LR, warm-up and length from the config's batch to SOLVER.IMS_PER_BATCH",
+    )
+    course.add_argument(
+        "--schedule-scale", type=_factor, metavar="F", help="multiply length and steps, e.g. 0.25 for few labels"
+    )
+    course.add_argument("--amp", action="store_true", help="mixed precision (SOLVER.AMP.ENABLED; GPUs only)")
+    course.add_argument("--channels-last", action="store_true", help="that memory format (faster on some GPUs)")
+    course.add_argument(
+        "--precise-bn",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="true BatchNorm statistics before each evaluation (default: the config's, on)",
+    )
     run = p.add_argument_group("run")
     run.add_argument("--name", help="what reports call the run (default: the output folder's name)")
     run.add_argument("--seed", type=_seed, help="whole number from 0; fixes heads, image order and augmentation")
@@ -66,7 +100,7 @@ def main(argv: list[str] | None = None) -> int:
             _check_devices(args)
             with logs.logging_to(None, rank=args.machine_rank):
                 prepared = plan.prepare(args)
-            return _launch(args, prepared, finetune.work)
+            return _launch(args, prepared, finetune.start)
     except InputError as error:
         print(f"transfer.train_net: {error}", file=sys.stderr)
         return 1
@@ -82,6 +116,8 @@ def _launch(args: argparse.Namespace, prepared: object, work: object) -> int:
     try:
         launch(work, args.num_gpus, args.num_machines, args.machine_rank, args.dist_url, args=(prepared,))
     except ProcessExitedException as error:
+        if error.exit_code == 1:
+            return 1  # the process has said why
         raise InputError(f"a process of the run ended early ({error}); see log.txt in OUTPUT_DIR") from error
     return 0
 
@@ -92,8 +128,6 @@ def _check_devices(args: argparse.Namespace) -> None:
     found = torch.cuda.device_count()
     if args.num_gpus > max(found, 1):
         raise InputError(f"--num-gpus: expected at most {found} on this machine, found {args.num_gpus}; ask for fewer")
-    if args.num_machines > 1 and not found:
-        raise InputError("--num-machines: expected CUDA devices on each machine, found none; leave it out")
     if not 0 <= args.machine_rank < args.num_machines:
         last = args.num_machines - 1
         raise InputError(
@@ -107,6 +141,23 @@ def _seed(text: str) -> int:
     value = int(text)
     if not 0 <= value < 2**31:
         raise argparse.ArgumentTypeError(f"expected 0 to {2**31 - 1}, found {value}")
+    return value
+
+
+def _labels(text: str) -> str:
+    from transfer import labels
+
+    return labels.argument(text)
+
+
+def _lr(text: str) -> float | str:
+    return text if text == "auto" else _factor(text)
+
+
+def _factor(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text}")
     return value
 
 

@@ -100,7 +100,7 @@ def classes(s: Situation) -> Iterator[Finding]:
 
 def masks(s: Situation) -> Iterator[Finding]:
     """A mask head on data that has no masks."""
-    voc = [name for name in s.cfg.DATASETS.TRAIN if name.startswith("voc_")]
+    voc = [name for name in s.cfg.DATASETS.TRAIN if name.startswith("voc_") and "_instance_" not in name]
     if s.cfg.MODEL.MASK_ON and voc:
         why = "PASCAL VOC has boxes only: the mask head has nothing to learn from and the run stops"
         yield Finding(ERROR, f"expected False on {voc[0]}, found True", "MODEL.MASK_ON", why, "set it to False")

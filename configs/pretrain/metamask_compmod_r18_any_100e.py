@@ -1,5 +1,5 @@
 # The joint method: MetaMask with CompMod's regulariser, both upper variables from one trial step.
 #     python -m pretrain configs/pretrain/metamask_compmod_r18_any_100e.py --data DIR --work-dir runs/a
-# Hardware: 2 CPU cores or any GPU. Time: about 3.2 times barlow_simclr's iteration on 2 cores (measured); the fast preset 1.15.
+# Hardware: 2 CPU cores or any GPU. Time: about 3.2 times barlow_simclr's iteration on 2 cores (measured); fast: 1.15.
 _base_ = "base_r18_any.py"
 method = "metamask_compmod"

@@ -1,0 +1,78 @@
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from transfer import charts
+from transfer.charts import Line, Point, Row, Scale
+
+
+def elements(svg, tag, kind=None):
+    root = ET.fromstring(svg)  # also: it is well-formed
+    found = [e for e in root.iter() if e.tag == tag]
+    return [e for e in found if kind is None or kind in e.get("class", "").split()]
+
+
+def texts(svg):
+    return ["".join(e.itertext()) for e in ET.fromstring(svg).iter("text")]
+
+
+@pytest.mark.parametrize("values", [(0, 7.3), (-3.2, 41), (0.69314, 0.69315), (5, 5), (0, 0), (1e-4, 3e4)])
+def test_axes_hold_all_values_and_their_ticks_differ(values):
+    scale = Scale.around(values)
+    assert scale.low - 1e-12 <= min(values) <= max(values) <= scale.high + 1e-12
+    assert len(set(scale.texts)) == len(scale.texts) >= 2
+    steps = {round(b - a, 9) for a, b in zip(scale.ticks, scale.ticks[1:], strict=False)}
+    assert len(steps) == 1
+
+
+def test_dots_lie_where_their_values_are():
+    rows = [Row("a", (Point(1, 2.0, 1.0, 3.0, tip="<tip>"),)), Row("b & c", (Point(2, -1.0),))]
+    svg = charts.dots("t", rows, "points", zero=True)
+    (axis,) = elements(svg, "line", "axis")
+    (whisker,) = elements(svg, "line", "whisker")
+    grid = {text: float(e.get("x")) for e in elements(svg, "text", "tick") if (text := e.text)}
+    assert float(axis.get("x1")) == pytest.approx(grid["0"], abs=0.06)
+    assert float(whisker.get("x1")) == pytest.approx(grid["1"], abs=0.06)
+    assert float(whisker.get("x2")) == pytest.approx(grid["3"], abs=0.06)
+    assert any(text.startswith("b & c") for text in texts(svg))
+    assert "<title>&lt;tip&gt;</title>" in svg
+
+
+def test_bars_start_at_zero_and_show_every_run():
+    svg = charts.bars("t", [Row("a", (Point(0, 10.0, 8.0, 12.0, single=(9.0, 11.0)),))], "AP, %")
+    (bar,) = elements(svg, "rect", "bar")
+    zero = next(e for e in elements(svg, "text", "tick") if e.text == "0")
+    assert float(bar.get("x")) == pytest.approx(float(zero.get("x")), abs=0.06)
+    assert len(elements(svg, "circle", "seed")) == 2
+
+
+def test_long_names_are_cut_and_kept_in_full_for_the_pointer():
+    name = "metamask (epochs 400, epoch 400)"
+    svg = charts.bars("t", [Row(name, (Point(0, 10.0),))], "AP, %")
+    (label,) = [text for text in texts(svg) if text.startswith("metamask")]
+    assert "…" in label.removesuffix(name)
+    assert label.endswith(name)  # the pointer gets all of it
+
+
+def test_lines_keep_inside_the_frame_and_say_their_units():
+    curve = Line(1, "a", ((10.0, 5.0), (100.0, 9.0)), ((4.0, 6.0), None))
+    svg = charts.lines("t", [curve, Line(2, "empty", ())], "% of labels", "AP, %", percent_x=True)
+    (line,) = elements(svg, "polyline")
+    numbers = [float(v) for v in re.findall(r"[\d.]+", line.get("points"))]
+    assert all(0 <= x <= charts.WIDTH for x in numbers[::2])
+    assert {"% of labels", "↑ AP, %", "10", "100"} <= set(texts(svg))
+    assert len(elements(svg, "line", "whisker")) == 1
+
+
+def test_a_histogram_has_a_bar_for_each_count():
+    svg = charts.histogram("t", [0.0, 0.5, 1.0], [3, 7], "mask", "dimensions")
+    first, second = (float(e.get("height")) for e in elements(svg, "rect", "bar"))
+    assert second / first == pytest.approx(7 / 3, rel=0.02)
+
+
+def test_series_are_told_apart_by_colour_and_shape():
+    marks = [charts.mark(i) for i in range(4)]
+    shapes = {re.sub(r'class="[^"]*"', "", mark) for mark in marks}
+    assert len(shapes) == 4
+    assert charts.colour(charts.SERIES) == "s1 again"

@@ -1,0 +1,149 @@
+"""The paired bootstrap over images: every run's AP on the same resampled val sets."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transfer import precision
+from transfer.errors import InputError
+from transfer.precision import Floats, Ints, Matches
+from transfer.predictions import ValSet
+from transfer.results import TASKS, Record
+
+RESAMPLES = 1000
+RESAMPLED = ("AP", "AP50", "AP75")
+TOLERANCE = 0.01  # points of AP between a record and its own detections
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """One run's values on the resampled val sets, in percent.
+
+    Attributes:
+        metrics: (task, metric) -> (resamples,), for RESAMPLED.
+        classes: (task, class name) -> (resamples,); NaN where a resample has no object of the class.
+        matches: task -> which detection stands for which object.
+    """
+
+    metrics: dict[tuple[str, str], Floats] = field(default_factory=dict)
+    classes: dict[tuple[str, str], Floats] = field(default_factory=dict)
+    matches: dict[str, Matches] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Images:
+    """What the images can say.
+
+    Attributes:
+        count: images measured on.
+        resamples: how many resampled sets.
+        runs: id of the record object -> its values; runs that kept no detections are not there.
+        why: why ``runs`` is empty or not complete, "" when it is.
+    """
+
+    count: int
+    resamples: int = 0
+    runs: dict[int, Resampled] = field(default_factory=dict)
+    why: str = ""
+
+    def of(self, run: Record) -> Resampled | None:
+        """Return a run's values, None when it has none."""
+        return self.runs.get(id(run))
+
+
+def weights(images: int, resamples: int, seed: int) -> Ints:
+    """Return how often each image is in each resampled set, (resamples, images): drawn with replacement."""
+    rng = np.random.default_rng(seed)
+    drawn: NDArray[np.int64] = rng.multinomial(images, np.full(images, 1 / images), size=resamples)
+    return drawn
+
+
+def resample(records: Sequence[Record], resamples: int, seed: int) -> Images:
+    """Resample the val images of comparable runs; progress goes to stderr when it takes long.
+
+    Args:
+        records: their ``detections`` are paths that can be opened from here.
+        resamples: 2 or more.
+        seed: decides the resampled sets.
+
+    Raises:
+        InputError: a file is there but is not what it should be, or a record's AP is not that of its detections.
+    """
+    val = records[0].data.val
+    why = _why_not(records)
+    if why:
+        return Images(val.n_images, why=why)
+    from transfer.matches import GroundTruth  # hotcoco is loaded only when there is something to match
+
+    truth = GroundTruth(Path(val.annotations))
+    checked = ValSet(Path(val.annotations))
+    drawn = weights(len(truth.images), resamples, seed)
+    runs: dict[int, Resampled] = {}
+    kept = [run for run in records if run.detections is not None]
+    say = _progress(len(kept))
+    for done, run in enumerate(kept):
+        say(done)
+        file = Path(run.detections or "")
+        checked.check(file)
+        runs[id(run)] = found = Resampled()
+        for task in TASKS:
+            if run.metrics[task]["AP"] is not None:
+                _one(run, task, truth.match(file, task), drawn, found)
+    say(len(kept))
+    missing = [run.name for run in records if run.detections is None]
+    return Images(len(truth.images), resamples, runs, f"{', '.join(missing)} kept no detections" if missing else "")
+
+
+def _why_not(records: Sequence[Record]) -> str:
+    """Return why the images cannot be resampled, "" when they can."""
+    val = records[0].data.val
+    annotations = Path(val.annotations)
+    if all(run.detections is None for run in records):
+        return "no run kept its detections"
+    if records[0].protocol != "coco":
+        return f"the metric's rules are those of {records[0].protocol}, and the bootstrap knows COCO's"
+    if not annotations.is_file():
+        return f"the val annotations are not at {annotations} any more"
+    if hashlib.sha256(annotations.read_bytes()).hexdigest() != val.fingerprint:
+        return f"{annotations} is not the file that the runs were measured on any more"
+    return ""
+
+
+def _one(run: Record, task: str, matches: Matches, drawn: Ints, found: Resampled) -> None:
+    once = precision.summary(precision.average_precision(matches, np.ones((1, drawn.shape[1]), dtype=np.int64)))
+    recorded, again = run.metrics[task]["AP"], float(np.nan_to_num(once["AP"][0]))
+    if recorded is None or abs(recorded - again) > TOLERANCE:
+        raise InputError(
+            f"{run.detections}: expected the detections behind {run.name}'s record ({task} AP {recorded}), found "
+            f"others ({task} AP {again:.3f}); evaluate the run again"
+        )
+    resampled = precision.average_precision(matches, drawn)
+    for metric, values in precision.summary(resampled).items():
+        found.metrics[task, metric] = values
+    for name, values in zip(matches.classes, precision.per_class(resampled).T, strict=True):
+        found.classes[task, name] = values
+    found.matches[task] = matches
+
+
+def _progress(total: int) -> Callable[[int], None]:
+    """Return what says on stderr how far it is, from the third second on."""
+    start = time.monotonic()
+
+    def say(done: int) -> None:
+        passed = time.monotonic() - start
+        if passed > 3 and done:
+            left = passed / done * (total - done)
+            end = "\n" if done == total else ""
+            print(
+                f"\rresampling images: {done}/{total} runs, {left:.0f} s left  ", end=end, file=sys.stderr, flush=True
+            )
+
+    return say

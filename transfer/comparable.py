@@ -1,0 +1,86 @@
+"""Which runs may stand in one table: those that differ in their start, their seed and their share of the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from transfer.errors import InputError
+from transfer.results import Record
+from transfer.starts import start_names
+
+# Runs that differ in one of these measure something else as well; neither a mean nor a difference makes sense then.
+SAME_EVERYWHERE: dict[str, Callable[[Record], Any]] = {
+    "data.val.fingerprint": lambda r: r.data.val.fingerprint,
+    "config.file": lambda r: r.config and Path(r.config.file).name,
+    "protocol": lambda r: r.protocol,
+    "engine": lambda r: r.engine,
+}
+# Fewer labels are another training set, and rightly get a shorter schedule.
+SAME_AT_A_LABEL_FRACTION: dict[str, Callable[[Record], Any]] = {
+    "data.train.fingerprint": lambda r: r.data.train and r.data.train.fingerprint,
+    "schedule.max_iter": lambda r: r.schedule and r.schedule.max_iter,
+    "schedule.batch": lambda r: r.schedule and r.schedule.batch,
+    "schedule.base_lr": lambda r: r.schedule and r.schedule.base_lr,
+    "schedule.steps": lambda r: r.schedule and r.schedule.steps,
+    "schedule.warmup": lambda r: r.schedule and r.schedule.warmup,
+}
+# Weights may rightly bring their own normalisation, so resolved configs differ from start to start; not within one.
+SAME_FOR_ONE_START: dict[str, Callable[[Record], Any]] = {"config.sha256": lambda r: r.config and r.config.sha256}
+
+
+def check_comparable(records: Sequence[Record]) -> None:
+    """Check that the runs may stand in one table.
+
+    Raises:
+        InputError: two runs differ in what must agree (the field and both values are named), no label fraction has two
+            starts to compare, one run is given twice, or two have one name.
+    """
+    for record in records[1:]:
+        _check_same(records[0], record, SAME_EVERYWHERE)
+    firsts: dict[float | None, Record] = {}
+    for record in records:
+        _check_same(firsts.setdefault(record.label_fraction, record), record, SAME_AT_A_LABEL_FRACTION)
+    settings: dict[tuple[Any, ...], Record] = {}
+    for record, start in zip(records, start_names(records), strict=True):
+        first = settings.setdefault((start, record.label_fraction), record)
+        _check_same(first, record, SAME_FOR_ONE_START)
+    starts = {fraction: {r.init for r in records if r.label_fraction == fraction} for fraction in firsts}
+    if len(firsts) > 1 and len({r.init for r in records}) > 1 and not any(len(found) > 1 for found in starts.values()):
+        first, other = list(firsts.values())[:2]
+        _check_same(first, other, {"label_fraction": lambda r: r.label_fraction})
+    _check_once(records)
+
+
+def _check_same(first: Record, record: Record, reads: dict[str, Callable[[Record], Any]]) -> None:
+    for name, read in reads.items():
+        if read(record) != read(first):
+            found = f"{_short(read(first))} in {first.name} and {_short(read(record))} in {record.name}"
+            raise InputError(f"the runs cannot be compared: expected the same {name}, found {found}; report them apart")
+
+
+def _check_once(records: Sequence[Record]) -> None:
+    seen: dict[tuple[Any, ...], Record] = {}
+    for record in records:
+        key = (record.init, record.label_fraction, record.seed, record.weights and record.weights.sha256)
+        if record.seed is not None and key in seen:
+            raise InputError(
+                f"a run is given twice: expected different seeds or weights for {record.init}, found {seen[key].name} "
+                f"and {record.name} both with seed {record.seed} and the same weights; leave one out"
+            )
+        seen[key] = record
+    names: set[tuple[Any, ...]] = set()
+    for record in records:
+        named = (record.name, record.init, record.label_fraction)
+        if named in names:
+            raise InputError(
+                f"two runs under one name: expected different names for {record.init}, found {record.name} twice; "
+                'change "name" in one of the records, or leave one out'
+            )
+        names.add(named)
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 20 else text[:12] + "..."

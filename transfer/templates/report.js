@@ -1,0 +1,44 @@
+"use strict";
+// Sort a table by the column whose heading is pressed; what was not measured stays at the end.
+for (const table of document.querySelectorAll("table.sortable")) {
+  const heads = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
+  heads.forEach((head, column) => {
+    const button = head.querySelector("button");
+    if (!button) return;
+    button.addEventListener("click", () => {
+      const falling = head.getAttribute("aria-sort") === "descending";
+      const order = head.hasAttribute("aria-sort") ? (falling ? 1 : -1) : (head.classList.contains("first") ? 1 : -1);
+      heads.forEach((other) => other.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", order === 1 ? "ascending" : "descending");
+      const key = (row) => {
+        const cell = row.cells[column];
+        const text = cell.dataset.sort ?? cell.textContent.trim();
+        if (text === "" || text === "–") return null;
+        const value = Number(text.replace("%", "").trim());
+        return Number.isNaN(value) ? text : value;
+      };
+      const body = table.tBodies[0];
+      const rows = [...body.rows].map((row) => [key(row), row]);
+      rows.sort(([a], [b]) => {
+        if (a === null || b === null) return (a === null) - (b === null);
+        if (typeof a === "number" && typeof b === "number") return order * (a - b);
+        return order * String(a).localeCompare(String(b));
+      });
+      body.append(...rows.map(([, row]) => row));
+    });
+  });
+}
+// Light, dark, or as the system has it.
+const theme = document.getElementById("theme");
+const modes = ["auto", "light", "dark"];
+theme.addEventListener("click", () => {
+  const next = modes[(modes.indexOf(document.documentElement.dataset.theme ?? "auto") + 1) % 3];
+  document.documentElement.dataset.theme = next;
+  theme.querySelector("span").textContent = next;
+  theme.setAttribute("aria-label", `Colours: ${next === "auto" ? "as the system has them" : next}`);
+});
+for (const box of document.querySelectorAll("[data-part]")) {
+  box.addEventListener("change", () => {
+    document.getElementById("images").classList.toggle(`no-${box.dataset.part}`, !box.checked);
+  });
+}
