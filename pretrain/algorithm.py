@@ -58,6 +58,8 @@ class Pretraining(BaseModel):
         self.settings, self.iterations, self.meta_start = settings, iterations, meta_start
         method = settings.resolved_method()
         self.backbone = build_backbone(settings.backbone.arch, settings.backbone.stem)
+        if settings.run.channels_last:
+            self.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stubs
         if ranks.world_size() > 1:
             synchronise(self.backbone)
         self.objective = Objective(
@@ -87,7 +89,9 @@ class Pretraining(BaseModel):
             Scalars to log: every loss, both parts of each hypergradient, the health of the embeddings.
         """
         t = int(self.iteration)
-        forward = self._forward(t, self._normalised(data["views"]))
+        *earlier, views = self._normalised(data["views"]).chunk(self.settings.optimizer.accumulate, dim=1)
+        parts = [self._accumulate(t, part, optim_wrapper) for part in earlier]
+        forward = self._forward(t, views)
         if self.upper is None:
             log = self._step_together(forward, optim_wrapper)
         elif self.settings.meta.look_ahead:
@@ -99,7 +103,9 @@ class Pretraining(BaseModel):
 
         self._move_target(t)
         self.iteration += 1
-        log.update({name: loss.detach() for name, loss in forward.losses.items()})
+        log.update({name: _mean([part[name] for part in (*parts, forward.losses)]) for name in forward.losses})
+        if parts:
+            log["loss"] = _mean([log["loss"], *(part["loss"] for part in parts)])
         if (t + 1) % self.settings.run.log_every == 0 and ranks.rank() == 0:
             log.update(self._health(forward))
         return log
@@ -127,12 +133,32 @@ class Pretraining(BaseModel):
             and self.settings.run.precision == "fp32"  # the upper level's features are float32 ones
         )
 
+    def _accumulate(self, t: int, views: Tensor, optim: OptimWrapperDict) -> dict[str, Tensor]:
+        """Add a micro-batch's share to the gradients; returns its losses.
+
+        Each loss sees the images of its own micro-batch: negatives, correlations and Gram matrices are not those of a
+        larger batch, only the gradient is averaged.
+        """
+        forward = self._forward(t, views)
+        total = self._total(forward)
+        self._backward_through(self._share(total), optim, None if self.upper is None else self.lower_parameters())
+        return {"loss": total.detach(), **{name: loss.detach() for name, loss in forward.losses.items()}}
+
+    def _share(self, loss: Tensor) -> Tensor:
+        k = self.settings.optimizer.accumulate
+        return loss if k == 1 else loss / k
+
+    def _total(self, forward: Forward) -> Tensor:
+        """What the real step descends: L_low, and with ``single_level`` L_comp too."""
+        total, batch = self.objective.lower(forward.losses), forward.batch
+        if self.upper is None and batch.fixed is not None:
+            total = total + self.settings.objective.comp_weight * self.objective.comp_loss(batch.fixed, batch.scale)
+        return total
+
     def _step_together(self, forward: Forward, optim: OptimWrapperDict) -> dict[str, Tensor]:
         """No upper level (or ``single_level``): one step of everything on ``L_low + λ2 L_comp``."""
-        total, batch = self.objective.lower(forward.losses), forward.batch
-        if batch.fixed is not None:
-            total = total + self.settings.objective.comp_weight * self.objective.comp_loss(batch.fixed, batch.scale)
-        self._backward_through(total, optim)
+        total = self._total(forward)
+        self._backward_through(self._share(total), optim)
         for name in optim.keys():  # noqa: SIM118 - a wrapper, not a mapping
             _move(optim, name)
         return {"loss": total.detach()}
@@ -140,7 +166,7 @@ class Pretraining(BaseModel):
     def _step_post(self, t: int, forward: Forward, optim: OptimWrapperDict) -> dict[str, Tensor]:
         """MetaMask and the joint method: the real step, then a trial step from the new weights on the same batch."""
         lower = self.objective.lower(forward.losses)
-        self._backward_through(lower, optim, self.lower_parameters())
+        self._backward_through(self._share(lower), optim, self.lower_parameters())
         _move(optim, "lower")
         log = {"loss": lower.detach()}
         if self._due(t):
@@ -412,6 +438,10 @@ class _Parts(nn.Module):
 
     def forward(self, h: Tensor, targets: Tensor | None, scale: float) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         return self.objective.losses_and_embeddings(h, targets, scale)
+
+
+def _mean(values: list[Tensor]) -> Tensor:
+    return values[0].detach() if len(values) == 1 else torch.stack([v.detach() for v in values]).mean()
 
 
 def _move(optim: OptimWrapperDict, name: str) -> None:

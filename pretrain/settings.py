@@ -89,6 +89,8 @@ class OptimizerSettings:
         momentum: of SGD and LARS; AdamW ignores it.
         weight_decay: LARS and AdamW leave biases and norms out, SGD decays all, as in both papers.
         clip: largest gradient norm, of the real step and of the trial step; None for no clipping.
+        accumulate: micro-batches that ``data.batch`` is cut into, one after the other, to save memory. Not a larger
+            batch: every loss sees one micro-batch, the gradients are averaged, the meta step sees the last one.
     """
 
     name: str = "sgd"
@@ -96,9 +98,12 @@ class OptimizerSettings:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     clip: float | None = None
+    accumulate: int = 1
 
     def __post_init__(self) -> None:
         """Refuse settings outside their range."""
+        if self.accumulate < 1:
+            raise InputError(f"optimizer.accumulate: expected a whole number >= 1, found {self.accumulate}")
         _one_of("optimizer.name", self.name, ("sgd", "lars", "adamw"))
         if self.clip is not None and self.clip <= 0:
             raise InputError(f"optimizer.clip: expected a number above 0 or None, found {self.clip}")
@@ -150,6 +155,8 @@ class RunSettings:
     Attributes:
         seed: of the weights, the order and the views.
         precision: of the real step's backbone pass, fp32 or bf16; heads, losses and the meta step stay in fp32.
+        channels_last: store the convolutions' weights with the channels last, as the views always are; for the tensor
+            cores of GPUs (within 1 % on a CPU).
         log_every, checkpoint_every: iterations.
         keep: checkpoints kept, beside the best one.
         target_momentum: of BYOL's target at the start; rises to 1 by a cosine.
@@ -159,6 +166,7 @@ class RunSettings:
 
     seed: int = 0
     precision: str = "fp32"
+    channels_last: bool = False
     log_every: int = 10
     checkpoint_every: int = 500
     keep: int = 2
@@ -190,6 +198,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Check what no section can check alone."""
+        _check_accumulation(self)
         check_meta(self)
 
     def resolved_method(self) -> Method:
@@ -200,6 +209,20 @@ class Settings:
     def trial_lr(self, current: float) -> float:
         """η of the trial step, given the current learning rate of w."""
         return current if self.meta.trial_lr is None else self.meta.trial_lr
+
+
+def _check_accumulation(settings: Settings) -> None:
+    k, batch, method = settings.optimizer.accumulate, settings.data.batch, settings.resolved_method()
+    if batch % k or batch // k < 2:
+        raise InputError(
+            f"optimizer.accumulate: expected a divisor of data.batch = {batch} that leaves at least 2 images, found {k}"
+        )
+    shared = settings.meta.look_ahead or method.base == "inline"
+    if k > 1 and method.base and settings.meta.hypergradient != "single_level" and shared:
+        raise InputError(
+            f"optimizer.accumulate={k}: expected 1 with base=inline or look_ahead, whose trial step is the real step "
+            "on one batch; use meta.base=post"
+        )
 
 
 def check_meta(settings: Settings) -> None:
@@ -237,7 +260,7 @@ def check_meta(settings: Settings) -> None:
 
 def _check_coding(settings: Settings) -> None:
     s, width = settings.objective, compared_width(settings.resolved_method(), settings.objective)
-    smallest = 1 / min(settings.data.batch, width)
+    smallest = 1 / min(settings.data.batch // settings.optimizer.accumulate, width)
     # Even embeddings spread over all dimensions have the top eigenvalue 1 / (ε_d² min(n, d)) of λ Ẑ Ẑᵀ.
     if s.coding_distortion <= smallest:
         raise InputError(

@@ -105,10 +105,12 @@ def check_processes(settings: Settings) -> None:
         InputError: the batch cannot be dealt out evenly, or the exact tangent is asked for.
     """
     world = ranks.world_size()
-    if settings.data.batch % world:
+    shares = world * settings.optimizer.accumulate
+    if settings.data.batch % shares:
         raise InputError(
-            f"data.batch: expected a multiple of the {world} processes (it counts the images of all of them), found "
-            f"{settings.data.batch}; use {settings.data.batch // world * world or world}"
+            f"data.batch: expected a multiple of the {world} processes times optimizer.accumulate = {shares} (it "
+            f"counts the images of all of them), found {settings.data.batch}; use "
+            f"{settings.data.batch // shares * shares or shares}"
         )
     if world > 1 and settings.meta.hypergradient == "forward_mode":
         raise InputError(
@@ -261,6 +263,8 @@ def _announce(settings: Settings, plan: Plan, order: BatchOrder) -> None:
         settings.views.size,
         device,
     )
+    if (k := settings.optimizer.accumulate) > 1:
+        log.info("each loss sees a micro-batch of %d images, not %d", settings.data.batch // k, settings.data.batch)
     free = shutil.disk_usage(plan.work_dir).free
     if free < 2e9:
         log.warning("only %.1f GB are free in %s", free / 1e9, plan.work_dir)
