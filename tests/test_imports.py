@@ -111,7 +111,7 @@ def test_each_framework_stays_in_its_place():
     assert users("transfer", "matplotlib") == {"plots"}
     assert users("transfer", "jinja2") == {"page"}
     assert users("transfer", "contourpy") == users("transfer", "cv2") == {"overlays"}
-    assert users("transfer", "scipy") == {"intervals"}
+    assert users("transfer", "scipy") == {"intervals", "voc"}
     assert users("pretrain", "matplotlib") == users("transfer", "matplotlib") == {"plots"}
 
 

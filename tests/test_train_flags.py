@@ -36,7 +36,7 @@ def voc(data, tmp_path_factory):
 def test_a_voc_folder_with_boxes_is_measured_by_pascals_ap(voc, tmp_path):
     run("--init", "random", "--seed", 0, *voc, "OUTPUT_DIR", tmp_path / "run", *TINY, *BOXES)
     record = results.read(tmp_path / "run")
-    assert record.engine == "detectron2 pascal_voc"
+    assert record.engine == "pascal"
     assert record.data.val.classes == ["cross", "square"]
     assert set(record.per_class["bbox"]) == {"cross", "square"}
     kept = json.loads((tmp_path / "run/inference/pascal.json").read_text())
@@ -50,7 +50,7 @@ def test_a_voc_folder_with_boxes_is_measured_by_pascals_ap(voc, tmp_path):
 def test_a_voc_folder_with_masks_is_measured_as_coco_is(voc, tmp_path):
     run("--init", "random", "--seed", 0, *voc, "OUTPUT_DIR", tmp_path / "run", *TINY)
     record = results.read(tmp_path / "run")
-    assert record.engine == "pycocotools"
+    assert record.engine == "hotcoco"
     assert record.metrics["segm"]["AP"] is not None
     content = json.loads(Path(record.data.val.annotations).read_text())
     assert len(content["annotations"]) == record.data.val.n_instances == 6

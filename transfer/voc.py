@@ -275,12 +275,8 @@ def _add_sbd(content: dict[str, Any], split: VocSplit, prefix: Path, stem: str) 
 
 def _read_mat(file: Path) -> tuple[NDArray[Any], list[int]]:
     """Return SBD's numbers of objects (H, W) and the class number of each, from 1."""
-    try:
-        from scipy.io import loadmat
-    except ImportError:
-        raise InputError(
-            f"{file}: expected scipy, which reads SBD's files, found none; python -m pip install scipy"
-        ) from None
+    from scipy.io import loadmat  # slow to import, and SBD's alone
+
     try:
         truth = loadmat(file)["GTinst"][0, 0]
         return np.asarray(truth["Segmentation"]), [int(c) for c in np.ravel(truth["Categories"])]
