@@ -11,8 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+_POWER_STEPS = 8  # of the power iteration that estimates a top singular value
 
-def coding_loss(a: Tensor, b: Tensor, distortion: float = 0.06, order: int = 4, scale: float = 1.0) -> Tensor:
+
+def coding_loss(
+    a: Tensor, b: Tensor, distortion: float = 0.06, order: int = 4, scale: float = 1.0, limit: float | None = None
+) -> Tensor:
     """Negative coding length of ``a`` against ``b``: ``-μ Tr Σ_{k=1..K} (-1)^(k+1)/k (λ a bᵀ)^k``.
 
     The series of ``-μ log det(I + λ a bᵀ)``. Rows are L2-normalised first; λ = 1 / (N ε_d² scale), μ = 1 / (N λ).
@@ -25,6 +29,10 @@ def coding_loss(a: Tensor, b: Tensor, distortion: float = 0.06, order: int = 4, 
         distortion: ε_d² > 0; 0.06 in MEC. Small values make the truncated series explode on collapsed embeddings.
         order: K, even: an odd order rewards one dominant direction instead of spread.
         scale: >= 1, multiplies 1/λ; MEC warms it up from 8 to 1.
+        limit: largest singular value of λ a bᵀ; above it 1/λ is raised for this batch until it is met, and counts as a
+            constant. Beyond 1 the truncated series is no log-determinant any more, and that of two different
+            embeddings has no lower bound: turning one against the other makes its highest term as negative as the
+            embeddings are collapsed. None leaves the series bare.
 
     Returns:
         Scalar; the first term of ``coding_loss(z, z)`` is the constant -1. The series converges while
@@ -37,7 +45,10 @@ def coding_loss(a: Tensor, b: Tensor, distortion: float = 0.06, order: int = 4, 
     if order < 2 or order % 2:
         raise ValueError(f"order of the coding series: expected an even number >= 2, found {order}")
     mu = distortion * scale  # 1 / (N λ)
-    return -mu * _trace_of_log_series(gram, order)
+    if limit is None:
+        return -mu * _trace_of_log_series(gram, order)
+    excess = (_estimated_top(gram) / limit).clamp_min(1.0)
+    return -mu * excess * _trace_of_log_series(gram / excess, order)
 
 
 def coding_matrix(a: Tensor, b: Tensor, distortion: float = 0.06, scale: float = 1.0) -> Tensor:
@@ -53,6 +64,19 @@ def coding_matrix(a: Tensor, b: Tensor, distortion: float = 0.06, scale: float =
     a, b = F.normalize(a.to(wide), dim=1), F.normalize(b.to(wide), dim=1)
     gram = a @ b.T if n <= d else b.T @ a
     return gram / (n * distortion * scale)
+
+
+@torch.no_grad()
+def _estimated_top(matrix: Tensor) -> Tensor:
+    """The top singular value, from below, by power iteration from the ones: where collapsed rows have theirs.
+
+    The same on every process and device, and far cheaper than a decomposition in each step.
+    """
+    matrix = matrix.detach()
+    v = matrix.new_ones(matrix.shape[1])
+    for _ in range(_POWER_STEPS):
+        v = F.normalize(matrix.T @ (matrix @ v), dim=0)
+    return torch.linalg.vector_norm(matrix @ v)
 
 
 @torch.no_grad()

@@ -63,6 +63,8 @@ class ObjectiveSettings:
         comp_input: CompMod reads the "masked" or the "raw" features.
         comp_detach: L_mcr's gradient does not flow into θ through Ẑ.
         coding_distortion, coding_order: ε_d² and K of the coding series.
+        coding_limit: largest singular value of the matrices in the series, see `pretrain.coding.coding_loss`; None for
+            the bare series.
         redundancy_widths, contrastive_widths, bootstrap_widths: hidden and output widths of the heads.
         predictor_width: hidden width of BYOL's predictor.
     """
@@ -81,6 +83,7 @@ class ObjectiveSettings:
     comp_detach: bool = False
     coding_distortion: float = 0.06
     coding_order: int = 4
+    coding_limit: float | None = 1.0
     redundancy_widths: tuple[int, ...] = (2048, 2048, 2048)
     contrastive_widths: tuple[int, ...] = (2048, 256)
     bootstrap_widths: tuple[int, ...] = (4096, 256)
@@ -99,6 +102,8 @@ class ObjectiveSettings:
                 f"objective.coding_order: expected an even number (odd orders reward one dominant direction), "
                 f"found {self.coding_order}; use 2 or 4"
             )
+        if self.coding_limit is not None and self.coding_limit <= 0:
+            raise InputError(f"objective.coding_limit: expected a number above 0 or None, found {self.coding_limit}")
         if self.coding_distortion <= 0:
             raise InputError(f"objective.coding_distortion: expected a number above 0, found {self.coding_distortion}")
 
@@ -266,7 +271,7 @@ class Objective(nn.Module):
     def mcr_loss(self, fused: Tensor, z: Tensor, scale: float = 1.0) -> Tensor:
         """``L_mcr = Σ_t coding_loss(Ẑ, Z_t)``; Z_t is the embedding that L_meta uses (CompMod eq. 7)."""
         s = self.settings
-        coding = (s.coding_distortion, s.coding_order, scale)
+        coding = (s.coding_distortion, s.coding_order, scale, s.coding_limit)
         return coding_loss(fused, z[0], *coding) + coding_loss(fused, z[1], *coding)
 
     def comp_loss(self, fixed: Tensor, scale: float = 1.0) -> Tensor:
@@ -275,7 +280,8 @@ class Objective(nn.Module):
 
     def compactness(self, fused: Tensor, scale: float = 1.0) -> Tensor:
         """``coding_loss(Ẑ, Ẑ)`` of fused embeddings, (N, d)."""
-        return coding_loss(fused, fused, self.settings.coding_distortion, self.settings.coding_order, scale)
+        s = self.settings
+        return coding_loss(fused, fused, s.coding_distortion, s.coding_order, scale, s.coding_limit)
 
     def comp_input(self, h: Tensor) -> Tensor:
         """What L_comp reads: the detached features of the real step, masked or raw, (2, N, D)."""

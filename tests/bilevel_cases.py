@@ -17,6 +17,7 @@ SMALL = ObjectiveSettings(
     temperature=0.3,
     mcr_weight=0.5,
     comp_weight=0.3,
+    coding_limit=None,  # a constant within a step, which finite differences of U would move
 )
 
 

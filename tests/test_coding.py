@@ -80,3 +80,41 @@ def test_shapes_and_ranges_are_checked():
         coding_loss(rows(4, 3), rows(4, 3), distortion=0.0)
     with pytest.raises(ValueError, match="scale"):
         coding_loss(rows(4, 3), rows(4, 3), scale=0.5)
+
+
+def collapsed(n, d, seed):
+    """Rows that are nearly one and the same."""
+    return rows(1, d, seed) + 0.1 * rows(n, d, seed + 1)
+
+
+def test_below_the_limit_the_series_stays_as_it_is():
+    a, b = rows(32, 64), rows(32, 64, seed=1)
+    assert float(top_singular_value(coding_matrix(a, b, 0.5))) < 1
+    assert coding_loss(a, b, 0.5, limit=1.0) == coding_loss(a, b, 0.5)
+
+
+@pytest.mark.parametrize("limit", [1.0, 0.5])
+def test_above_the_limit_the_regulariser_is_that_of_a_larger_scale(limit):
+    a, b = collapsed(32, 16, 0), collapsed(32, 16, 0) + 0.1 * rows(32, 16, seed=5)
+    top = float(top_singular_value(coding_matrix(a, b)))
+    assert top > 10
+    expected = coding_loss(a, b, scale=top / limit)
+    assert float(coding_loss(a, b, limit=limit)) == pytest.approx(float(expected), rel=1e-9)
+
+
+def test_without_a_limit_a_quarter_turn_of_collapsed_rows_is_endlessly_rewarded_and_with_it_not():
+    """Eigenvalues r exp(±iπ/4) make the series' fourth term -r⁴/4."""
+    turn = torch.tensor([[1.0, 1.0], [-1.0, 1.0]], dtype=torch.float64) / 2**0.5
+    a = torch.eye(2, dtype=torch.float64).repeat(16, 1)
+    losses = {limit: float(coding_loss(a, a @ turn, distortion=0.02, limit=limit)) for limit in (None, 1.0)}
+    assert losses[None] < -1000
+    assert -1.5 < losses[1.0] < 0
+
+
+def test_the_limits_gradient_is_that_of_a_constant_scale():
+    a = collapsed(8, 4, 0).requires_grad_()
+    b = collapsed(8, 4, 3)
+    top = float(top_singular_value(coding_matrix(a, b)))
+    (found,) = torch.autograd.grad(coding_loss(a, b, limit=1.0), a)
+    (expected,) = torch.autograd.grad(coding_loss(a, b, scale=top), a)
+    assert torch.allclose(found, expected, rtol=1e-6)
