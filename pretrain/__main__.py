@@ -77,9 +77,10 @@ def _run(args: argparse.Namespace) -> int:
         check_processes(settings)
         return settings, make_plan(settings, open_source(args.data, args.annotations), args.work_dir)
 
-    # After torchrun's own restart the command line is still that of the first start.
-    resume = args.resume or int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
     with ranks.started():
+        # After torchrun's own restart the command line is still that of the first start; each agent counts its own.
+        restarted = ranks.any_rank(int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0)
+        resume = args.resume or restarted
         settings, plan = ranks.together(look)
         ranks.check_same(plan.data_record()["fingerprint"], "the images")
         if args.dry_run:

@@ -70,12 +70,25 @@ def started() -> Iterator[None]:
         torch.cuda.set_device(local)
         backend = "nccl"
     with _talking():
-        dist.init_process_group(backend, timeout=TIMEOUT)
+        store, number, world = next(dist.rendezvous("env://", timeout=TIMEOUT))
+        dist.init_process_group(
+            backend, store=dist.PrefixStore(_attempt(), store), rank=number, world_size=world, timeout=TIMEOUT
+        )
         _control.append(dist.group.WORLD if backend == "gloo" else dist.new_group(backend="gloo", timeout=TIMEOUT))
     yield
     # Only after a good end: where a rank is missing, waiting for it would hide the error that is on its way.
     _control.clear()
     dist.destroy_process_group()
+
+
+def _attempt() -> str:
+    """A name for this start of all ranks: the store of a torchrun without a rendezvous backend outlives a restart.
+
+    There it still holds the addresses of the ranks that died. Several agents count their restarts apart, and get a new
+    store for each from their rendezvous.
+    """
+    alone = os.environ.get("GROUP_WORLD_SIZE", "1") == "1"
+    return f"attempt_{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}" if alone else "attempt"
 
 
 def gather(h: Tensor) -> Tensor:
