@@ -19,7 +19,7 @@ TINY = [
 ]
 R18 = ["MODEL.RESNETS.DEPTH", "18", "MODEL.RESNETS.RES2_OUT_CHANNELS", "64"]
 # What the record has where the data set's own measure has it.
-MEASURES = {"lvis": "detectron2 lvis", "city": "detectron2 cityscapes_instance", "voc0": "detectron2 pascal_voc"}
+MEASURES = {"lvis": "detectron2 lvis", "city": "detectron2 cityscapes_instance", "voc0": "pascal"}
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def run(name, home, folder, monkeypatch, *more):
         words = ["--train", images, ann, "--val", images, ann, *words]
     assert train_net.main(words) == 0
     record = results.read(folder)
-    assert record.engine == MEASURES.get(name[:4], "pycocotools")
+    assert record.engine == MEASURES.get(name[:4], "hotcoco")
     assert (record.metrics["bbox"]["AP"] is None) == name.startswith("city")
     assert (record.metrics["segm"]["AP"] is None) == ("mask" not in name)
     assert record.data.val.n_images == 2

@@ -71,7 +71,7 @@ def edit(content, path, value):
         (["label_fraction"], 0.0, "label_fraction: expected more than 0"),
         (["label_fraction"], 1, None),
         (["label_fraction"], None, None),
-        (["protocol"], "mine", 'protocol: expected one of coco, lvis, voc2007, voc2012, found "mine"'),
+        (["protocol"], "mine", 'protocol: expected one of coco, lvis, cityscapes, voc2007, voc2012, found "mine"'),
         (["tide", "segm"], KeyError, "tide: a field is missing: expected segm"),
         (["tide", "segm"], {"ap50": 5.0}, "tide.segm: a field is missing"),
         (["counts", "objects"], 1.5, "counts.objects: expected a whole number, found 1.5"),

@@ -125,7 +125,7 @@ def test_crops_are_resampled_as_torchvision_does(photograph, ratio):
         errors.append((np.abs(ours.astype(int) - theirs).mean(), statistics(ours)[3] - statistics(theirs)[3]))
     difference, detail = np.mean(errors, axis=0)
     assert difference < (3 if ratio > 5 else 1.2)
-    assert abs(detail) < (0.25 if ratio > 5 else 0.07)
+    assert abs(detail) < (0.25 if ratio > 5 else 0.09)
 
 
 @pytest.mark.parametrize("size", [32, 64, 128])
