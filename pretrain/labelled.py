@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
-from torchvision.datasets import CIFAR10, CIFAR100, STL10
 
+from pretrain.archives import ARCHIVES, find_archive, read_split
 from pretrain.errors import InputError
 from pretrain.pixels import Image, read_image
 from pretrain.sources import find_images, fingerprint
-
-ARCHIVES = {"cifar10": CIFAR10, "cifar100": CIFAR100, "stl10": STL10}
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,15 +115,9 @@ def labelled_splits(data: Path, query: Path | None = None) -> tuple[LabelledImag
                 f"--data {data / 'train'} --query FOLDER"
             )
         return _pair(data / "train", judged[0])
-    for name, kind in ARCHIVES.items():
-        for root in (data, data.parent):
-            if (root / kind.base_folder).is_dir() and (root == data or data.name == kind.base_folder):
-                return _archive(name, root, train=True), _archive(name, root, train=False)
-        if (data / kind.filename).is_file():
-            raise InputError(
-                f"--data {data}: expected the folder {kind.base_folder}, found it packed; unpack it with "
-                f"tar -xzf {data / kind.filename} -C {data}"
-            )
+    archive = find_archive(data)
+    if archive is not None:
+        return _archive(*archive, "train"), _archive(*archive, "test")
     raise InputError(
         f"--data {data}: expected a folder train beside val or test, or one of "
         f"{', '.join(k.base_folder for k in ARCHIVES.values())}, found neither; for two folders of class folders use "
@@ -148,21 +138,7 @@ def _pair(data: Path, query: Path) -> tuple[LabelledImages, LabelledImages]:
     return bank, judged
 
 
-def _archive(name: str, root: Path, train: bool) -> LabelledImages:
-    """One split of a published archive, read by torchvision, which checks every file's MD5 before it opens any.
-
-    CIFAR's files are pickles; nothing but the bytes that its authors published gets as far as being unpickled.
-    """
-    kind, split = ARCHIVES[name], "train" if train else "test"
-    which = {"split": split} if kind is STL10 else {"train": train}
-    try:
-        images = kind(root, download=False, **which)
-    except RuntimeError as error:
-        raise InputError(
-            f"--data {root}: expected {kind.base_folder} as it was published, found files missing or changed "
-            f"({error}); fetch {kind.url} and unpack it"
-        ) from None
-    pixels = np.ascontiguousarray(images.data.transpose(0, 2, 3, 1) if kind is STL10 else images.data)
-    labels = torch.as_tensor(np.asarray(images.labels if kind is STL10 else images.targets, dtype=np.int64))
-    digest = hashlib.sha256(pixels.tobytes() + labels.numpy().tobytes()).hexdigest()[:16]
-    return LabelledImages(f"{root / kind.base_folder} {split}", pixels, labels, tuple(images.classes), digest)
+def _archive(name: str, root: Path, split: str) -> LabelledImages:
+    found = read_split(name, root, split)
+    labels = torch.from_numpy(found.labels)
+    return LabelledImages(found.described, found.pixels, labels, found.classes, found.fingerprint)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from pretrain.archives import ArchiveImages, find_archive
 from pretrain.errors import InputError
 from pretrain.packed import PackedStrings
 from pretrain.shards import TarShards, expand_shards
@@ -83,7 +84,8 @@ def open_source(data: Sequence[Path], annotations: Path | None = None) -> Source
 
     Args:
         data: folders of images (searched recursively), or one ``.txt`` list of files, or WebDataset shards: a folder
-            of ``.tar`` files, ``.tar`` files, or patterns such as ``train-{000..146}.tar``.
+            of ``.tar`` files, ``.tar`` files, or patterns such as ``train-{000..146}.tar``; or the folder of an
+            unpacked CIFAR-10, CIFAR-100 or STL-10, of which all but the test split is taken.
         annotations: a COCO annotation file; of the folders' images only those that it lists are taken.
 
     Raises:
@@ -99,6 +101,9 @@ def open_source(data: Sequence[Path], annotations: Path | None = None) -> Source
                 "of source"
             )
         return TarShards(described, [path for _, paths in shards for path in paths], EXTENSIONS)
+    archive = find_archive(data[0]) if len(data) == 1 and annotations is None else None
+    if archive is not None:
+        return ArchiveImages(*archive)
     if len(data) == 1 and data[0].suffix == ".txt":
         if annotations:
             raise InputError(f"--annotations: expected folders in --data, found the list {data[0]}; leave one out")

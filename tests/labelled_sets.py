@@ -49,7 +49,7 @@ def cifar10(root, monkeypatch, seed=0):
 
 
 def stl10(root, monkeypatch, seed=0):
-    """Three training and two test images, column by column as published; torchvision is told their checksums."""
+    """Three training, two test and four unlabelled images, column by column as published, with checksums."""
     folder = root / STL10.base_folder
     folder.mkdir(parents=True)
     rng = np.random.default_rng(seed)
@@ -60,10 +60,12 @@ def stl10(root, monkeypatch, seed=0):
         images.transpose(0, 3, 2, 1).tofile(folder / f"{split}_X.bin")
         labels.tofile(folder / f"{split}_y.bin")
         splits[split] = images, labels
+    splits["unlabeled"] = rng.integers(0, 255, (4, 96, 96, 3), dtype=np.uint8), None
+    splits["unlabeled"][0].transpose(0, 3, 2, 1).tofile(folder / "unlabeled_X.bin")
     (folder / "class_names.txt").write_text("\n".join(f"class {k}" for k in range(10)))
-    for split in splits:
+    for split in ("train", "test"):
         files = [[n, _md5(folder / n)] for n in (f"{split}_X.bin", f"{split}_y.bin")]
         if split == "train":
-            files.append(["class_names.txt", _md5(folder / "class_names.txt")])
+            files += [[n, _md5(folder / n)] for n in ("unlabeled_X.bin", "class_names.txt")]
         monkeypatch.setattr(STL10, f"{split}_list", files)
     return splits

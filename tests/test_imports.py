@@ -28,6 +28,7 @@ LAYERS = {
     "plots": 1,
     "bilevel": 2,
     "monitor": 2,
+    "archives": 2,
     "shards": 2,
     "sync_norm": 2,
     "objective": 2,

@@ -90,6 +90,6 @@ def test_a_packed_archive_says_how_to_unpack_it(tmp_path):
 def test_stl10_is_read_upright_with_labels_from_zero(tmp_path, monkeypatch):
     splits = stl10(tmp_path, monkeypatch)
     train, test = labelled_splits(tmp_path)
-    for found, (images, labels) in zip((train, test), splits.values(), strict=True):
+    for found, (images, labels) in zip((train, test), (splits["train"], splits["test"]), strict=True):
         assert found.labels.tolist() == (labels.astype(int) - 1).tolist()
         assert np.array_equal(found.read(1), images[1])
