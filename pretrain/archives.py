@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def read_split(name: str, root: Path, split: str) -> ArchiveSplit:
 class ArchiveImages:
     """A `pretrain.sources.Source` of all images of an archive but its test split."""
 
-    shards = None
+    shards: Sequence[int] | None = None
 
     def __init__(self, name: str, root: Path) -> None:
         split = read_split(name, root, UNLABELLED[name])

@@ -1,4 +1,4 @@
-"""Fixtures of issue 5: torchvision networks with lively values, and files in the manner of each project."""
+"""Fixtures of the conversion: torchvision networks with lively values, and files in the manner of each project."""
 
 from __future__ import annotations
 
