@@ -124,11 +124,11 @@ class Pretraining(BaseModel):
         return Forward(h, losses, embeddings, Batch(views, targets, fixed, scale), leaves)
 
     def _graph_is_shared(self, t: int) -> bool:
-        """Whether the real step is ψ's trial step too, so that one forward pass of the heads serves both levels."""
+        """Whether one pass over the heads serves both levels: at look-ahead; at inline it gained nothing."""
         meta = self.settings.meta
         return (
-            self._due(t)
-            and (meta.look_ahead or self.objective.method.base == "inline")
+            meta.look_ahead
+            and self._due(t)
             and meta.hypergradient in ("feature_difference", "forward_mode")
             and self.settings.run.precision == "fp32"  # the upper level's features are float32 ones
         )
@@ -178,15 +178,15 @@ class Pretraining(BaseModel):
         """CompMod: the real step is the trial step; its forward pass serves both levels."""
         assert self.upper is not None
         lower, w, due = self.objective.lower(forward.losses), self.lower_parameters(), self._due(t)
-        at_hand, gradient, slopes = self._exact_features(forward.h), None, None
+        at_hand, gradient = self._exact_features(forward.h), None
         if due and at_hand is not None and self.settings.meta.trial == "meta":
-            gradient, slopes = self._trial_gradient(forward)
-        _, real_slopes = self._backward(lower, forward, optim)
+            trial = self.objective.trial(forward.losses)
+            gradient = no_none(torch.autograd.grad(trial, w, retain_graph=True, allow_unused=True), w)
+        self._backward_through(lower, optim, w)
         if not due:
             _move(optim, "lower")
             return {"loss": lower.detach()}
-        slopes = slopes or real_slopes
-        step, start = self._trial_step(optim), self.upper.copied(forward.leaves)
+        step, start = self._trial_step(optim), self.upper.copied()
         ahead = self.upper.weights()  # the weights themselves: after `_move` they are w⁺ where that is the same step
         if self._real_step_is_trial_step():
             kept = None if step.clip is None else [_grad(p).clone() for p in w]
@@ -195,19 +195,8 @@ class Pretraining(BaseModel):
                 gradient = [_grad(p).clone() for p in w]
             at_hand, ahead, kept = self.upper.trial_step(forward.batch, at_hand, gradient, step)
         _move(optim, "lower")
-        found = self.upper.inline(forward.batch, at_hand, start, ahead, step, kept, slopes)
+        found = self.upper.inline(forward.batch, at_hand, start, ahead, step, kept)
         return {"loss": lower.detach(), **self._move_upper(found, optim)}
-
-    def _trial_gradient(self, forward: Forward) -> tuple[list[Tensor], Slopes | None]:
-        """∇_w L_tri from the real step's graph, which stays, and its slopes where the heads' graph is shared."""
-        trial, leaves = self.objective.trial(forward.losses), forward.leaves
-        if leaves is None:
-            w = self.lower_parameters()
-            return no_none(torch.autograd.grad(trial, w, retain_graph=True, allow_unused=True), w), None
-        inputs = [leaves.h, *leaves.heads.values()]
-        found = torch.autograd.grad(trial, inputs, create_graph=True, allow_unused=True)
-        h_gradient, *heads = [g.detach() for g in no_none(found, inputs)]
-        return [*self._backbone_gradient(forward.h, h_gradient), *heads], Slopes(found, leaves.upper)
 
     def _backbone_gradient(self, h: Tensor, h_gradient: Tensor) -> list[Tensor]:
         """A loss's gradient by the backbone, given that by the features; the backbone's graph stays."""

@@ -178,7 +178,6 @@ class UpperLevel:
         ahead: Weights,
         step: TrialStep,
         gradient: list[Tensor] | None,
-        slopes: Slopes | None = None,
     ) -> Hypergradient:
         """dU/dψ of a trial step that began where the real step did.
 
@@ -189,11 +188,10 @@ class UpperLevel:
             ahead: w⁺.
             step: the trial step.
             gradient: its g before clipping; None without a clip.
-            slopes: of the trial step's loss, where the real step's graph has them.
         """
         upper = self.variables()
         v, direct, upper_loss = upper_gradient(self.problem(batch), ahead, upper)
-        second = self._second_order(Pending(batch, h, start, upper, step.lr, step.clip, gradient, slopes), v)
+        second = self._second_order(Pending(batch, h, start, upper, step.lr, step.clip, gradient), v)
         return Hypergradient(direct, second, torch.zeros_like(upper_loss), upper_loss)
 
     def remember(
