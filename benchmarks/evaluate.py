@@ -30,6 +30,8 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from benchmarks import outputs
+from benchmarks.outputs import progress
 from transfer.__main__ import main as transfer
 from transfer.markdown import table
 from transfer.record import TASKS
@@ -154,7 +156,7 @@ def measure(gt: Path, results: Path, rounds: int) -> dict[str, Any]:
         for r in range(rounds):
             found = {}
             for kind, engine in engines.items():
-                _progress(f"{task}, round {r + 1} of {rounds}: {kind}")
+                progress(f"{task}, round {r + 1} of {rounds}: {kind}")
                 taken, found[kind] = engine.run()
                 seconds[kind].append(taken)
             if not np.allclose(found["hotcoco"], found["pycocotools"], rtol=0, atol=1e-12):
@@ -162,13 +164,13 @@ def measure(gt: Path, results: Path, rounds: int) -> dict[str, Any]:
         rows[task] = _row(seconds["hotcoco"], seconds["pycocotools"], TARGETS[task])
     whole: dict[str, list[float]] = {"ours": [], "plain": []}
     for r in range(rounds):
-        _progress(f"files to record, round {r + 1} of {rounds}")
+        progress(f"files to record, round {r + 1} of {rounds}")
         out = gt.parent / "record.json"
         whole["ours"].append(timed(ours, gt, results, out))
         whole["plain"].append(timed(plain, gt, results, gt.parent / "plain.json"))
         _check(json.loads(out.read_text()), json.loads((gt.parent / "plain.json").read_text()))
     rows["files to record"] = _row(whole["ours"], whole["plain"], TARGETS["files to record"])
-    _progress("")
+    progress("")
     return rows
 
 
@@ -210,11 +212,6 @@ def as_table(rows: dict[str, Any]) -> str:
     return table(["what", "seconds", "pycocotools, s", "times as fast", "lowest to highest", "target"], cells)
 
 
-def _progress(text: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
-
-
 def _machine() -> dict[str, Any]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
@@ -232,14 +229,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.evaluate", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="40 images, one round: shows that it works")
     parser.add_argument("--rounds", type=int, help="timed rounds (default: 2, with --quick 1)")
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures here too")
+    outputs.add_arguments(parser)
     args = parser.parse_args(argv)
-    if args.json and not args.json.parent.is_dir():  # said now, not after minutes
-        parser.error(f"{args.json}: expected an existing folder, found none at {args.json.parent}; make it first")
+    outputs.check(parser, args)
     images, per_image = (40 if args.quick else 5000), 50
     figures: dict[str, Any] = {"machine": _machine(), "images": images, "detections": images * per_image}
     with tempfile.TemporaryDirectory() as folder:
-        _progress(f"building {images} images with {images * per_image} detections")
+        progress(f"building {images} images with {images * per_image} detections")
         gt, results = build(Path(folder), images, per_image)
         figures["bytes"] = gt.stat().st_size + results.stat().st_size
         figures["rows"] = measure(gt, results, args.rounds or (1 if args.quick else 2))
@@ -250,8 +246,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"JSON; {machine['machine']}, {machine['threads']} threads for hotcoco and one for pycocotools, "
         f"{machine['load']:.1f} processes running at the start"
     )
-    if args.json:
-        args.json.write_text(json.dumps(figures, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    outputs.write(args, figures)
     return 0
 
 

@@ -10,7 +10,6 @@ timed in turn within every round, so that a drift of the machine meets all of th
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import sys
@@ -21,8 +20,10 @@ from typing import Any
 
 import torch
 
+from benchmarks import outputs
 from benchmarks.cost import MEMORY_TARGET, measure
 from benchmarks.modes import METHOD, MODES, Case
+from benchmarks.outputs import progress
 from benchmarks.truth import TruthSettings, run
 from pretrain.errors import InputError
 from transfer.markdown import table
@@ -88,7 +89,7 @@ def _truth(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     settings = TruthSettings(args.truth_steps, args.truth_every, args.truth_lr)
     rows = {}
     for mode in MODES:
-        _progress(f"truth: {mode.name}, {settings.steps} steps")
+        progress(f"truth: {mode.name}, {settings.steps} steps")
         rows[mode.name] = run(mode, case, args.truth, settings, device)
     said = f"{case}, {settings.steps} steps, every {settings.every}, lr {settings.lr}"
     return {"settings": said, "case": vars(case), **vars(settings), "rows": rows}
@@ -104,11 +105,6 @@ def _machine(device: torch.device) -> dict[str, Any]:
         "torch": str(torch.__version__),
         "python": platform.python_version(),
     }
-
-
-def _progress(text: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def _case(text: str) -> Case:
@@ -136,8 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, help="timed rounds (default: 9, with --quick 2)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, help="threads of a CPU run (default: PyTorch's own choice)")
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures here too")
-    parser.add_argument("--markdown", type=Path, metavar="OUT", help="write the table here too")
+    outputs.add_arguments(parser, markdown=True)
     truth = parser.add_argument_group("accuracy along a real run")
     truth.add_argument(
         "--truth",
@@ -158,9 +153,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the table; 1 when the input was at fault. The figures decide nothing: machines differ."""
     parser = _parser()
     args = parser.parse_args(argv)
-    for path in filter(None, (args.json, args.markdown)):
-        if not path.parent.is_dir():  # said now, not after an hour
-            parser.error(f"{path}: expected an existing folder, found none at {path.parent}; make it first")
+    outputs.check(parser, args)
     if args.threads:
         torch.set_num_threads(args.threads)
     device = torch.device(args.device)
@@ -170,17 +163,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     figures: dict[str, Any] = {"method": METHOD, "machine": _machine(device)}
     try:
         figures["truth"] = None if args.truth is None else _truth(args, device)
-        figures["cases"] = [measure(case, rounds, device, _progress) for case in cases]
+        figures["cases"] = [measure(case, rounds, device, progress) for case in cases]
     except InputError as error:
         print(f"benchmarks.meta_step: {error}", file=sys.stderr)
         return 1
-    _progress("")
+    progress("")
     text = f"{as_table(figures)}\n\n{_notes(figures)}\n"
     print(text, end="")
-    if args.json:
-        args.json.write_text(json.dumps(figures, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    if args.markdown:
-        args.markdown.write_text(text, encoding="utf-8")
+    outputs.write(args, figures, text)
     return 0
 
 

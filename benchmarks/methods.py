@@ -24,6 +24,7 @@ from typing import Any
 
 import torch
 
+from benchmarks import outputs
 from transfer.markdown import table
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "pretrain"
@@ -158,13 +159,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", type=int, default=64, help="side of the views, pixels (default: 64)")
     parser.add_argument("--workers", type=int, default=1, help="loader processes (default: 1)")
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and views (default: 0)")
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures here too")
+    outputs.add_arguments(parser)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what is missing and print the table; 1 when a run failed."""
-    args = _parser().parse_args(argv)
+    parser = _parser()
+    args = parser.parse_args(argv)
+    outputs.check(parser, args)
     args.out.mkdir(parents=True, exist_ok=True)
     rows, knn = [], f"knn_{(args.judge or args.data).name}.json"
     try:
@@ -181,10 +184,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     machine = f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"
     queries = random["data"]["test"]["n"]
     print(f"\n{as_table(rows)}\n\n{said}; {queries} queries; {machine}.")
-    if args.json:
-        settings = {k: v for k, v in vars(args).items() if k in ("iterations", "batch", "size", "seed")}
-        figures = {"settings": settings, "queries": queries, "machine": machine, "rows": rows}
-        args.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    settings = {k: v for k, v in vars(args).items() if k in ("iterations", "batch", "size", "seed")}
+    figures = {"settings": settings, "queries": queries, "machine": machine, "rows": rows}
+    outputs.write(args, figures)
     return 0
 
 

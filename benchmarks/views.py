@@ -10,7 +10,6 @@ taken in each round. Second table: images per second of a training over those of
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import multiprocessing
 import os
@@ -18,14 +17,15 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
 import cv2
 import torch
 
+from benchmarks import outputs
 from benchmarks.feeding import TRAINING_TARGET, Feeding, measure_feeding
+from benchmarks.outputs import progress
 from benchmarks.pictures import SIZES, jpegs
 from benchmarks.pipelines import PIPELINES, Pipeline
 from transfer.markdown import table
@@ -176,19 +176,13 @@ def _machine() -> dict[str, Any]:
     }
 
 
-def _progress(text: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.views", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one small cell and a tiny training: shows that it works")
     parser.add_argument("--only", choices=("views", "training"), help="one of the two tables (default: both)")
     parser.add_argument("--rounds", type=int, help="timed rounds (default: 7, with --quick 2)")
     parser.add_argument("--seconds", type=float, help="length of one timing of a pipeline (default: 0.6)")
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures here too")
-    parser.add_argument("--markdown", type=Path, metavar="OUT", help="write the tables here too")
+    outputs.add_arguments(parser, markdown=True)
     return parser
 
 
@@ -196,9 +190,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the tables. The figures decide nothing: machines differ."""
     parser = _parser()
     args = parser.parse_args(argv)
-    for path in filter(None, (args.json, args.markdown)):
-        if not path.parent.is_dir():  # said now, not after an hour
-            parser.error(f"{path}: expected an existing folder, found none at {path.parent}; make it first")
+    outputs.check(parser, args)
     cv2.setNumThreads(0)
     rounds, seconds = args.rounds or (2 if args.quick else 7), args.seconds or (0.02 if args.quick else 0.6)
     figures: dict[str, Any] = {"machine": _machine()}
@@ -208,17 +200,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         torch.set_num_threads(1)  # torchvision's transforms; the processes are the parallelism
         for processes in (1,) if args.quick else sorted({1, len(os.sched_getaffinity(0))}):
             sizes = VIEWS[:1] if args.quick else VIEWS
-            figures["views"] += measure_views(sizes, rounds, seconds, processes, _progress)
+            figures["views"] += measure_views(sizes, rounds, seconds, processes, progress)
         torch.set_num_threads(threads)
     if args.only != "views":
-        figures["training"] = measure_feeding(Feeding.quick() if args.quick else Feeding(), _progress)
-    _progress("")
+        figures["training"] = measure_feeding(Feeding.quick() if args.quick else Feeding(), progress)
+    progress("")
     text = as_text(figures)
     print(text, end="")
-    if args.json:
-        args.json.write_text(json.dumps(figures, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    if args.markdown:
-        args.markdown.write_text(text, encoding="utf-8")
+    outputs.write(args, figures, text)
     return 0
 
 
