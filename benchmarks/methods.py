@@ -25,6 +25,7 @@ from typing import Any
 import torch
 
 from benchmarks import outputs
+from benchmarks.outputs import Failed
 from transfer.markdown import table
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "pretrain"
@@ -40,10 +41,6 @@ METHODS = (
     "metamask_compmod",
 )
 WEIGHTS = "backbone.safetensors"
-
-
-class Failed(Exception):
-    """A command that did not end well; its output has said why."""
 
 
 def pretrain(name: str, args: argparse.Namespace) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the benchmarks' command lines share: a line of progress, and files that take the figures."""
+"""What the benchmarks' command lines share: how they fail, a line of progress, and files that take the figures."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+
+
+class Failed(Exception):
+    """What ends a benchmark, in one line."""
 
 
 def progress(text: str) -> None:

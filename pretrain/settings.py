@@ -265,8 +265,8 @@ def _check_coding(settings: Settings) -> None:
     if s.coding_distortion <= smallest:
         raise InputError(
             f"objective.coding_distortion: expected more than 1 / min(batch, width) = {smallest:.3g}, where the coding "
-            f"series stops converging even for perfectly spread embeddings, found {s.coding_distortion}; use 0.06 or a "
-            f"larger batch"
+            f"series stops converging even for perfectly spread embeddings, found {s.coding_distortion}; use "
+            f"{max(0.06, 2 * smallest):.2g} or a larger batch"
         )
 
 

@@ -1,0 +1,70 @@
+"""A pretraining as a command, and what its features are worth without a detector."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks import single_objects
+from benchmarks.evidence.sets import Photographs, Split
+from benchmarks.evidence.sizes import Init, Size
+from benchmarks.evidence.steps import Step
+
+WARM_UP = 0.1  # share of the iterations
+BACKBONE = "backbone.safetensors"
+
+
+def command(init: Init, size: Size, course: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """The config of a start, and what it is overridden with, as ``key=value``."""
+    options = {**size.pretraining, "views.size": size.view, **init.options, **course}
+    return f"configs/pretrain/{init.config}.py", [f"{key}={value}" for key, value in options.items()]
+
+
+def schedule(iterations: int, rate: float, seed: int, size: Size, data: Photographs) -> dict[str, Any]:
+    """A course of ``iterations``, a tenth of them warm-up (the upper level starts after it)."""
+    images = sum(1 for _ in data.unlabelled.iterdir())
+    return {
+        "schedule.iterations": iterations,
+        "schedule.warmup_epochs": round(WARM_UP * iterations * size.pretraining["data.batch"] / images, 4),
+        "optimizer.lr": rate,
+        "run.seed": seed,
+    }
+
+
+def pretrain(
+    kind: str, name: str, init: Init, size: Size, course: Mapping[str, Any], data: Photographs, folder: Path
+) -> Step:
+    """The step that makes ``folder/pretrain/backbone.safetensors``; an interrupted one goes on."""
+    config, options = command(init, size, course)
+    work = folder / "pretrain"
+    arguments = ("pretrain", config, "--data", str(data.unlabelled), "--work-dir", str(work), "--resume")
+    return Step(kind, name, work / BACKBONE, (*arguments, "--cfg-options", *options), folder / "log")
+
+
+def knn(name: str, weights: str, folders: Path, size: Size, seed: int, folder: Path) -> Step:
+    """The step that judges frozen features: 5 nearest neighbours on cut-out objects, and their effective rank."""
+    out = folder / "knn.json"
+    arguments = ("pretrain", "evaluate", weights, "--data", str(folders), "--protocol", "knn", "--out", str(out))
+    return Step(
+        "knn", f"{name}, 5-nn", out, (*arguments, "--size", str(size.view), "--seed", str(seed)), folder / "log"
+    )
+
+
+def objects(bank: Split, query: Split, out: Path, side: int = 64) -> Path:
+    """Cut every annotated object out, into ``out/train/CLASS`` and ``out/val/CLASS``, unless ``out`` is there."""
+    if not out.exists():
+        making = out.with_name(f"{out.name}.making")
+        shutil.rmtree(making, ignore_errors=True)  # of an interrupted call
+        for name, split in (("train", bank), ("val", query)):
+            for found in single_objects.every_object(split.annotations)[0]:
+                single_objects.write(found, split.images, making / name, side)
+        making.rename(out)
+    return out
+
+
+def accuracy(record: Path) -> float:
+    """5-nn accuracy, percent."""
+    return float(json.loads(record.read_text(encoding="utf-8"))["results"]["top1"]["accuracy"])

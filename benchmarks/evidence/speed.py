@@ -1,0 +1,35 @@
+"""Seconds per iteration of a pretraining on this machine: ...evidence.speed CONFIG DATA OUT.json KEY=VALUE ..."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from pretrain.config import read_config
+from pretrain.errors import InputError
+from pretrain.plan import make_plan
+from pretrain.rehearsal import rehearse
+from pretrain.settings import load_settings
+from pretrain.sources import open_source
+
+
+def main(argv: list[str]) -> int:
+    """Measure a few iterations, waiting for data included, and write their mean to the third argument."""
+    config, data, out, *options = argv
+    try:
+        settings = load_settings(read_config(Path(config), options))
+        with tempfile.TemporaryDirectory() as folder:
+            plan = make_plan(settings, open_source([Path(data)], None), Path(folder) / "none")
+            estimate = rehearse(settings, plan)
+    except InputError as error:
+        print(f"benchmarks.evidence.speed: {error}", file=sys.stderr)
+        return 1
+    found = {"seconds": estimate.seconds, "iterations": estimate.iterations, "memory": estimate.memory}
+    Path(out).write_text(json.dumps(found) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
