@@ -322,3 +322,10 @@ def test_from_a_set_to_the_page(photographs, tmp_path, monkeypatch, capsys):
 
 def test_splits_are_arguments():
     assert Split(Path("a"), Path("b.json")).arguments == ["a", "b.json"]
+
+
+@pytest.mark.parametrize("share", ["50", "0%", "150%", "half%"])
+def test_labels_are_shares(share, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        run("--data", tmp_path, "--out", tmp_path / "out", "--labels", share)
+    assert "--labels" in capsys.readouterr().err

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CELL",
         help="these cells, such as compute/simclr/0 or compute/simclr (default: all)",
     )
-    parser.add_argument("--labels", nargs="+", metavar="SHARE", help="shares of the labels (default: the size's)")
+    parser.add_argument("--labels", nargs="+", type=_share, metavar="SHARE", help="such as 10%% (default: the size's)")
     parser.add_argument("--report-only", action="store_true", help="run nothing: report on the cells that are there")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="copy plan, records and tables here, no weights")
     return parser
@@ -52,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what is missing and report; 1 when something failed."""
     args = _parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill ends the commands too, like Ctrl-C
     try:
         _run(args)
     except Failed as error:
@@ -77,6 +79,12 @@ def _run(args: argparse.Namespace) -> None:
             chains.append([curve(size, data, out / "search")])
         steps.run(chains, size.jobs)
     page.write(size, made, out, args.keep)
+
+
+def _share(text: str) -> str:
+    if not text.endswith("%") or not 0 < float(text[:-1]) <= 100:  # a ValueError is argparse's too
+        raise argparse.ArgumentTypeError(f"expected a share such as 10%, found {text!r}")
+    return text
 
 
 def select(found: Sequence[Cell], only: Sequence[str] | None) -> list[Cell]:
