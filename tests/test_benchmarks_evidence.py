@@ -46,7 +46,7 @@ def a_plan(images, **changes):
         "data": images.facts(),
         "machine": "a machine",
         "seconds": dict.fromkeys(starts, 0.5),
-        "scores": {start: {"0.01": 30.0, "0.03": 40.0} for start in starts},
+        "losses": {start: {"0.01": 4.0, "0.03": 3.0, "0.1": None} for start in starts},
         "rates": dict.fromkeys(starts, 0.03),
         "iterations": dict.fromkeys(starts, 800),
     }

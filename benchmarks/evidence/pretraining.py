@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from benchmarks import single_objects
@@ -65,6 +67,9 @@ def objects(bank: Split, query: Split, out: Path, side: int = 64) -> Path:
     return out
 
 
-def accuracy(record: Path) -> float:
-    """5-nn accuracy, percent."""
-    return float(json.loads(record.read_text(encoding="utf-8"))["results"]["top1"]["accuracy"])
+def last_loss(folder: Path) -> float | None:
+    """Mean loss over the last fifth of the logged iterations of ``folder/pretrain``; None when it did not end."""
+    if not (folder / "pretrain" / BACKBONE).exists():
+        return None
+    lines = (folder / "pretrain" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return fmean(json.loads(line)["loss"] for line in lines[-math.ceil(len(lines) / 5) :])

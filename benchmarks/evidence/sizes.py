@@ -59,7 +59,7 @@ class Size:
     frozen: bool = False
     parts: tuple[Init, ...] = ()
     epochs: int = 0
-    rates: tuple[float, ...] = (0.01, 0.03, 0.1)
+    rates: tuple[float, ...] = (0.03, 0.1, 0.3)
     rehearsal: float = 0.25
     detector: str = "any_mask_rcnn_R_18_FPN_small"
 

@@ -29,6 +29,7 @@ class Step:
         product: what it makes; it runs only while that is missing.
         arguments: what follows ``python -m``.
         log: takes what it prints.
+        may_fail: an error is a result too: what follows in its chain is left out, all else goes on.
     """
 
     kind: str
@@ -36,6 +37,7 @@ class Step:
     product: Path
     arguments: tuple[str, ...]
     log: Path
+    may_fail: bool = False
 
 
 @dataclass
@@ -78,9 +80,17 @@ def run(chains: Iterable[Sequence[Step]], jobs: int) -> None:
         for step in chain:
             if stop.is_set():
                 return
-            seconds = None if step.product.exists() else _run(step, threads, stop)
+            try:
+                seconds = None if step.product.exists() else _run(step, threads, stop)
+                said = clock.done(step, seconds)
+            except Failed as error:
+                if not step.may_fail or stop.is_set():
+                    raise
+                said = str(error)
             with lock:
-                print(clock.done(step, seconds), flush=True)
+                print(said, flush=True)
+            if not step.product.exists():
+                return
 
     with ThreadPoolExecutor(jobs) as pool:
         try:

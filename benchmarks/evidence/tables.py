@@ -24,12 +24,12 @@ def setting(size: Size, plan: Plan) -> str:
 
 def plan_table(plan: Plan) -> str:
     """Speed, length and learning rate of each start."""
-    rates = list(next(iter(plan.scores.values())))
-    header = ["start", "s / iteration", "iterations", *(f"5-nn at lr {rate}, %" for rate in rates), "lr taken"]
+    rates = list(next(iter(plan.losses.values())))
+    header = ["start", "s / iteration", "iterations", *(f"loss at lr {rate}" for rate in rates), "lr taken"]
     rows = []
     for start, seconds in plan.seconds.items():
-        scores = [f"{plan.scores[start][rate]:.1f}" for rate in rates]
-        rows.append([start, f"{seconds:.3f}", str(plan.iterations[start]), *scores, f"{plan.rates[start]:g}"])
+        losses = ["–" if loss is None else f"{loss:.2f}" for loss in plan.losses[start].values()]
+        rows.append([start, f"{seconds:.3f}", str(plan.iterations[start]), *losses, f"{plan.rates[start]:g}"])
     return table(header, rows)
 
 
