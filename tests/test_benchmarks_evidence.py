@@ -11,7 +11,7 @@ from benchmarks.evidence import page, plan, steps
 from benchmarks.evidence.cells import COMPUTE, EPOCHS, cells, chain
 from benchmarks.evidence.findings import Finding, collect, rank_correlation
 from benchmarks.evidence.plan import Plan
-from benchmarks.evidence.pretraining import command, objects, schedule
+from benchmarks.evidence.pretraining import Ending, command, ending, objects, schedule
 from benchmarks.evidence.sets import Photographs, Split, cut
 from benchmarks.evidence.sizes import CPU, GPU, SIZES
 from benchmarks.evidence.steps import Step
@@ -46,7 +46,7 @@ def a_plan(images, **changes):
         "data": images.facts(),
         "machine": "a machine",
         "seconds": dict.fromkeys(starts, 0.5),
-        "losses": {start: {"0.01": 4.0, "0.03": 3.0, "0.1": None} for start in starts},
+        "endings": {start: {"0.03": Ending(4.0, 0.1, 900.0), "0.1": None} for start in starts},
         "rates": dict.fromkeys(starts, 0.03),
         "iterations": dict.fromkeys(starts, 800),
     }
@@ -124,6 +124,26 @@ def test_equal_epochs_are_the_same_images_for_every_part(photographs, tmp_path):
     assert all("schedule.iterations=120 " in said for said in found.values())  # 20 epochs of 48 images by 8
     assert "optimizer.lr=0.01" in found["simclr"]
     assert "optimizer.lr=0.1" in found["first_order"]
+
+
+def test_the_search_takes_the_lowest_loss_that_can_be_told():
+    close = {"0.03": Ending(4.6, 0.1, 1100.0), "0.1": Ending(4.7, 0.2, 850.0), "0.3": Ending(5.8, 0.2, 800.0)}
+    assert plan.choose(close) == 0.1  # 0.03 is lower by less than the error, and 0.3 is told apart
+    assert plan.choose({**close, "0.1": Ending(4.9, 0.2, 850.0)}) == 0.03
+    assert plan.choose({"0.1": None, "0.3": close["0.3"]}) == 0.3
+    with pytest.raises(Failed, match="none among"):
+        plan.choose({"0.1": None})
+
+
+def test_a_training_is_judged_by_its_last_fifth_and_its_contrastive_loss(tmp_path):
+    lines = [{"loss": 1000.0 - k, "contrastive": float(k)} for k in range(20)]
+    (tmp_path / "pretrain").mkdir()
+    (tmp_path / "pretrain/metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert ending(tmp_path) is None  # it has not ended
+    (tmp_path / "pretrain/backbone.safetensors").touch()
+    found = ending(tmp_path)
+    assert (found.judged, found.whole) == (17.5, 982.5)
+    assert found.error == pytest.approx((5 / 3) ** 0.5 / 2)  # of 16, 17, 18, 19
 
 
 def test_the_warm_up_is_a_tenth(photographs):

@@ -6,8 +6,9 @@ import json
 import math
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 from benchmarks import single_objects
@@ -67,9 +68,27 @@ def objects(bank: Split, query: Split, out: Path, side: int = 64) -> Path:
     return out
 
 
-def last_loss(folder: Path) -> float | None:
-    """Mean loss over the last fifth of the logged iterations of ``folder/pretrain``; None when it did not end."""
+@dataclass(frozen=True)
+class Ending:
+    """The last fifth of a training.
+
+    Attributes:
+        judged: mean of the contrastive loss where the method has one, which is what MetaMask's upper level judges by;
+            else of the whole loss. The sum of Barlow Twins, hundreds of times as large, would hide it.
+        error: standard error of that mean.
+        whole: mean of the whole loss.
+    """
+
+    judged: float
+    error: float
+    whole: float
+
+
+def ending(folder: Path) -> Ending | None:
+    """How ``folder/pretrain``, logged at every iteration, ended; None when it did not."""
     if not (folder / "pretrain" / BACKBONE).exists():
         return None
     lines = (folder / "pretrain" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    return fmean(json.loads(line)["loss"] for line in lines[-math.ceil(len(lines) / 5) :])
+    last = [json.loads(line) for line in lines[-max(2, math.ceil(len(lines) / 5)) :]]
+    judged = [line.get("contrastive", line["loss"]) for line in last]
+    return Ending(fmean(judged), stdev(judged) / math.sqrt(len(judged)), fmean(line["loss"] for line in last))

@@ -24,11 +24,13 @@ def setting(size: Size, plan: Plan) -> str:
 
 def plan_table(plan: Plan) -> str:
     """Speed, length and learning rate of each start."""
-    rates = list(next(iter(plan.losses.values())))
-    header = ["start", "s / iteration", "iterations", *(f"loss at lr {rate}" for rate in rates), "lr taken"]
+    rates = list(next(iter(plan.endings.values())))
+    header = ["start", "s / iteration", "iterations", *(f"at lr {rate}" for rate in rates), "lr taken"]
     rows = []
     for start, seconds in plan.seconds.items():
-        losses = ["–" if loss is None else f"{loss:.2f}" for loss in plan.losses[start].values()]
+        losses = [
+            "–" if e is None else f"{e.judged:.2f} ± {e.error:.2f}, {e.whole:.4g}" for e in plan.endings[start].values()
+        ]
         rows.append([start, f"{seconds:.3f}", str(plan.iterations[start]), *losses, f"{plan.rates[start]:g}"])
     return table(header, rows)
 
