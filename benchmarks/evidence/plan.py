@@ -102,10 +102,9 @@ def search(
     """How a short training ends at every learning rate.
 
     The same rates, share of the budget and seed for every start, each judged by its own losses: no label takes part,
-    and images are seen so few times that the loss of training is that of new images. Tried and given up before any
-    detector was trained on what they chose: 5-nn accuracy on cut-out objects, whose standard error of 2 points was
-    larger than any difference; and the whole loss alone, which for MetaMask took a rate at which the contrastive loss
-    rose above its start.
+    and images are seen so few times that the loss of training is that of new images. Tried and given up: 5-nn accuracy
+    on cut-out objects, whose standard error of 2 points was larger than any difference; and the whole loss alone, which
+    for MetaMask took a rate at which the contrastive loss rose above its start.
     """
     chains, folders = [], {}
     for init in starts:
