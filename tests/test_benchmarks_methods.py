@@ -47,6 +47,31 @@ def test_only_scenes_with_one_object_have_a_class(tmp_path, capsys):
     assert "3 images in class folders, 2 without" in capsys.readouterr().out
 
 
+def test_every_object_is_cut_out_under_its_own_name(tmp_path, capsys):
+    train, val = coco(tmp_path / "a", [1, 2]), coco(tmp_path / "b", [0, 1])
+    for folder in ("a", "b"):
+        content = json.loads((tmp_path / folder / "annotations.json").read_text())
+        for number, annotation in enumerate(content["annotations"]):
+            annotation |= {"id": number + 1, "bbox": [4, 4, 20, 8] if number < 2 else [4, 4, 15, 8]}
+        (tmp_path / folder / "annotations.json").write_text(json.dumps(content))
+    out = tmp_path / "out"
+    assert make_folders(["--train", *train, "--val", *val, "--out", str(out), "--crop", "24", "--every"]) == 0
+    assert sorted(str(p.relative_to(out)) for p in out.rglob("*.png")) == [
+        "train/cat/0_1.png",
+        "train/dog/1_2.png",
+        "val/dog/1_1.png",
+    ]
+    assert cv2.imread(str(out / "train/dog/1_2.png")).shape == (24, 24, 3)
+    assert "2 images in class folders, 1 below 16 pixels left out" in capsys.readouterr().out
+
+
+def test_every_object_of_a_scene_needs_crops(tmp_path, capsys):
+    data = coco(tmp_path / "a", [1])
+    with pytest.raises(SystemExit):
+        make_folders(["--train", *data, "--val", *data, "--out", str(tmp_path / "out"), "--every"])
+    assert "--crop" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("box", "corner"),
     [((4, 4, 10, 8), (3, 2)), ((0, 0, 10, 8), (0, 0)), ((30, 35, 10, 5), (28, 28)), ((0, 0, 40, 40), (0, 0))],
