@@ -58,7 +58,7 @@ def _starts(axes: Axes, findings: Sequence[Finding], starts: Sequence[str], run:
         if value is not None:
             axes.plot([value.mean], [row], "|", color="black", markersize=16, markeredgewidth=2)
         if value is not None and value.interval is not None:
-            axes.plot(value.interval, [row - 0.25] * 2, color="black", linewidth=1.2)
+            axes.plot(value.interval, [row] * 2, color="black", linewidth=1.2, zorder=1)
     axes.set_yticks(range(len(starts)), starts)
     axes.invert_yaxis()
     axes.set_ylim(len(starts) - 0.4, -0.6)

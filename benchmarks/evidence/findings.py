@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,10 +68,15 @@ def _collect(cell: Cell, size: Size, out: Path) -> Finding | None:
         judged["results"]["top1"]["accuracy"],
         judged["results"]["top1"]["standard_error"],
         judged["effective_rank"]["value"],
-        {name: metrics["bbox"]["AP"] or 0.0 for name, metrics in records.items()},
-        {name: metrics["segm"]["AP"] or 0.0 for name, metrics in records.items()},
-        {key: lines[-1][key] for key in MASK if lines and key in lines[-1]},
+        _measured(records, "bbox"),
+        _measured(records, "segm"),
+        next(({key: line[key] for key in MASK} for line in reversed(lines) if MASK[0] in line), {}),
     )
+
+
+def _measured(records: Mapping[str, Mapping[str, Mapping[str, float | None]]], task: str) -> dict[str, float]:
+    """AP by run; what was not measured is not there."""
+    return {name: ap for name, metrics in records.items() if (ap := metrics[task]["AP"]) is not None}
 
 
 def _log(path: Path) -> list[dict[str, Any]]:

@@ -38,11 +38,13 @@ def write(size: Size, plan: Plan, out: Path, keep: Path | None) -> None:
     if not compute:
         raise Failed(f"{out}: expected finished cells, found none yet; leave --only out or wait for them")
     parts = [tables.setting(size, plan), "### The plan", tables.plan_table(plan)]
+    summaries = []
     for title, names in _reports(size):
-        folders = [f.cell.folder(out) / name for f in compute for name in names if (_record(f, name, out)).exists()]
+        found = [f.cell.folder(out) / name for f in compute for name in names]
+        folders = [folder for folder in found if (folder / FILE_NAME).exists()]
         report(folders, out / title)
-        parts += [f"### {_heading(title)}", _verdict(folders)]
-    main = runs(size)[0]
+        summaries.append(summary := _summary(folders))
+        parts += [f"### {_heading(title)}", headline(summary), "\n".join(words(summary))]
     parts += ["### What cheaper numbers said", tables.cheap_table(compute, size), tables.correlations(compute, size)]
     if any(f.mask for f in compute):
         parts += ["### What the masks learned", tables.mask_table(compute)]
@@ -51,9 +53,7 @@ def write(size: Size, plan: Plan, out: Path, keep: Path | None) -> None:
     text = "\n\n".join(parts) + "\n"
     (out / TABLES).write_text(text, encoding="utf-8")
     curve = curves.finetuning(out / "search" / "random_curve")
-    figures.draw(
-        compute, main, _summary([_record(f, main, out).parent for f in compute]), curve, _caption(plan), out / PICTURE
-    )
+    figures.draw(compute, runs(size)[0], summaries[0], curve, _caption(plan), out / PICTURE)
     print(text)
     if keep is not None:
         _keep(compute + epochs, out, keep)
@@ -82,19 +82,10 @@ def _heading(title: str) -> str:
     return "Fine-tuned, at equal compute" if title == "report" else "On a frozen backbone, at equal compute"
 
 
-def _record(finding: Finding, name: str, out: Path) -> Path:
-    return finding.cell.folder(out) / name / FILE_NAME
-
-
 def _summary(folders: Sequence[Path]) -> Summary:
     records = [read_run(folder) for folder in folders]
     check_comparable(records)
     return summarise(records, None, resample(records, RESAMPLES, 0))
-
-
-def _verdict(folders: Sequence[Path]) -> str:
-    summary = _summary(folders)
-    return "\n".join([headline(summary), "", *words(summary)])
 
 
 def _caption(plan: Plan) -> str:
