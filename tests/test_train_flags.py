@@ -10,20 +10,12 @@ import pytest
 import torch
 import torchvision
 
-from tests.coco_sets import write_coco
 from tests.detector_sets import write_voc
-from tests.test_train_net import SMALL, TINY, converted, refused, run
+from tests.finetuning import SMALL, TINY, converted, refused, run
 from transfer import lr_test, names, results
 
 ROOT = Path(__file__).parent.parent
 BOXES = ["MODEL.MASK_ON", "False"]
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    train, val = write_coco(folder / "train", 6), write_coco(folder / "val", 2, seed=1)
-    return ["--train", *train, "--val", *val]
 
 
 @pytest.fixture(scope="module")
