@@ -10,7 +10,7 @@ import torch
 from detectron2.engine.train_loop import HookBase
 
 from tests.finetuning import MEAN, SMALL, TINY, refused, run
-from transfer import finetune, results, train_net
+from transfer import outcome, results, train_net
 from transfer.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -108,7 +108,7 @@ def test_resuming_a_finished_run_needs_the_same_config(finished, weights_file, d
 def test_evaluation_alone_gives_the_same_numbers_and_leaves_the_record(finished, data, capsys):
     before = (finished / "record.json").read_bytes()
     run("--eval-only", *data[3:], "OUTPUT_DIR", finished, *TINY)
-    again, first = results.read(finished / finetune.EVALUATION), results.read(finished)
+    again, first = results.read(finished / outcome.EVALUATION), results.read(finished)
     assert again.metrics == first.metrics
     assert (finished / "record.json").read_bytes() == before
     assert "segm" in capsys.readouterr().out

@@ -1,5 +1,7 @@
 """The data sets of fine-tuning, through the command line: catalog names, VOC, run lengths, and what is refused."""
 
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,9 @@ from detectron2.data.datasets import register_coco_instances, register_pascal_vo
 from tests.coco_sets import edit, write_coco
 from tests.detector_sets import write_voc
 from tests.finetuning import TINY, refused, run
-from transfer import results
+from transfer import __main__ as transfer
+from transfer import bootstrap, results
+from transfer.runs import read_run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -27,7 +31,7 @@ def test_sets_that_detectron2_knows_by_name(data, tmp_path, capsys):
 
 
 def test_a_voc_set_is_measured_as_voc_is(data, tmp_path):
-    """A PASCAL record has three numbers for boxes, the AP of each class and no COCO detections."""
+    """A PASCAL record has three numbers for boxes and the AP of each class; what was found stays, to be looked at."""
     write_voc(Path(data[1]), Path(data[2]), tmp_path / "voc")
     for split in ("trainval", "test"):
         register_pascal_voc(f"tiny_voc_{split}", str(tmp_path / "voc"), split, 2007, ["square", "cross"])
@@ -39,11 +43,26 @@ def test_a_voc_set_is_measured_as_voc_is(data, tmp_path):
     assert (record.engine, record.protocol) == ("pascal", "voc2007")
     assert set(record.per_class["bbox"]) == {"square", "cross"}
     assert record.metrics["bbox"]["AP"] == pytest.approx(sum(record.per_class["bbox"].values()) / 2)
-    assert record.counts == results.Counts(6, 6, None, 2, None)
+    kept = (tmp_path / "run" / record.detections).read_bytes()
+    assert record.detections_sha256 == hashlib.sha256(kept).hexdigest()
+    assert record.counts == results.Counts(6, 6, None, 2, len(json.loads(kept)))
+    assert Path(record.data.val.annotations) == tmp_path / "run/voc_val.json"
     assert record.cost.flops > 0
     assert {name for name, value in record.metrics["bbox"].items() if value is not None} == {"AP", "AP50", "AP75"}
-    assert record.detections is None
     assert record.data.train.n_images == 6
+    (tmp_path / "run").rename(tmp_path / "moved")  # the ground truth that was made for the run moves with it
+    looked_at(tmp_path / "moved", tmp_path)
+    # Resampled by the run's own metric, which is not COCO's.
+    images = bootstrap.resample([read_run(tmp_path / "moved")], 100, 0)
+    assert (images.count, images.why) == (6, "")
+
+
+def looked_at(folder, tmp_path):
+    """Show images of a run, and report on it with pictures."""
+    assert transfer.main(["show", str(folder), "--random", "2", "--score", "0", "--out", str(tmp_path / "shown")]) == 0
+    assert len(list((tmp_path / "shown").iterdir())) == 2
+    assert transfer.main(["report", str(folder), "--resamples", "100", "--out", str(tmp_path / "report")]) == 0
+    assert (tmp_path / "report/detections.png").is_file()
 
 
 def test_run_length_masks_and_a_detector_without_masks(data, tmp_path):

@@ -95,7 +95,8 @@ def gallery(
     if why:
         return Gallery([], [], [], why)
     split = kept[0].data.val
-    val, folder = ValSet(Path(split.annotations)), Path(split.images)
+    folder = Path(split.images)
+    val = ValSet(Path(split.annotations), folder)
     titles = ["ground truth", *(title(run, groups) for run in kept)]
     chosen: list[tuple[str, str, list[int]]] = []
     ids = sorted(val.images)

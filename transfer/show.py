@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     if record.detections is None:
         raise InputError(f"{args.run}: expected a run that kept its detections, found none; evaluate it again")
     annotations, folder = Path(record.data.val.annotations), Path(record.data.val.images)
-    val = ValSet(annotations)
+    val = ValSet(annotations, folder)
     if hashlib.sha256(annotations.read_bytes()).hexdigest() != record.data.val.fingerprint:
         raise InputError(
             f"{annotations}: expected the file that {record.name} was measured on, found another; restore it"
