@@ -1,6 +1,51 @@
-"""Before torch is loaded: one thread for each of pytest's processes, and none that spins while it waits."""
+"""One thread for each of pytest's processes, set before torch is loaded; the inputs that several modules share."""
 
 import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """The words that give a fine-tuning run six images to train on and two to measure on; nothing may change them."""
+    from tests.coco_sets import write_coco
+
+    folder = tmp_path_factory.mktemp("data")
+    train, val = write_coco(folder / "train", 6), write_coco(folder / "val", 2, seed=1)
+    return ["--train", *train, "--val", *val]
+
+
+@pytest.fixture(scope="session")
+def weights_file(tmp_path_factory):
+    """A converted ResNet-18 (docs/design.md, contract 2), with values that no initialisation gives."""
+    import torch
+
+    from tests.finetuning import converted
+
+    file = tmp_path_factory.mktemp("weights") / "simclr.pth"
+    torch.save(converted("resnet18"), file)
+    return file
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory):
+    """The folder of a pretraining's inputs (``tests.runs.write_inputs``); nothing may change them."""
+    from tests.runs import write_inputs
+
+    folder = tmp_path_factory.mktemp("inputs")
+    write_inputs(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """One thread for torch, whatever the environment says."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

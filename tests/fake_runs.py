@@ -9,7 +9,7 @@ from pycocotools import mask as coco_mask
 
 from tests.records import make_record
 from transfer import precision, results
-from transfer.matches import GroundTruth
+from transfer.matches import Matcher
 
 
 def make_run(folder, data, init="random", seed=0, shift=3, found=1.0, **changes):
@@ -57,11 +57,12 @@ def make_run(folder, data, init="random", seed=0, shift=3, found=1.0, **changes)
 
 def measure(annotations, detections):
     """AP, AP50, AP75 and per class, in percent, of a results file."""
-    truth = GroundTruth(annotations)
+    matcher = Matcher(annotations, "coco")
+    read = matcher.read(detections, results.TASKS)
     metrics, per_class = {}, {}
     for task in results.TASKS:
-        matches = truth.match(detections, task)
-        once = precision.average_precision(matches, np.ones((1, len(truth.images)), dtype=np.int64))
+        matches = matcher.match(read, task)
+        once = precision.average_precision(matches, np.ones((1, matcher.images), dtype=np.int64))
         metrics[task] = {name: _number(value[0]) for name, value in precision.summary(once).items()}
         aps = precision.per_class(once)[0]
         per_class[task] = {name: _number(ap) for name, ap in zip(matches.classes, aps, strict=True)}

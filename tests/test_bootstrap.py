@@ -57,7 +57,7 @@ def test_runs_without_detections_are_left_out_with_the_reason(records):
 
 
 def test_other_rules_and_changed_files_are_reasons(records, tmp_path):
-    assert "voc2007" in bootstrap.resample([dataclasses.replace(records[0], protocol="voc2007")], 100, 0).why
+    assert "cityscapes" in bootstrap.resample([dataclasses.replace(records[0], protocol="cityscapes")], 100, 0).why
     split = dataclasses.replace(records[0].data.val, annotations=str(tmp_path / "gone.json"))
     gone = dataclasses.replace(records[0], data=results.Data(split, split))
     assert "are not at" in bootstrap.resample([gone], 100, 0).why
@@ -77,15 +77,3 @@ def test_detections_of_other_images_are_refused(records, tmp_path):
     file.write_text(json.dumps([{"image_id": 999, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 0.9}]))
     with pytest.raises(InputError, match="found 999"):
         bootstrap.resample([dataclasses.replace(records[0], detections=str(file))], 100, 0)
-
-
-def test_progress_is_said_when_it_takes_long(capsys, monkeypatch):
-    clock = iter([0.0, 1.0, 5.0, 10.0])
-    monkeypatch.setattr(bootstrap.time, "monotonic", lambda: next(clock))
-    say = bootstrap._progress(4)
-    say(1)
-    assert capsys.readouterr().err == ""
-    say(2)
-    assert "2/4 runs, 5 s left" in capsys.readouterr().err
-    say(4)
-    assert capsys.readouterr().err.endswith("\n")

@@ -73,6 +73,12 @@ def test_without_kept_detections_there_is_a_reason_instead(runs):
     assert show(bare) == gallery.Gallery([], [], [], "No picture: no run kept its detections.")
 
 
+def test_detections_measured_alone_do_not_say_where_the_images_are(runs):
+    nowhere = dataclasses.replace(runs[0].data.val, images="")
+    foreign = [dataclasses.replace(run, data=results.Data(None, nowhere)) for run in runs]
+    assert "do not say where the val images are" in show(foreign).why
+
+
 def test_a_val_set_that_went_away_or_changed_is_a_reason(runs, tmp_path):
     images = bootstrap.resample(runs, 100, 0)
     annotations = tmp_path / "data/coco/annotations/instances_val.json"

@@ -11,8 +11,10 @@ import pytest
 
 from tests import detection_sets
 from tests.test_engines import read
-from transfer import engines, measure, results
+from tests.test_precision import repeated
+from transfer import engines, measure, precision, results
 from transfer.__main__ import main
+from transfer.matches import Matcher
 
 BOX, ELSEWHERE = [10.0, 10.0, 40.0, 40.0], [120.0, 100.0, 40.0, 40.0]
 RARE, COMMON, FREQUENT = 1, 2, 3
@@ -107,6 +109,23 @@ def test_every_number_behind_the_metrics_is_equal(tmp_path, seed, task):
     assert ours.limits == reference.limits == (300,)
     assert np.array_equal(ours.recall, reference.recall)
     assert np.allclose(ours.precision, reference.precision, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("task", ["bbox", "segm"])
+@pytest.mark.parametrize("seed", range(2))
+def test_a_weight_is_that_many_copies_of_the_image(tmp_path, seed, task):
+    content, found = detection_sets.make(seed, images=9, many=330, lvis=True)
+    scores = np.random.default_rng(seed).permutation(len(found)) / len(found)
+    found = [entry | {"score": float(score)} for entry, score in zip(found, scores, strict=True)]
+    gt, file = detection_sets.write(tmp_path, content, found)
+    matcher = Matcher(gt, "lvis")
+    weights = np.random.default_rng(seed).multinomial(9, np.full(9, 1 / 9), size=3)
+    weights = np.concatenate([np.ones((1, 9), np.int64), weights])
+    ours = precision.summary(precision.average_precision(matcher.match(matcher.read(file, [task]), task), weights))
+    for row, times in enumerate(weights):
+        measured = measure.measure(*read(tmp_path, *repeated(content, found, times)), "pycocotools")
+        for name in ("AP", "AP50", "AP75"):
+            assert ours[name][row] == pytest.approx(measured.metrics[task][name], abs=1e-9)
 
 
 def test_the_verb_knows_lvis_by_its_file(tmp_path):

@@ -12,7 +12,7 @@ from pycocotools.cocoeval import COCOeval
 
 from transfer import precision
 from transfer.errors import InputError
-from transfer.matches import GroundTruth
+from transfer.matches import Matcher
 
 # pycocotools 2.0.11 meets numpy 2 with an outdated __array__; nothing here can change that.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
@@ -91,7 +91,8 @@ def matched(tmp_path):
     def match(content, found, task):
         (tmp_path / "gt.json").write_text(json.dumps(content))
         (tmp_path / "dt.json").write_text(json.dumps(found))
-        return GroundTruth(tmp_path / "gt.json").match(tmp_path / "dt.json", task)
+        matcher = Matcher(tmp_path / "gt.json", "coco")
+        return matcher.match(matcher.read(tmp_path / "dt.json", [task]), task)
 
     return match
 
@@ -165,8 +166,8 @@ def test_image_f1_counts_what_is_shown(matched):
 
 def test_files_that_are_no_results_are_refused(matched, tmp_path):
     content, _ = random_set()
-    with pytest.raises(InputError, match="expected detections on the val set"):
+    with pytest.raises(InputError, match="detection 0: expected"):
         matched(content, [{"a": 1}], "bbox")
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(InputError, match="expected a COCO annotation file"):
-        GroundTruth(tmp_path / "bad.json")
+        Matcher(tmp_path / "bad.json", "coco")

@@ -7,7 +7,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from tests.coco_sets import write_coco
-from tests.test_train_net import TINY, run
+from tests.finetuning import TINY, run
 from transfer import __main__ as transfer
 from transfer import predict, results
 

@@ -82,7 +82,7 @@ def test_files_that_are_missing_or_broken_are_refused(val, tmp_path):
     with pytest.raises(InputError, match="missing: expected a COCO results file"):
         val.detections(tmp_path / "none.json", [7], 0.5)
     (tmp_path / "broken.json").write_text("{")
-    with pytest.raises(InputError, match="cannot be read: expected a COCO annotation file"):
+    with pytest.raises(InputError, match="is no JSON: expected a COCO annotation file"):
         predictions.ValSet(tmp_path / "broken.json")
     (tmp_path / "empty.json").write_text("{}")
     with pytest.raises(InputError, match="expected a COCO annotation file with images"):

@@ -15,20 +15,13 @@ from detectron2.data import DatasetMapper
 from PIL import Image
 
 from tests.coco_sets import edit, write_coco
-from tests.test_train_net import SMALL, TINY, run
+from tests.finetuning import SMALL, TINY, run
 from transfer import results, train_net
 
 ROOT = Path(__file__).parent.parent
 MORE = ["SOLVER.MAX_ITER", "8", "SOLVER.STEPS", "(6,)", "SOLVER.CHECKPOINT_PERIOD", "2", "TEST.EVAL_PERIOD", "4"]
 # Flips and sizes are drawn in the workers; resize makes the draw matter.
 WORKERS = ["DATALOADER.NUM_WORKERS", "2", "INPUT.MIN_SIZE_TRAIN", "(56,64,72)"]
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    train, val = write_coco(folder / "train", 6), write_coco(folder / "val", 2, seed=1)
-    return ["--train", *train, "--val", *val]
 
 
 def words(data, folder, *more):

@@ -66,7 +66,12 @@ def test_a_run_without_detections_or_with_another_val_set_is_refused(folder, tmp
     (run / "record.json").write_text(json.dumps(record | {"detections": None}))
     assert main(["show", str(run), "--random", "1", "--out", str(tmp_path / "out")]) == 1
     assert "expected a run that kept its detections" in capsys.readouterr().err
-    record["data"]["val"]["fingerprint"] = "0" * 64
+    images = record["data"]["val"]["images"]
+    record["data"]["val"]["images"] = ""
+    (run / "record.json").write_text(json.dumps(record))
+    assert main(["show", str(run), "--random", "1", "--out", str(tmp_path / "out")]) == 1
+    assert "expected a record that says where its val images are" in capsys.readouterr().err
+    record["data"]["val"] |= {"images": images, "fingerprint": "0" * 64}
     (run / "record.json").write_text(json.dumps(record))
     assert main(["show", str(run), "--random", "1", "--out", str(tmp_path / "out")]) == 1
     assert "was measured on, found another" in capsys.readouterr().err

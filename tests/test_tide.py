@@ -10,6 +10,7 @@ from tests import detection_sets
 from tests.test_engines import read
 from transfer import measure, tide
 from transfer.matching import match
+from transfer.objects import Objects
 
 KINDS = ("classification", "localisation", "both", "duplicate", "background", "missed")
 SQUARE = [0.0, 0.0, 100.0, 100.0]  # of the only object of class 1; class 2 has one at 200
@@ -63,13 +64,13 @@ def test_of_two_that_stand_for_one_object_the_better_is_put_right(tmp_path):
     truth, found = read(tmp_path, *two_classes(FOUND, *beside))
     result = tide.errors(truth, found, "bbox")
     assert result.localisation == pytest.approx(50)
-    matches = match(truth, found, "bbox")
+    matches = match(Objects(truth, "bbox"), found)
     assert (tide.classify(matches) == tide.LOCALISATION).sum() == 2
 
 
 def put_right(kind, truth, found, task):
     """Apply one of the paper's oracles to the ground truth and detections themselves."""
-    kinds, matches = tide.classify(matches := match(truth, found, task)), matches
+    kinds, matches = tide.classify(matches := match(Objects(truth, task), found)), matches
     order = np.lexsort((-found.scores, found.category_ids, found.image_ids))
     objects = sorted((a for a in truth.content["annotations"] if not a["iscrowd"]), key=lambda a: a["image_id"])
     entries = [
@@ -89,7 +90,7 @@ def put_right(kind, truth, found, task):
     elif kind in fixes:
         nearest = matches.same_object if kind == "localisation" else matches.other_object
         gone = kinds == fixes[kind]
-        for target in {*nearest[gone]} - {*matches.object}:
+        for target in {*nearest[gone]} - {*matches.object[0]}:
             best = max(np.flatnonzero(gone & (nearest == target)), key=lambda i: entries[i]["score"])
             gone[best] = False
             entries[best] |= {"category_id": objects[target]["category_id"], "bbox": objects[target]["bbox"]}

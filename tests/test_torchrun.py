@@ -17,13 +17,6 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("inputs")
-    runs.write_inputs(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def undisturbed(inputs, tmp_path_factory):
     work = tmp_path_factory.mktemp("undisturbed") / "run"
     Run(inputs, work, processes=2).ends_well()

@@ -10,20 +10,12 @@ import pytest
 import torch
 import torchvision
 
-from tests.coco_sets import write_coco
 from tests.detector_sets import write_voc
-from tests.test_train_net import SMALL, TINY, converted, refused, run
+from tests.finetuning import SMALL, TINY, converted, refused, run
 from transfer import lr_test, names, results
 
 ROOT = Path(__file__).parent.parent
 BOXES = ["MODEL.MASK_ON", "False"]
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    train, val = write_coco(folder / "train", 6), write_coco(folder / "val", 2, seed=1)
-    return ["--train", *train, "--val", *val]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +36,10 @@ def test_a_voc_folder_with_boxes_is_measured_by_pascals_ap(voc, tmp_path):
     assert kept["11-point"]["AP"] == record.metrics["bbox"]["AP"]
     # Measuring again finds the data and the weights by itself.
     run("--eval-only", *voc[2:], "OUTPUT_DIR", tmp_path / "run", *TINY, *BOXES)
-    assert results.read(tmp_path / "run/evaluation").metrics == record.metrics
+    again = results.read(tmp_path / "run/evaluation")
+    assert again.metrics == record.metrics
+    assert again.detections_sha256 == record.detections_sha256
+    assert Path(again.data.val.annotations) == tmp_path / "run/evaluation/voc_val.json"
 
 
 def test_a_voc_folder_with_masks_is_measured_as_coco_is(voc, tmp_path):

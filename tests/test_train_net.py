@@ -7,78 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from detectron2.data import MetadataCatalog
-from detectron2.data.datasets import register_coco_instances, register_pascal_voc
 from detectron2.engine.train_loop import HookBase
 
-from tests.coco_sets import edit, write_coco
-from tests.detector_sets import write_voc
-from transfer import finetune, names, results, train_net
+from tests.finetuning import MEAN, SMALL, TINY, refused, run
+from transfer import outcome, results, train_net
 from transfer.trainer import Trainer
 
-SMALL = "any_mask_rcnn_R_18_FPN_small"
-# As little computing as the chain allows.
-TINY = [
-    *("SOLVER.MAX_ITER", "2", "SOLVER.STEPS", "(1,)", "SOLVER.WARMUP_ITERS", "0", "SOLVER.IMS_PER_BATCH", "2"),
-    *("INPUT.MIN_SIZE_TRAIN", "(64,)", "INPUT.MIN_SIZE_TEST", "64", "TEST.PRECISE_BN.NUM_ITER", "1"),
-    *("MODEL.RPN.POST_NMS_TOPK_TRAIN", "20", "MODEL.RPN.POST_NMS_TOPK_TEST", "20"),
-]
-MEAN = [0.5, 0.45, 0.4]
+pytestmark = pytest.mark.usefixtures("one_thread")
 MEAN_255 = [127.5, 114.75, 102.0]
 NORMALISATION = ["MODEL.PIXEL_MEAN", MEAN_255, "MODEL.PIXEL_STD", [63.75, 63.75, 63.75]]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    train, val = write_coco(folder / "train", 6), write_coco(folder / "val", 2, seed=1)
-    return ["--train", *train, "--val", *val]
-
-
-@pytest.fixture(scope="module")
-def weights_file(tmp_path_factory):
-    """A converted ResNet-18 (docs/design.md, contract 2), with values that no initialisation gives."""
-    file = tmp_path_factory.mktemp("weights") / "simclr.pth"
-    torch.save(converted("resnet18"), file)
-    return file
-
-
-def converted(arch):
-    import torchvision
-    from detectron2.modeling.backbone import resnet  # noqa: F401  the names below are checked against a built model
-
-    generator = torch.Generator().manual_seed(7)
-    state = {}
-    for name, tensor in torchvision.models.get_model(arch).state_dict().items():
-        renamed = names.to_detectron2(name)
-        if renamed and not name.endswith("num_batches_tracked"):
-            state[renamed] = torch.rand(tensor.shape, generator=generator) * 0.02 + 0.9 * tensor.ndim % 2
-    metadata = {"format": "pretrain.backbone/1", "arch": arch, "stem": "imagenet", "method": "simclr"}
-    metadata |= {"mean": MEAN, "std": [0.25, 0.25, 0.25], "channel_order": "RGB"}
-    return {"model": state, "__author__": "test", "matching_heuristics": True, "metadata": metadata}
-
-
-def run(*words, expected=0):
-    config = [] if "--config-file" in words else ["--config-file", SMALL]
-    assert train_net.main([*config, *map(str, words)]) == expected
-
-
-def refused(capsys, *words):
-    """Run what must be refused; return the one line."""
-    capsys.readouterr()
-    run(*words, expected=1)
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1
-    assert lines[0].startswith("transfer.train_net: ")
-    return lines[0]
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +108,7 @@ def test_resuming_a_finished_run_needs_the_same_config(finished, weights_file, d
 def test_evaluation_alone_gives_the_same_numbers_and_leaves_the_record(finished, data, capsys):
     before = (finished / "record.json").read_bytes()
     run("--eval-only", *data[3:], "OUTPUT_DIR", finished, *TINY)
-    again, first = results.read(finished / finetune.EVALUATION), results.read(finished)
+    again, first = results.read(finished / outcome.EVALUATION), results.read(finished)
     assert again.metrics == first.metrics
     assert (finished / "record.json").read_bytes() == before
     assert "segm" in capsys.readouterr().out
@@ -237,102 +174,12 @@ def test_a_run_that_diverges_says_so(data, tmp_path, capsys):
     assert not (tmp_path / "run/record.json").exists()
 
 
-def test_sets_that_detectron2_knows_by_name(data, tmp_path, capsys):
-    for name, (images, ann) in (("tiny_train", data[1:3]), ("tiny_val", data[4:6])):
-        register_coco_instances(name, {}, ann, images)
-    words = ["--init", "random", "OUTPUT_DIR", tmp_path / "run", *TINY]
-    words += ["DATASETS.TRAIN", "('tiny_train',)", "DATASETS.TEST", "('tiny_val',)"]
-    assert "MODEL.ROI_HEADS.NUM_CLASSES: expected 2, the data's number of classes, found 80" in refused(capsys, *words)
-    run(*words, "MODEL.ROI_HEADS.NUM_CLASSES", 2)
-    record = results.read(tmp_path / "run")
-    assert record.data.train.n_images == 6
-    assert record.data.val.classes == ["square", "cross"]
-
-
-def test_a_voc_set_is_measured_as_voc_is(data, tmp_path):
-    """A PASCAL record has three numbers for boxes, the AP of each class and no COCO detections."""
-    write_voc(Path(data[1]), Path(data[2]), tmp_path / "voc")
-    for split in ("trainval", "test"):
-        register_pascal_voc(f"tiny_voc_{split}", str(tmp_path / "voc"), split, 2007, ["square", "cross"])
-        MetadataCatalog.get(f"tiny_voc_{split}").evaluator_type = "pascal_voc"
-    words = ["--init", "random", "OUTPUT_DIR", tmp_path / "run", *TINY, "MODEL.MASK_ON", "False"]
-    words += ["MODEL.ROI_HEADS.NUM_CLASSES", 2]
-    run(*words, "DATASETS.TRAIN", "('tiny_voc_trainval',)", "DATASETS.TEST", "('tiny_voc_test',)")
-    record = results.read(tmp_path / "run")
-    assert (record.engine, record.protocol) == ("pascal", "voc2007")
-    assert set(record.per_class["bbox"]) == {"square", "cross"}
-    assert record.metrics["bbox"]["AP"] == pytest.approx(sum(record.per_class["bbox"].values()) / 2)
-    assert record.counts == results.Counts(6, 6, None, 2, None)
-    assert record.cost.flops > 0
-    assert {name for name, value in record.metrics["bbox"].items() if value is not None} == {"AP", "AP50", "AP75"}
-    assert record.detections is None
-    assert record.data.train.n_images == 6
-
-
-def test_the_c4_head_takes_its_res5_from_the_weights(data, weights_file, tmp_path):
-    words = [
-        "--config-file",
-        "coco_mask_rcnn_R_50_C4_1x",
-        "--init",
-        weights_file,
-        *data,
-        "OUTPUT_DIR",
-        tmp_path / "run",
-    ]
-    words += [*TINY, "MODEL.RESNETS.DEPTH", 18, "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE", 16]
-    run(*words)
-    record = results.read(tmp_path / "run")
-    assert (record.weights.loaded, record.weights.expected) == (100, 100)
-    assert "RES2_OUT_CHANNELS: 64" in (tmp_path / "run/config.yaml").read_text()  # brought by the weights
-    assert "ExtraNormRes5ROIHeads" in (tmp_path / "run/config.yaml").read_text()
-
-
 def test_runs_that_differ_in_weights_and_seed_share_the_config_hash(finished, data, tmp_path):
     first = results.read(finished)
     run("--init", "random", "--seed", 4, *data, "OUTPUT_DIR", tmp_path / "b", *TINY, "MODEL.PIXEL_MEAN", MEAN_255)
     assert results.read(tmp_path / "b").config.sha256 != first.config.sha256  # its PIXEL_STD is the config's
     run("--init", "random", *data, "OUTPUT_DIR", tmp_path / "c", *TINY, *NORMALISATION)
     assert results.read(tmp_path / "c").config.sha256 == first.config.sha256
-
-
-def test_run_length_masks_and_a_detector_without_masks(data, tmp_path):
-    rle = write_coco(tmp_path / "rle", 2, rle=True)
-    both = ["--train", *rle, "--val", *rle]
-    run("--init", "random", "--freeze-backbone", *both, "OUTPUT_DIR", tmp_path / "rle_run", *TINY)
-    assert "FREEZE_AT: 5" in (tmp_path / "rle_run/config.yaml").read_text()
-    edit(rle[1], lambda c: [a.pop("segmentation") for a in c["annotations"]])
-    run("--init", "random", *both, "OUTPUT_DIR", tmp_path / "boxes", *TINY, "MODEL.MASK_ON", "False")
-    record = results.read(tmp_path / "boxes")
-    assert record.weights is None
-    assert record.metrics["bbox"]["AP"] is not None
-    assert set(record.metrics["segm"].values()) == {None}
-
-
-def test_partial_weights(data, weights_file, tmp_path, capsys):
-    content = torch.load(weights_file, weights_only=True)
-    del content["model"]["res3.0.conv1.weight"]
-    content["model"]["res4.1.conv2.weight"] = torch.ones(4, 4, 3, 3)
-    torch.save(content, tmp_path / "holes.pth")
-    words = ["--init", tmp_path / "holes.pth", *data, "OUTPUT_DIR", tmp_path / "run", *TINY]
-    line = refused(capsys, *words)
-    assert "expected all 100 tensors of the backbone, found 98/100 (2 missing or of another shape" in line
-    assert "backbone.bottom_up.res3.0.conv1.weight" in line
-    assert not (tmp_path / "run").exists()
-    run("--allow-partial", *words)
-    record = results.read(tmp_path / "run")
-    assert (record.weights.loaded, record.weights.expected) == (98, 100)
-
-
-def test_weights_of_another_architecture(data, tmp_path, capsys):
-    torch.save(converted("resnet34"), tmp_path / "r34.pth")
-    words = ["--init", tmp_path / "r34.pth", *data, "OUTPUT_DIR", tmp_path / "run", *TINY]
-    assert "expected a ResNet-18, as the config says, found a ResNet-34" in refused(capsys, *words)
-    content = converted("resnet34")  # a file that lies about itself: every tensor of the R18 is in it
-    content["metadata"]["arch"] = "resnet18"
-    torch.save(content, tmp_path / "r34.pth")
-    extra = len(content["model"]) - 100
-    assert f"found 100/100 ({extra} without a place in it" in refused(capsys, *words)
-    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
@@ -356,30 +203,6 @@ def test_what_is_refused_in_one_line(data, tmp_path, capsys, words, said):
     assert not (tmp_path / "run").exists()
 
 
-def test_weights_that_were_not_converted(data, tmp_path, capsys):
-    torch.save({"state_dict": {"module.conv1.weight": torch.ones(1)}}, tmp_path / "raw.pth")
-    line = refused(capsys, "--init", tmp_path / "raw.pth", *data, "OUTPUT_DIR", tmp_path / "run", *TINY)
-    assert "convert it first: python -m transfer convert" in line
-    (tmp_path / "old.pkl").write_bytes(b"\x80\x04.")
-    line = refused(capsys, "--init", tmp_path / "old.pkl", *data, "OUTPUT_DIR", tmp_path / "run", *TINY)
-    assert "found a pickle, which is not loaded" in line
-
-
-def test_data_that_cannot_be_used(data, tmp_path, capsys):
-    coco = write_coco(tmp_path / "set")
-    (Path(coco[0]) / "2.png").unlink()
-    words = ["--init", "random", "OUTPUT_DIR", tmp_path / "run", *TINY]
-    assert "1 missing images (first: 2.png)" in refused(capsys, *words, "--train", *coco, *data[3:])
-    other = write_coco(tmp_path / "other", classes=("square", "circle"))
-    line = refused(capsys, *words, *data[:3], "--val", *other)
-    assert "only in train: cross; only in val: circle" in line
-    assert "expected --val as well" in refused(capsys, *words, *data[:3])
-    both = ["DATASETS.TEST", "('coco_2017_val',)", "DATASETS.TRAIN", "('coco_2017_train',)"]
-    assert "data set coco_2017_train: " in refused(capsys, *words, *both)
-    assert "found none; give --train and --val" in refused(capsys, *words, *both[:2])
-    assert not (tmp_path / "run").exists()
-
-
 def test_wrong_usage_exits_with_2(capsys):
     for words in (["--seed", "-1"], ["--num-gpus", "0"], ["--no-such-flag"], []):
         with pytest.raises(SystemExit) as stop:
@@ -395,11 +218,3 @@ def test_the_doctor_looks_before_the_first_iteration(data, tmp_path, capsys, cap
     assert not (tmp_path / "run").exists()
     run(*words, "MODEL.FPN.NORM", "")
     assert "doctor: MODEL.FPN.NORM" in caplog.text + capsys.readouterr().out
-
-
-def test_a_val_set_with_nothing_to_find_is_refused_before_anything_is_written(data, tmp_path, capsys):
-    images, ann = write_coco(tmp_path / "val")
-    edit(ann, lambda content: content.update(annotations=[]))
-    line = refused(capsys, "--init", "random", *data[:3], "--val", images, ann, "OUTPUT_DIR", tmp_path / "run", *TINY)
-    assert "expected at least one object to find, found none" in line
-    assert not (tmp_path / "run").exists()

@@ -65,7 +65,7 @@ def test_tasks_engine_name_and_the_cross_check(files, tmp_path, capsys):
     assert "the engines agree" in capsys.readouterr().out
 
 
-def test_a_run_is_measured_again_with_what_is_known_of_its_training(files, tmp_path):
+def test_a_run_is_measured_again_with_what_is_known_of_its_training(files, tmp_path, capsys):
     known = make_record("metamask", seed=2, detections="../set/results.json")
     val = results.Split("images", str(files[0]), hashlib.sha256(files[0].read_bytes()).hexdigest(), 6, 1, ["x"])
     known = make_record("metamask", seed=2, detections=known.detections, data=results.Data(known.data.train, val))
@@ -76,6 +76,17 @@ def test_a_run_is_measured_again_with_what_is_known_of_its_training(files, tmp_p
         assert getattr(record, name) == getattr(known, name), name
     assert record.metrics["bbox"]["AR10"] is not None
     assert record.detections == "set/results.json"
+    assert capsys.readouterr().err == ""
+
+
+def test_a_voc_run_is_measured_again_by_cocos_rules_which_is_said(files, tmp_path, capsys):
+    known = make_record("metamask", detections="../set/results.json", protocol="voc2007", engine="pascal")
+    results.write(tmp_path / "run" / "record.json", known)
+    words = ["--run", str(tmp_path / "run"), "--gt", str(files[0]), "--out", str(tmp_path / "again.json")]
+    assert main(["evaluate", *words]) == 0
+    record = results.read(tmp_path / "again.json")
+    assert (record.engine, record.protocol) == ("hotcoco", "coco")
+    assert "by coco's rules, not by voc2007's" in capsys.readouterr().err
 
 
 def test_a_record_that_is_there_is_not_replaced_unasked(files, tmp_path, capsys):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,13 +10,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from transfer import detections, ground_truth, precision
+from transfer import precision
 from transfer.errors import InputError
+from transfer.json_files import large_values
 from transfer.precision import Floats, Ints, Matches
+from transfer.progress import Progress
 from transfer.results import TASKS, Record
 
 RESAMPLES = 1000
 RESAMPLED = ("AP", "AP50", "AP75")
+PROTOCOLS = ("coco", "lvis", "voc2007", "voc2012")  # whose own metric is computed under image weights
+READING = 0.3  # the share of a run's time that goes into reading and matching, about
 TOLERANCE = 0.01  # points of AP between a record and its own detections
 
 
@@ -80,25 +82,26 @@ def resample(records: Sequence[Record], resamples: int, seed: int) -> Images:
     why = _why_not(records)
     if why:
         return Images(val.n_images, why=why)
-    from transfer.matches import GroundTruth  # hotcoco is loaded only when there is something to match
+    from transfer.matches import Matcher  # the engines are loaded only when there is something to match
 
-    truth = GroundTruth(Path(val.annotations))
-    checked = ground_truth.read(Path(val.annotations))
-    drawn = weights(len(truth.images), resamples, seed)
-    runs: dict[int, Resampled] = {}
     kept = [run for run in records if run.detections is not None]
-    say = _progress(len(kept))
-    for done, run in enumerate(kept):
-        say(done)
-        file = Path(run.detections or "")
-        tasks = [task for task in TASKS if run.metrics[task]["AP"] is not None]
-        detections.read(file, checked, tasks)  # hotcoco takes scores and ids that mean nothing
+    progress = Progress("resampling images", len(kept), "runs")
+    with large_values():
+        matcher = Matcher(Path(val.annotations), records[0].protocol)
+    drawn = weights(matcher.images, resamples, seed)
+    runs: dict[int, Resampled] = {}
+    for run in kept:
         runs[id(run)] = found = Resampled()
+        tasks = [task for task in TASKS if run.metrics[task]["AP"] is not None]
+        with large_values():
+            read = matcher.read(Path(run.detections or ""), tasks)
         for task in tasks:
-            _one(run, task, truth.match(file, task), drawn, found)
-    say(len(kept))
+            matches = matcher.match(read, task)
+            progress.add(READING / len(tasks))
+            _one(run, task, matches, drawn, found, progress.part((1 - READING) / len(tasks)))
+    progress.end()
     missing = [run.name for run in records if run.detections is None]
-    return Images(len(truth.images), resamples, runs, f"{', '.join(missing)} kept no detections" if missing else "")
+    return Images(matcher.images, resamples, runs, f"{', '.join(missing)} kept no detections" if missing else "")
 
 
 def _why_not(records: Sequence[Record]) -> str:
@@ -107,8 +110,8 @@ def _why_not(records: Sequence[Record]) -> str:
     annotations = Path(val.annotations)
     if all(run.detections is None for run in records):
         return "no run kept its detections"
-    if records[0].protocol != "coco":
-        return f"the metric's rules are those of {records[0].protocol}, and the bootstrap knows COCO's"
+    if records[0].protocol not in PROTOCOLS:
+        return f"the metric's rules are those of {records[0].protocol}, and the bootstrap knows {', '.join(PROTOCOLS)}"
     if not annotations.is_file():
         return f"the val annotations are not at {annotations} any more"
     if hashlib.sha256(annotations.read_bytes()).hexdigest() != val.fingerprint:
@@ -116,7 +119,9 @@ def _why_not(records: Sequence[Record]) -> str:
     return ""
 
 
-def _one(run: Record, task: str, matches: Matches, drawn: Ints, found: Resampled) -> None:
+def _one(
+    run: Record, task: str, matches: Matches, drawn: Ints, found: Resampled, tell: Callable[[float], None]
+) -> None:
     once = precision.summary(precision.average_precision(matches, np.ones((1, drawn.shape[1]), dtype=np.int64)))
     recorded, again = run.metrics[task]["AP"], float(np.nan_to_num(once["AP"][0]))
     if recorded is None or abs(recorded - again) > TOLERANCE:
@@ -124,25 +129,9 @@ def _one(run: Record, task: str, matches: Matches, drawn: Ints, found: Resampled
             f"{run.detections}: expected the detections behind {run.name}'s record ({task} AP {recorded}), found "
             f"others ({task} AP {again:.3f}); evaluate the run again"
         )
-    resampled = precision.average_precision(matches, drawn)
+    resampled = precision.average_precision(matches, drawn, tell)
     for metric, values in precision.summary(resampled).items():
         found.metrics[task, metric] = values
     for name, values in zip(matches.classes, precision.per_class(resampled).T, strict=True):
         found.classes[task, name] = values
     found.matches[task] = matches
-
-
-def _progress(total: int) -> Callable[[int], None]:
-    """Return what says on stderr how far it is, from the third second on."""
-    start = time.monotonic()
-
-    def say(done: int) -> None:
-        passed = time.monotonic() - start
-        if passed > 3 and done:
-            left = passed / done * (total - done)
-            end = "\n" if done == total else ""
-            print(
-                f"\rresampling images: {done}/{total} runs, {left:.0f} s left  ", end=end, file=sys.stderr, flush=True
-            )
-
-    return say

@@ -12,8 +12,10 @@ from pathlib import Path
 from transfer import detections, environment, ground_truth, metrics, results
 from transfer.engines import ENGINES
 from transfer.errors import InputError
+from transfer.json_files import large_values
 from transfer.measure import Measured, measure
 from transfer.results import TASKS, Cost, Data, Record, Seconds
+from transfer.runs import read_run
 
 EPILOG = """Any detector's results can be measured, in the format of COCO's results files. --run takes what is known of
 the training from a run that train_net left, whose own detections and ground truth are the default."""
@@ -49,11 +51,19 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.out.exists() and not args.force:
         raise InputError(f"{args.out} is taken: expected a new file, found one; name another or use --force")
-    known = results.read(args.run) if args.run else None
+    known = read_run(args.run) if args.run else None
     gt, file = _files(args, known)
+    with large_values():
+        return _measure(args, known, gt, file)
+
+
+def _measure(args: argparse.Namespace, known: Record | None, gt: Path, file: Path) -> int:
     start = time.perf_counter()
     truth = ground_truth.read(gt)
     found = detections.read(file, truth, args.tasks)
+    if known is not None and known.protocol != truth.protocol:
+        rules = f"measuring by {truth.protocol}'s rules, not by {known.protocol}'s as {known.name}'s own record"
+        print(f"{rules}: the two records cannot be compared", file=sys.stderr)
     for engine in ENGINES if args.cross_check else (args.engine,):
         if engine == "pycocotools":
             print(f"measuring {len(found)} detections with pycocotools: minutes on a large set", file=sys.stderr)
@@ -80,7 +90,7 @@ def _files(args: argparse.Namespace, known: Record | None) -> tuple[Path, Path]:
         if gt is None:
             gt = Path(known.data.val.annotations)
         if file is None and known.detections is not None:
-            file = (args.run if args.run.is_dir() else args.run.parent) / known.detections
+            file = Path(known.detections)
     if gt is None or file is None:
         missing = "--gt ANN.json" if gt is None else "--detections RESULTS.json"
         raise InputError(f"nothing to measure: expected {missing}, found none; give it")

@@ -34,9 +34,6 @@ from transfer.trainer import Trainer, initial_model, measure
 
 log = logging.getLogger(__name__)
 
-# A re-evaluation lies beside the run's own record, which stays as it is.
-EVALUATION = "evaluation"
-
 
 def start(plan: Plan) -> None:
     """Do ``work`` in this process; one of several says itself why it ends, for its exception would be printed whole."""
@@ -54,7 +51,7 @@ def work(plan: Plan) -> None:
     cfg = plan.cfg.clone()
     cfg.defrost()
     if plan.eval_only:
-        cfg.OUTPUT_DIR = str(Path(cfg.OUTPUT_DIR) / EVALUATION)
+        cfg.OUTPUT_DIR = str(Path(cfg.OUTPUT_DIR) / outcome.EVALUATION)
     cfg.freeze()
     plan.data.register()  # another process knows nothing of the first one's catalog
     folder = Path(cfg.OUTPUT_DIR)

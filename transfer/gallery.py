@@ -95,7 +95,8 @@ def gallery(
     if why:
         return Gallery([], [], [], why)
     split = kept[0].data.val
-    val, folder = ValSet(Path(split.annotations)), Path(split.images)
+    folder = Path(split.images)
+    val = ValSet(Path(split.annotations), folder)
     titles = ["ground truth", *(title(run, groups) for run in kept)]
     chosen: list[tuple[str, str, list[int]]] = []
     ids = sorted(val.images)
@@ -126,6 +127,8 @@ def _why_not(kept: Sequence[Record]) -> str:
     if not kept:
         return "No picture: no run kept its detections."
     split = kept[0].data.val
+    if not split.images:
+        return "No picture: the records of `transfer evaluate` alone do not say where the val images are."
     annotations, folder = Path(split.annotations), Path(split.images)
     if not annotations.is_file() or not folder.is_dir():
         return f"No picture: expected the val set at `{annotations}` and `{folder}`, found nothing there."

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import gc
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from transfer.errors import InputError
+
+
+@contextmanager
+def large_values() -> Iterator[None]:
+    """Let Python look for no cycles of references meanwhile: JSON has none, and each look goes through all of it."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def read_bytes(file: Path, what: str) -> bytes:
@@ -35,7 +50,8 @@ def parse(raw: bytes, file: Path, what: str) -> Any:
         InputError: no JSON.
     """
     try:
-        return orjson.loads(raw)
+        with large_values():
+            return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         try:
             return json.loads(raw)  # Python's own writer makes NaN and Infinity, which no other reader takes

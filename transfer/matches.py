@@ -1,92 +1,72 @@
-"""Which detection stands for which object, by hotcoco, in the form that resampling needs."""
+"""Which detection stands for which object, class by class, by the rules of a run's protocol: what resampling needs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import hotcoco
 import numpy as np
 
-from transfer.errors import InputError
+from transfer import detections, ground_truth, pascal
+from transfer.detections import Detections
+from transfer.matching import match
+from transfer.objects import Objects
 from transfer.precision import THRESHOLDS, ClassMatches, Matches
 
-MOST_DETECTIONS = 100  # of each class in each image, as COCO's AP counts
-_EVERY_SIZE = [0.0, 1e10]  # COCO's area range "all"
 
-
-class GroundTruth:
-    """A COCO annotation file, read once for any number of runs.
+class Matcher:
+    """The ground truth of a val set, read once for any number of runs.
 
     Attributes:
-        images: image ids, rising: the order in which COCO breaks ties between scores.
-        classes: category id -> name, in the order of the ids.
+        images: how many.
     """
 
-    def __init__(self, annotations: Path) -> None:
-        """Read ``annotations``.
-
-        Raises:
-            InputError: the file is missing or is no COCO annotation file.
-        """
-        try:
-            self._coco = hotcoco.COCO(str(annotations))
-            self.images: list[int] = sorted(self._coco.get_img_ids())
-            loaded = self._coco.load_cats(self._coco.get_cat_ids())
-        except Exception as error:  # hotcoco raises what its parser meets
-            raise InputError(f"{annotations} cannot be read: expected a COCO annotation file, found {error}") from None
-        self.classes: dict[int, str] = {c["id"]: c["name"] for c in sorted(loaded, key=lambda c: c["id"])}
-
-    def match(self, detections: Path, task: str) -> Matches:
-        """Match a COCO results file's detections to the objects, each at every IoU threshold.
+    def __init__(self, annotations: Path, protocol: str) -> None:
+        """Read ``annotations``, in COCO's or LVIS's format.
 
         Args:
-            detections: the results file.
-            task: "bbox" or "segm".
+            annotations: the file.
+            protocol: one of ``bootstrap.PROTOCOLS``.
+
+        Raises:
+            InputError: the file is missing or is no annotation file.
+        """
+        self._truth = ground_truth.read(annotations)
+        self._protocol = protocol
+        self._objects: dict[str, Objects] = {}
+        self.images = len(self._truth.sizes)
+
+    def read(self, file: Path, tasks: Sequence[str]) -> Detections:
+        """Read a run's COCO results file.
 
         Raises:
             InputError: no such file, or no results on this set.
         """
-        try:
-            run = hotcoco.COCOeval(self._coco, self._coco.load_res(str(detections)), task)
-            # Each is set as a whole: reading a parameter gives a copy.
-            run.params.area_rng, run.params.area_rng_lbl = [_EVERY_SIZE], ["all"]
-            run.params.max_dets = [MOST_DETECTIONS]
-            run.evaluate()
-        except Exception as error:  # hotcoco raises what it meets
-            raise InputError(
-                f"{detections}: expected detections on the val set, found {error}; evaluate the run again"
-            ) from None
-        found: dict[int, list[dict[str, Any]]] = {category: [] for category in self.classes}
-        for entry in run.eval_imgs:
-            if entry is not None:
-                found[entry["category_id"]].append(entry)
-        index = {image: i for i, image in enumerate(self.images)}
-        return Matches(self.images, {name: _class(found[category], index) for category, name in self.classes.items()})
+        return detections.read(file, self._truth, tasks)
+
+    def match(self, found: Detections, task: str) -> Matches:
+        """Match detections to the objects at every IoU threshold, by the rules of the protocol."""
+        if self._protocol.startswith("voc"):
+            return pascal.match(self._truth, found, eleven_point=self._protocol == "voc2007")
+        if task not in self._objects:
+            self._objects[task] = Objects(self._truth, task)
+        return by_class(self._objects[task], found)
 
 
-def _class(entries: list[dict[str, Any]], index: dict[int, int]) -> ClassMatches:
-    entries = sorted(entries, key=lambda entry: index[entry["image_id"]])
-    objects = np.zeros(len(index), dtype=np.int64)
-    image, score, matched, ignored = [], [], [], []
-    for entry in entries:
-        place = index[entry["image_id"]]
-        objects[place] = len(entry["gtIgnore"]) - sum(map(bool, entry["gtIgnore"]))
-        n = len(entry["dtScores"])
-        if n:
-            image.append(np.full(n, place))
-            score.append(np.asarray(entry["dtScores"], dtype=float))
-            matched.append(np.asarray(entry["dtMatched"], dtype=bool))
-            ignored.append(np.asarray(entry["dtIgnore"], dtype=bool))
-    if not image:
-        none = np.zeros((len(THRESHOLDS), 0), dtype=bool)
-        return ClassMatches(np.zeros(0, dtype=np.int64), np.zeros(0), none, none, objects)
-    scores = np.concatenate(score)
-    order = np.argsort(-scores, kind="stable")
-    return ClassMatches(
-        np.concatenate(image)[order],
-        scores[order],
-        np.concatenate(matched, axis=1)[:, order],
-        np.concatenate(ignored, axis=1)[:, order],
-        objects,
-    )
+def by_class(objects: Objects, found: Detections) -> Matches:
+    """Return every class's matches at ``precision.THRESHOLDS``, by COCO's or LVIS's rules."""
+    matches = match(objects, found, THRESHOLDS.tolist())
+    order = matches.by_score
+    order = order[np.argsort(matches.category[order], kind="stable")]
+    bounds = np.searchsorted(matches.category[order], np.arange(len(objects.truth.classes) + 1))
+    classes = {}
+    for k, name in enumerate(objects.truth.classes.values()):
+        own = order[bounds[k] : bounds[k + 1]]
+        classes[name] = ClassMatches(
+            image=matches.image[own],
+            score=matches.score[own],
+            matched=matches.object[:, own] >= 0,
+            ignored=matches.ignored[:, own],
+            objects=np.bincount(objects.real.image[objects.real.category == k], minlength=len(objects.images)),
+        )
+    return Matches(objects.images.tolist(), classes)

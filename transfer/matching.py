@@ -1,11 +1,12 @@
-"""COCO's matching at IoU 0.5, and beside it how near each detection comes to any object of its image.
+"""COCO's matching at any IoU thresholds, and beside it how near each detection comes to any object of its image.
 
-pycocotools says which detections are right; TIDE also asks of a wrong one which object it stands for.
+pycocotools says how many detections are right; resampling asks which, and TIDE of a wrong one which object it stands
+for. One IoU of each detection with each object of its image answers both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,35 +15,39 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from transfer.detections import Detections
-from transfer.engines import not_exhaustive
-from transfer.ground_truth import GroundTruth
+from transfer.engines import federated, not_exhaustive
+from transfer.objects import Objects, Regions
 
 FOREGROUND, BACKGROUND = 0.5, 0.1  # TIDE's t_f and t_b
 LIMIT = 100  # detections per image and class
+PAIRS = 2_000_000  # of a detection and an object at one time: 16 MB an array
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Matches:
-    """N detections by image, class and score, and G objects without crowds.
+    """N detections by image, class and score, and G objects without crowds, at T thresholds.
 
     Attributes:
+        image: (N,) index of the image, by id.
         score: (N,).
-        category: (N,) index of the class.
-        object: (N,) index of the object that the detection is matched to, -1 for none.
-        ignored: (N,) whether the detection counts neither as right nor as wrong.
+        category: (N,) index of the class, by id.
+        object: (T, N) index of the object that the detection is matched to, -1 for none.
+        ignored: (T, N) whether the detection counts neither as right nor as wrong.
         same_iou, same_object: (N,) the highest IoU with an object of the same class, and that object (-1 for none).
         other_iou, other_object: (N,) the same for the objects of other classes.
         object_category: (G,) index of the class.
         by_score: (N,) indices of the detections in the order of falling scores, equal ones as pycocotools has them.
     """
 
+    image: Ints
     score: Floats
     category: Ints
     object: Ints
-    ignored: NDArray[np.bool_]
+    ignored: Bools
     same_iou: Floats
     same_object: Ints
     other_iou: Floats
@@ -50,10 +55,10 @@ class Matches:
     object_category: Ints
     by_score: Ints
 
-    def taken(self) -> NDArray[np.bool_]:
-        """Return (G,) whether a detection is matched to the object."""
+    def taken(self) -> Bools:
+        """Return (G,) whether a detection is matched to the object, at the first threshold."""
         taken = np.zeros(len(self.object_category), np.bool_)
-        taken[self.object[self.object >= 0]] = True
+        taken[self.object[0][self.object[0] >= 0]] = True
         return taken
 
     def n_objects(self, classes: int) -> Ints:
@@ -61,154 +66,157 @@ class Matches:
         return np.bincount(self.object_category, minlength=classes)
 
 
-def match(truth: GroundTruth, found: Detections, task: str) -> Matches:
-    """Match ``found`` to ``truth`` as COCO's evaluation does at IoU 0.5, all areas, 100 detections of a class an image.
+def match(objects: Objects, found: Detections, thresholds: Sequence[float] = (FOREGROUND,)) -> Matches:
+    """Match ``found`` to ``objects`` as COCO's evaluation does: all areas, 100 detections of a class an image.
 
-    LVIS's limit per image and its choice of classes have been applied before (``engines.federated``).
+    By LVIS's rules where the ground truth has them: 300 detections an image, of the classes that were looked for.
+
+    Args:
+        objects: of one task.
+        found: with that task.
+        thresholds: T least IoUs of a match, 0-1, rising.
     """
-    index = {category: k for k, category in enumerate(truth.classes)}
-    category = np.array([index[c] for c in found.category_ids.tolist()], np.int64)
-    order = np.lexsort((-found.scores, category, found.image_ids))  # stable
+    truth = objects.truth
+    found = federated(truth, found)
+    image = np.searchsorted(objects.images, found.image_ids)
+    category = np.searchsorted(np.array(list(truth.classes), np.int64), found.category_ids)
+    order = np.lexsort((-found.scores, category, image))  # stable
     if truth.protocol != "lvis":
-        order = order[_rank(found.image_ids[order], category[order]) < LIMIT]
-    found, category = found.chosen(order), category[order]
-    objects = _Objects(truth, index, task)
-    columns = _Columns(len(found))
-    ids, starts = np.unique(found.image_ids, return_index=True)
-    for image_id, start, end in zip(ids.tolist(), starts, np.append(starts, len(found))[1:], strict=True):
-        _match_image(columns, slice(start, end), category[start:end], objects.of(image_id), found, task)
+        order = order[_rank(image[order], category[order]) < LIMIT]
+    found, image, category = found.chosen(order), image[order], category[order]
+    near = _Near(objects.real, category, float(min(thresholds)))
+    for part in _pairs(objects.real, image, _places(found, objects.task)):
+        near.add(*part)
+    matched = near.matched(thresholds)
+    crowd = _in_crowd(objects.crowd, image, category, _places(found, objects.task))
+    ignored = (crowd >= np.array(thresholds)[:, None]) & (matched < 0)
     if open_pairs := not_exhaustive(truth):
         pairs = zip(found.image_ids.tolist(), found.category_ids.tolist(), strict=True)
-        columns.ignored |= (columns.object < 0) & np.array([pair in open_pairs for pair in pairs], np.bool_)
+        ignored |= (matched < 0) & np.array([pair in open_pairs for pair in pairs], np.bool_)
     return Matches(
+        image=image,
         score=found.scores,
         category=category,
-        object=columns.object,
-        ignored=columns.ignored,
-        same_iou=columns.same_iou,
-        same_object=columns.same_object,
-        other_iou=columns.other_iou,
-        other_object=columns.other_object,
-        object_category=objects.category,
+        object=matched,
+        ignored=ignored,
+        same_iou=near.iou[0],
+        same_object=near.object[0],
+        other_iou=near.iou[1],
+        other_object=near.object[1],
+        object_category=objects.real.category,
         by_score=np.argsort(-found.scores, kind="stable"),
     )
 
 
-def _rank(image_ids: Ints, category: Ints) -> Ints:
+def _places(found: Detections, task: str) -> Any:
+    return found.boxes if task == "bbox" else found.masks
+
+
+def _rank(image: Ints, category: Ints) -> Ints:
     """Return each detection's place among those of its image and class, which lie together."""
-    new = np.ones(len(image_ids), np.bool_)
-    new[1:] = (image_ids[1:] != image_ids[:-1]) | (category[1:] != category[:-1])
+    new = np.ones(len(image), np.bool_)
+    new[1:] = (image[1:] != image[:-1]) | (category[1:] != category[:-1])
     starts = np.flatnonzero(new)
     return np.arange(len(new)) - np.repeat(starts, np.diff(np.append(starts, len(new))))
 
 
-@dataclass(frozen=True)
-class _Image:
-    """The objects and crowds of one image."""
-
-    first: int
-    category: Ints
-    places: Any
-    crowd_category: Ints
-    crowd_places: Any
+Pairs = tuple[Ints, Ints, Floats]
 
 
-class _Objects:
-    """Objects and crowds by image."""
-
-    def __init__(self, truth: GroundTruth, index: dict[int, int], task: str) -> None:
-        self._sizes, self._task = truth.sizes, task
-        annotations = sorted(truth.content["annotations"], key=lambda a: a["image_id"])  # stable
-        self._real: dict[int, list[dict[str, Any]]] = {}
-        self._crowd: dict[int, list[dict[str, Any]]] = {}
-        self._first: dict[int, int] = {}
-        self._index = index
-        real = [a for a in annotations if not a["iscrowd"]]
-        self.category = np.array([index[a["category_id"]] for a in real], np.int64)
-        for i, annotation in enumerate(real):
-            self._first.setdefault(annotation["image_id"], i)
-            self._real.setdefault(annotation["image_id"], []).append(annotation)
-        for annotation in annotations:
-            if annotation["iscrowd"]:
-                self._crowd.setdefault(annotation["image_id"], []).append(annotation)
-
-    def of(self, image_id: int) -> _Image:
-        real, crowd = self._real.get(image_id, []), self._crowd.get(image_id, [])
-        return _Image(
-            self._first.get(image_id, 0),
-            self._classes(real),
-            self._places(real),
-            self._classes(crowd),
-            self._places(crowd),
-        )
-
-    def _classes(self, annotations: list[dict[str, Any]]) -> Ints:
-        return np.array([self._index[a["category_id"]] for a in annotations], np.int64)
-
-    def _places(self, annotations: list[dict[str, Any]]) -> Any:
-        if not annotations:
-            return []
-        if self._task == "bbox":
-            return np.array([a["bbox"] for a in annotations], np.float64).reshape(-1, 4)
-        return _codes([a["segmentation"] for a in annotations], *self._sizes[annotations[0]["image_id"]])
+def _pairs(regions: Regions, image: Ints, places: Any) -> Iterator[Pairs]:
+    """Give each detection with each object of its image, for some images at a time: (row, column, IoU), each (P,)."""
+    start = np.searchsorted(image, np.arange(len(regions.start)))
+    detections, objects = np.diff(start), np.diff(regions.start)
+    images = np.flatnonzero(detections * objects)
+    ends = np.cumsum((detections * objects)[images]) // PAIRS
+    for part in np.split(images, np.flatnonzero(np.diff(ends)) + 1):
+        if not part.size:
+            continue
+        iou = [
+            coco_mask.iou(places[start[i] : start[i + 1]], regions.places(i), [0] * int(objects[i])).ravel()
+            for i in part.tolist()
+        ]
+        rows = np.concatenate([np.arange(start[i], start[i + 1]) for i in part.tolist()])
+        width = objects[image[rows]]
+        within = np.arange(int(width.sum())) - np.repeat(np.cumsum(width) - width, width)
+        yield np.repeat(rows, width), np.repeat(regions.start[image[rows]], width) + within, np.concatenate(iou)
 
 
-def _codes(segmentations: list[Any], height: int, width: int) -> list[Any]:
-    """Return the masks of one image as compressed codes; its polygons are drawn in one call."""
-    polygons = [polygon for mask in segmentations if isinstance(mask, list) for polygon in mask]
-    drawn = iter(coco_mask.frPyObjects(polygons, height, width) if polygons else ())
-    codes = []
-    for mask in segmentations:
-        if isinstance(mask, list):
-            parts = [next(drawn) for _ in mask]
-            codes.append(parts[0] if len(parts) == 1 else coco_mask.merge(parts))
-        elif isinstance(mask["counts"], list):
-            codes.append(coco_mask.frPyObjects(mask, height, width))
-        else:
-            codes.append(mask)
-    return codes
+class _Near:
+    """The nearest object of each detection, and those near enough for a match, gathered part by part.
+
+    Attributes:
+        iou: (2, N) highest IoU with an object of the same class, and of another one.
+        object: (2, N) which, the first of equals; -1 for none.
+    """
+
+    def __init__(self, real: Regions, category: Ints, least: float) -> None:
+        self._real, self._category, self._least = real, category, least
+        self.iou = np.zeros((2, len(category)))
+        self.object = np.full((2, len(category)), -1, np.int64)
+        self._close: list[Pairs] = []
+
+    def add(self, row: Ints, column: Ints, iou: Floats) -> None:
+        """Take all pairs of some detections, which lie together in the order of their rows."""
+        starts = np.flatnonzero(np.diff(row, prepend=-1))
+        width = np.diff(starts, append=len(row))
+        same = self._category[row] == self._real.category[column]
+        for kind, values in enumerate((np.where(same, iou, 0.0), np.where(same, 0.0, iou))):
+            best = np.maximum.reduceat(values, starts)
+            at = np.flatnonzero(values == np.repeat(best, width))
+            at = at[np.diff(row[at], prepend=-1) > 0]  # the first of each row
+            self.iou[kind, row[starts]] = best
+            self.object[kind, row[starts]] = np.where(best > 0, column[at], -1)
+        close = np.flatnonzero(same & (iou >= self._least))
+        self._close.append((row[close], column[close], iou[close]))
+
+    def matched(self, thresholds: Sequence[float]) -> Ints:
+        """Return (T, N) the object that each detection is matched to, -1 for none."""
+        matched = np.full((len(thresholds), len(self._category)), -1, np.int64)
+        if not self._close:
+            return matched
+        row, column, iou = (np.concatenate(part) for part in zip(*self._close, strict=True))
+        order = np.lexsort((-column, -iou, row))  # of equal IoUs COCO takes the last
+        row, column, iou = row[order], column[order], iou[order]
+        for t, threshold in enumerate(thresholds):
+            there = iou >= threshold
+            _in_turn(row[there], column[there], len(self._real.category), matched[t])
+        return matched
 
 
-class _Columns:
-    """What is filled image by image."""
+def _in_turn(row: Ints, column: Ints, columns: int, chosen: Ints) -> None:
+    """Let each row in turn take the first of its columns that is still free.
 
-    def __init__(self, n: int) -> None:
-        self.object = np.full(n, -1, np.int64)
-        self.ignored = np.zeros(n, np.bool_)
-        self.same_iou, self.other_iou = np.zeros(n), np.zeros(n)
-        self.same_object, self.other_object = np.full(n, -1, np.int64), np.full(n, -1, np.int64)
+    All ask at once and a column keeps the first row that asks; who is sent away asks for the next. As every column
+    prefers earlier rows, this ends as it would one by one (Gale and Shapley 1962).
 
-
-def _match_image(columns: _Columns, rows: slice, category: Ints, image: _Image, found: Detections, task: str) -> None:
-    places: Any = found.boxes[rows] if task == "bbox" else found.masks[rows]  # type: ignore[index]
-    if len(image.category):
-        iou = coco_mask.iou(places, image.places, [0] * len(image.category))
-        same = category[:, None] == image.category[None, :]
-        every = np.arange(len(category))
-        for values, best, at in (
-            (np.where(same, iou, 0.0), columns.same_iou, columns.same_object),
-            (np.where(same, 0.0, iou), columns.other_iou, columns.other_object),
-        ):
-            nearest = values.argmax(1)
-            best[rows] = values[every, nearest]
-            at[rows] = np.where(best[rows] > 0, nearest + image.first, -1)
-        for row, column in _greedy(iou, same & (iou >= FOREGROUND)):
-            columns.object[rows.start + row] = column + image.first
-    if len(image.crowd_category):
-        inside = coco_mask.iou(places, image.crowd_places, [1] * len(image.crowd_category)) >= FOREGROUND
-        inside &= category[:, None] == image.crowd_category[None, :]
-        columns.ignored[rows] = inside.any(1) & (columns.object[rows] < 0)
+    Args:
+        row: (P,) rising.
+        column: (P,) what each row asks for, first wishes first.
+        columns: how many there are.
+        chosen: (N,) takes each row's column.
+    """
+    at = np.flatnonzero(np.diff(row, prepend=-1))
+    who, end = row[at], np.append(at[1:], len(row))
+    keeps = np.full(columns, len(chosen))
+    while who.size:
+        np.minimum.at(keeps, column[at], who)
+        lost = keeps[column[at]] != who
+        if not lost.any():
+            break
+        at = at + lost
+        on = at < end
+        who, at, end = who[on], at[on], end[on]
+    chosen[who] = column[at]
 
 
-def _greedy(iou: Floats, close: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    """Give (row, column) of the matches: in the order of the rows, the highest IoU that is free, the last of equals."""
-    taken: set[int] = set()
-    candidates: dict[int, list[int]] = {}
-    for row, column in zip(*(axis.tolist() for axis in np.nonzero(close)), strict=True):
-        candidates.setdefault(row, []).append(column)
-    for row, columns in candidates.items():
-        free = [column for column in columns if column not in taken]
-        if free:
-            best = max(free, key=lambda column: (iou[row, column], column))
-            taken.add(best)
-            yield row, best
+def _in_crowd(crowd: Regions, image: Ints, category: Ints, places: Any) -> Floats:
+    """Return (N,) how much of each detection, 0-1, lies in a crowd region of its class; -1 where there is none."""
+    inside = np.full(len(image), -1.0)
+    for i in np.unique(crowd.image).tolist():
+        rows = slice(*np.searchsorted(image, (i, i + 1)).tolist())
+        here = crowd.category[crowd.start[i] : crowd.start[i + 1]]
+        if rows.start < rows.stop:
+            iou = coco_mask.iou(places[rows], crowd.places(i), [1] * len(here))
+            inside[rows] = np.where(category[rows, None] == here, iou, -1.0).max(1)
+    return inside

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +10,13 @@ from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 
 from transfer import detections, ground_truth, metrics
-from transfer.coco_evaluator import FILE_NAME
+from transfer.coco_evaluator import FILE_NAMES
 from transfer.measure import PerTask, measure
 from transfer.record import TASKS, Counts, Split, Tide
 
 ENGINE = "hotcoco"
+# A re-evaluation lies beside the run's own record, which stays as it is.
+EVALUATION = "evaluation"
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,8 @@ def check(cfg: CfgNode, val: Split) -> None:
     Raises:
         InputError: nothing can be measured on it.
     """
-    file = Path(val.annotations)  # that of VOC masks is only written when the run begins
-    if MetadataCatalog.get(cfg.DATASETS.TEST[0]).get("evaluator_type") == "coco" and file.is_file():
+    file = Path(val.annotations)  # that of a VOC folder is only written when the run begins
+    if MetadataCatalog.get(cfg.DATASETS.TEST[0]).get("evaluator_type") in FILE_NAMES and file.is_file():
         ground_truth.read(file)
 
 
@@ -47,18 +50,20 @@ def read(cfg: CfgNode, val: Split, found: dict[str, dict[str, float]]) -> Outcom
     Args:
         cfg: the run's config.
         val: what it was measured on.
-        found: what the evaluator returned, which is all there is of a set that is not measured as COCO.
+        found: what the evaluator returned, which is all there is of a set that is not measured from a file.
     """
     metadata = MetadataCatalog.get(cfg.DATASETS.TEST[0])
-    if metadata.get("evaluator_type") != "coco":
-        values, per_class = metrics.from_detectron2(found, tuple(val.classes))
-        counts = Counts(val.n_images, val.n_instances, None, len(val.classes), None)
-        nothing: dict[str, Tide | None] = dict.fromkeys(TASKS)
-        engine, protocol = _rules(metadata.get("evaluator_type"), metadata.get("year"))
-        return Outcome(engine, protocol, values, per_class, nothing, counts)
-    file = Path("inference") / FILE_NAME
+    kind = metadata.get("evaluator_type")
+    if kind not in FILE_NAMES:
+        return _told(f"detectron2 {kind}", "cityscapes", val, found)
+    file = Path("inference") / FILE_NAMES[kind]
     truth = ground_truth.read(Path(val.annotations))
     detected = detections.read(Path(cfg.OUTPUT_DIR) / file, truth, tuple(found))
+    if kind == "pascal_voc":
+        # Pascal's definition of AP changed once, after 2007.
+        told = _told("pascal", "voc2007" if metadata.year == 2007 else "voc2012", val, found)
+        counts = dataclasses.replace(told.counts, detections=len(detected))
+        return dataclasses.replace(told, counts=counts, detections=str(file), detections_sha256=detected.sha256)
     measured = measure(truth, detected, ENGINE)
     return Outcome(
         engine=ENGINE,
@@ -72,8 +77,8 @@ def read(cfg: CfgNode, val: Split, found: dict[str, dict[str, float]]) -> Outcom
     )
 
 
-def _rules(kind: str, year: int | None) -> tuple[str, str]:
-    """Return engine and protocol of a set that is not measured as COCO."""
-    if kind == "pascal_voc":  # the definition of AP changed once, after 2007
-        return "pascal", "voc2007" if year == 2007 else "voc2012"
-    return f"detectron2 {kind}", {"lvis": "lvis", "cityscapes_instance": "cityscapes"}[kind]
+def _told(engine: str, protocol: str, val: Split, found: dict[str, dict[str, float]]) -> Outcome:
+    """Return what the evaluator of a set told, and nothing more."""
+    values, per_class = metrics.from_detectron2(found, tuple(val.classes))
+    counts = Counts(val.n_images, val.n_instances, None, len(val.classes), None)
+    return Outcome(engine, protocol, values, per_class, dict.fromkeys(TASKS), counts)

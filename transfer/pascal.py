@@ -7,135 +7,126 @@ difficult object is met the detection counts neither way, and difficult objects 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from transfer.voc import VocObject
+from transfer import precision
+from transfer.detections import Detections
+from transfer.ground_truth import GroundTruth
+from transfer.precision import Bools, ClassMatches, Floats, Ints, Matches
 
-THRESHOLDS = tuple(range(50, 100, 5))  # IoU in percent; Pascal's own is the first, the mean over all is COCO's idea
-PerClass = dict[str, float | None]
-
-
-@dataclass(frozen=True)
-class Found:
-    """One detection: its image, score in 0-1, and box (left, top, right, bottom) in Pascal's coordinates, from 1."""
-
-    image: str
-    score: float
-    box: tuple[float, float, float, float]
+THRESHOLDS = tuple(t / 100 for t in range(50, 100, 5))  # Pascal's own is the first, the mean over all is COCO's idea
+ELEVEN = np.arange(0.0, 1.1, 0.1)  # recalls
 
 
-def rounded(image: str, score: float, box: NDArray[np.floating]) -> Found:
-    """Return a detection as Pascal's text files would hold it: score with 3 decimals, box with 1.
+def match(truth: GroundTruth, found: Detections, *, eleven_point: bool) -> Matches:
+    """Say of each detection what it counts for at each of ``THRESHOLDS``.
 
     Args:
-        image: its name.
-        score: in 0-1.
-        box: left, top, right, bottom in corner coordinates from 0.
+        truth: a VOC set as ``transfer.voc`` writes it, with "difficult" in its annotations.
+        found: with boxes. They and the scores are rounded as Pascal's text files hold them.
+        eleven_point: make AP of it as in 2007, otherwise as from 2010 on.
     """
-    left, top, right, bottom = (float(f"{value:.1f}") for value in box + np.array([1, 1, 0, 0], dtype=box.dtype))
-    return Found(image, float(f"{score:.3f}"), (left, top, right, bottom))
+    images = np.array(sorted(truth.sizes), np.int64)
+    classes = np.array(list(truth.classes), np.int64)
+    annotations = truth.content["annotations"]
+    objects = _Objects(
+        image=np.searchsorted(images, _ids(annotations, "image_id")),
+        category=np.searchsorted(classes, _ids(annotations, "category_id")),
+        box=_pascal_boxes(annotations),
+        difficult=np.array([bool(a.get("difficult")) for a in annotations], np.bool_),
+    )
+    image, category = np.searchsorted(images, found.image_ids), np.searchsorted(classes, found.category_ids)
+    overlap, nearest = _nearest(_rounded_boxes(found), image, category, objects)
+    score = np.array([round(s, 3) for s in found.scores.tolist()])
+    by_name = {}
+    for k, name in enumerate(truth.classes.values()):
+        own = np.flatnonzero(category == k)
+        own = own[np.argsort(-score[own])]  # numpy's default sort, as Detectron2's: ties fall alike
+        matched, ignored = _counted(overlap[own], nearest[own], objects.difficult)
+        wanted = objects.image[(objects.category == k) & ~objects.difficult]
+        count = np.bincount(wanted, minlength=len(images))
+        by_name[name] = ClassMatches(image[own], score[own], matched, ignored, count)
+    return Matches(images.tolist(), by_name, ELEVEN if eleven_point else None)
 
 
-def average_precision(recall: NDArray[np.float64], precision: NDArray[np.float64], *, eleven_point: bool) -> float:
-    """Return the AP in 0-1 of a precision-recall curve, both in the order of falling score.
+class _Objects:
+    """M objects: index of the image and of the class, Pascal's box (left, top, right, bottom), and the flag."""
 
-    Args:
-        recall: (N,) rising.
-        precision: (N,).
-        eleven_point: the mean of the best precision at a recall of at least 0, 0.1, ..., 1, as in 2007; otherwise the
-            area under the curve of the best precision at each recall.
+    def __init__(self, image: Ints, category: Ints, box: Floats, difficult: Bools) -> None:
+        self.image, self.category, self.box, self.difficult = image, category, box, difficult
+
+
+def _ids(annotations: list[dict[str, int]], key: str) -> Ints:
+    return np.array([a[key] for a in annotations], np.int64)
+
+
+def _pascal_boxes(annotations: list[dict[str, list[float]]]) -> Floats:
+    """Return (M, 4) boxes in Pascal's coordinates, whole numbers from 1 with both ends counted."""
+    box = np.array([a["bbox"] for a in annotations], np.float64).reshape(-1, 4)
+    corners = np.concatenate([box[:, :2] + 1, box[:, :2] + box[:, 2:]], axis=1)
+    cut: Floats = np.trunc(np.round(corners, 6))  # a sum of fractions may fall just short of a whole number
+    return cut
+
+
+def _rounded_boxes(found: Detections) -> Floats:
+    """Return (N, 4) boxes as Pascal's text files hold them: left, top, right, bottom from 1, with one decimal."""
+    assert found.boxes is not None
+    corners = np.concatenate([found.boxes[:, :2], found.boxes[:, :2] + found.boxes[:, 2:]], axis=1).astype(np.float32)
+    corners += np.array([1, 1, 0, 0], np.float32)  # in the precision in which detectors give and Detectron2 adds
+    return np.array([round(v, 1) for v in corners.ravel().tolist()]).reshape(-1, 4)
+
+
+def _nearest(box: Floats, image: Ints, category: Ints, objects: _Objects) -> tuple[Floats, Ints]:
+    """Return (N,) the highest IoU with an object of the image and class, -1 for none, and the first such object.
+
+    Pixels at both ends of a box count.
     """
-    if eleven_point:
-        reached = [precision[recall >= t] for t in np.arange(0.0, 1.1, 0.1)]
-        return float(sum(part.max() / 11 if part.size else 0.0 for part in reached))
-    best = np.maximum.accumulate(precision[::-1])[::-1]
-    steps = np.diff(np.concatenate(([0.0], recall)))
-    return float((steps * best).sum())
+    overlap, nearest = np.full(len(box), -1.0), np.full(len(box), -1, np.int64)
+    rows, columns = np.argsort(image, kind="stable"), np.argsort(objects.image, kind="stable")
+    both = np.intersect1d(image, objects.image)
+    sides = [np.searchsorted(ids, both, side) for ids in (image[rows], objects.image[columns]) for side in _SIDES]
+    for a, b, c, d in zip(*sides, strict=True):
+        row, column = rows[a:b], columns[c:d]
+        found, there = box[row, None], objects.box[None, column]
+        inner = np.minimum(found[..., 2:], there[..., 2:]) - np.maximum(found[..., :2], there[..., :2]) + 1
+        common = np.maximum(inner, 0).prod(axis=2)
+        union = _area(there) + _area(found) - common
+        iou = np.where(category[row, None] == objects.category[None, column], common / union, -1.0)
+        best = iou.argmax(axis=1)
+        overlap[row] = iou[np.arange(len(row)), best]
+        nearest[row] = column[best]
+    return overlap, nearest
 
 
-def curve(
-    detections: list[Found], truth: Mapping[str, list[VocObject]], threshold: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Return (recall, precision) of one class, in the order of falling score; None when no object counts.
-
-    Args:
-        detections: of the class.
-        truth: image -> its objects of the class, for every image.
-        threshold: the IoU (0-1) above which a detection finds an object.
-    """
-    counted = sum(not entry.difficult for entries in truth.values() for entry in entries)
-    if not counted:
-        return None
-    scores = np.array([found.score for found in detections])
-    taken: set[tuple[str, int]] = set()
-    true, false = np.zeros(len(detections)), np.zeros(len(detections))
-    for place, i in enumerate(np.argsort(-scores)):  # numpy's default sort, as Detectron2's: ties fall alike
-        found = detections[i]
-        best, overlap = _nearest(found, truth[found.image])
-        if overlap <= threshold:
-            false[place] = 1
-        elif not truth[found.image][best].difficult:
-            key = (found.image, best)
-            true[place], false[place] = key not in taken, key in taken
-            taken.add(key)
-    hits, misses = true.cumsum(), false.cumsum()
-    return hits / counted, hits / np.maximum(hits + misses, np.finfo(np.float64).eps)
+_SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 
 
-def _nearest(found: Found, objects: list[VocObject]) -> tuple[int, float]:
-    """Return (number of the object that overlaps most, its IoU); pixels at both ends of a box count."""
-    if not objects:
-        return -1, -1.0
-    boxes = np.array([[int(v) for v in entry.box] for entry in objects], dtype=float)
-    box = np.array(found.box)
-    inner = np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2]) + 1
-    common = np.maximum(inner, 0).prod(axis=1)
-    union = (boxes[:, 2:] - boxes[:, :2] + 1).prod(axis=1) + (box[2:] - box[:2] + 1).prod() - common
-    overlaps = common / union
-    best = int(overlaps.argmax())
-    return best, float(overlaps[best])
+def _area(box: Floats) -> Floats:
+    area: Floats = (box[..., 2:] - box[..., :2] + 1).prod(axis=-1)
+    return area
 
 
-def per_class(
-    detections: Mapping[str, list[Found]], truth: Mapping[str, tuple[VocObject, ...]], classes: list[str]
-) -> dict[bool, dict[int, PerClass]]:
-    """Return the AP of every class in percent at each of ``THRESHOLDS``, by both definitions.
-
-    Args:
-        detections: class -> what was found.
-        truth: image -> its objects, for every image.
-        classes: all class names.
-
-    Returns:
-        eleven_point -> IoU in percent -> class -> AP, None where the class has no object that counts.
-    """
-    table: dict[bool, dict[int, PerClass]] = {way: {t: {} for t in THRESHOLDS} for way in (True, False)}
-    for name in classes:
-        own = {image: [entry for entry in entries if entry.name == name] for image, entries in truth.items()}
-        for t in THRESHOLDS:
-            points = curve(detections.get(name, []), own, t / 100)
-            for way in (True, False):
-                ap = None if points is None else 100 * average_precision(*points, eleven_point=way)
-                table[way][t][name] = ap
-    return table
+def _counted(overlap: Floats, nearest: Ints, difficult: Bools) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return (thresholds, D) which detections are right, and which count neither way; in the order of their scores."""
+    above = overlap > np.array(THRESHOLDS)[:, None]
+    hard = (nearest >= 0) & difficult[nearest] if difficult.size else np.zeros(len(nearest), np.bool_)
+    matched = np.zeros(above.shape, np.bool_)
+    for t, there in enumerate(above & ~hard):
+        hits = np.flatnonzero(there)
+        _, first = np.unique(nearest[hits], return_index=True)  # an object's second detection is wrong
+        matched[t, hits[first]] = True
+    return matched, above & hard
 
 
-def summary(table: dict[int, PerClass]) -> dict[str, float]:
+def summary(matches: Matches) -> dict[str, float]:
     """Return AP (mean over all thresholds), AP50, AP75 and ``AP-CLASS`` in percent; NaN where nothing was to be found.
 
     Detectron2 lets one class without objects make everything NaN. Here such a class is left out of the means.
     """
-    by_threshold = {t: _mean(list(values.values())) for t, values in table.items()}
-    found = {"AP": _mean(list(by_threshold.values())), "AP50": by_threshold[50], "AP75": by_threshold[75]}
-    for name in table[50]:
-        found[f"AP-{name}"] = _mean([values[name] for values in table.values()])
-    return {name: float("nan") if value is None else value for name, value in found.items()}
-
-
-def _mean(values: list[float | None]) -> float | None:
-    measured = [value for value in values if value is not None]
-    return float(np.mean(measured)) if measured else None
+    once = precision.average_precision(matches, np.ones((1, len(matches.images)), np.int64))
+    found = {name: float(values[0]) for name, values in precision.summary(once).items()}
+    aps = precision.per_class(once)[0]
+    return found | {f"AP-{name}": float(ap) for name, ap in zip(matches.classes, aps, strict=True)}

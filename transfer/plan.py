@@ -83,13 +83,15 @@ def prepare(args: argparse.Namespace) -> Plan:
     _check_given_once(args, overridden)
     _check_folder(folder, args)
     start = _start(args, wanted, folder)
-    data = run_data.resolve(args, cfg, wanted, overridden, folder)
+    made = folder / outcome.EVALUATION if args.eval_only else folder
+    data = run_data.resolve(args, cfg, wanted, overridden, made)
     batch = cfg.SOLVER.IMS_PER_BATCH
     if start is not None:
         weights.check_agreement(wanted, start, overridden)
         for line in d2.changed(cfg, start.overlay):
             log.info("the weights need %s", line)
     d2.override(cfg, args.opts)
+    data.name(cfg)
     cfg.MODEL.WEIGHTS = "" if start is None else str(start.path) if "://" not in start.file else start.file
     _flags(cfg, args, folder)
     _schedule(cfg, args, batch, overridden)

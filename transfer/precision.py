@@ -1,18 +1,22 @@
-"""COCO's average precision under image weights: exactly what the metric would be, had each image been there w times.
+"""Average precision under image weights: exactly what the metric would be, had each image been there w times.
 
 Which detection matches which object does not depend on other images, so one matching serves every resample. Pure numpy.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)  # IoU
 RECALLS = np.linspace(0, 1, 101)
-CELLS = 4_000_000  # numbers in the largest array at one time: 32 MB
+CELLS = 500_000  # numbers in the largest array at one time: 4 MB, and few such arrays in each thread
+MOST_THREADS = 8
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -27,7 +31,7 @@ class ClassMatches:
         image: (D,) which image each detection is of, an index.
         score: (D,), not rising.
         matched: (thresholds, D): the detection has an object of its own.
-        ignored: (thresholds, D): it counts neither as right nor as wrong (crowds).
+        ignored: (thresholds, D): it counts neither as right nor as wrong (crowds, difficult objects).
         objects: (images,) objects that count.
     """
 
@@ -40,81 +44,111 @@ class ClassMatches:
 
 @dataclass(frozen=True)
 class Matches:
-    """Every class of one run on one set: class name -> matches; ``images`` are the image ids behind the indices."""
+    """Every class of one run on one set, and how its metric makes AP of them.
+
+    Attributes:
+        images: the image ids behind the indices.
+        classes: class name -> matches.
+        recalls: (W,) rising from 0 to 1; AP is the mean, over these, of the best precision at that recall or a higher
+            one. None for the area under that curve.
+    """
 
     images: list[int]
     classes: dict[str, ClassMatches]
+    recalls: Floats | None = field(default_factory=lambda: RECALLS)
 
 
-def average_precision(matches: Matches, weights: Ints) -> Floats:
+def average_precision(matches: Matches, weights: Ints, tell: Callable[[float], None] | None = None) -> Floats:
     """Return the AP of every class and IoU threshold.
 
     Args:
         matches: of N images and K classes.
         weights: (R, N) how often each image is there, whole numbers from 0 on.
+        tell: is told of each share of the work that is done; they add up to 1.
 
     Returns:
-        (R, thresholds, K) in 0-1; NaN where a class has no object. COCO's AP is the mean over the last two axes
-        without the NaNs. Detections of equal score keep the order of their images.
+        (R, thresholds, K) in 0-1; NaN where a class has no object. The AP of the set is the mean over the last two
+        axes without the NaNs. Detections of equal score keep the order of their images.
     """
-    found = [class_average_precision(one, weights) for one in matches.classes.values()]
-    if not found:
+    if not matches.classes:
         return np.full((len(weights), len(THRESHOLDS), 0), np.nan)
-    return np.stack(found, axis=2)
+    small = weights.astype(np.min_scalar_type(weights.max(initial=0)))  # a byte: what is read most often
+    # NumPy leaves the interpreter alone while it works on an array, so threads share the classes.
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS)) as threads:
+        ways = threads.map(lambda one: class_average_precision(one, small, matches.recalls), matches.classes.values())
+        found = []
+        for ap in ways:
+            found.append(ap)
+            if tell is not None:
+                tell(1 / len(matches.classes))
+        return np.stack(found, axis=2)
 
 
-def class_average_precision(one: ClassMatches, weights: Ints) -> Floats:
+def class_average_precision(one: ClassMatches, weights: NDArray[np.integer], recalls: Floats | None) -> Floats:
     """Return one class's AP, (R, thresholds), as ``average_precision`` does."""
     right = (one.matched & ~one.ignored).any(axis=0)
     length = int(np.flatnonzero(right)[-1]) + 1 if right.any() else 0  # nothing after the last right one counts
     rows = max(1, CELLS // max(1, length))
-    parts = [_some_rows(one, weights[i : i + rows], length) for i in range(0, len(weights), rows)]
+    parts = [_some_rows(one, weights[i : i + rows], length, recalls) for i in range(0, len(weights), rows)]
     return np.concatenate(parts)
 
 
-def _some_rows(one: ClassMatches, weights: Ints, length: int) -> Floats:
-    objects = weights @ one.objects
+def _some_rows(one: ClassMatches, weights: NDArray[np.integer], length: int, recalls: Floats | None) -> Floats:
+    there = np.flatnonzero(one.objects)
+    objects = weights[:, there].astype(np.int64) @ one.objects[there]
     found = np.zeros((len(weights), len(THRESHOLDS)))
     found[objects == 0] = np.nan
     times = weights[:, one.image[:length]]
-    seen = np.cumsum(times, axis=1)
-    needed = _needed(objects)
+    seen = np.cumsum(times, axis=1, dtype=np.int32)
+    steps = None if recalls is None else _Steps(objects, recalls)
     for t in range(len(THRESHOLDS)):
         ignored = one.ignored[t, :length]
         right = np.flatnonzero(one.matched[t, :length] & ~ignored)
         if not len(right):
             continue
-        true = np.cumsum(times[:, right], axis=1)
+        hits = times[:, right]
+        true = np.cumsum(hits, axis=1, dtype=np.int32)
         counted = seen[:, right]
         if ignored.any():
-            counted = counted - np.cumsum(times * ignored, axis=1)[:, right]
+            counted = counted - np.cumsum(times * ignored, axis=1, dtype=np.int32)[:, right]
         precision = true / np.maximum(counted, 1)  # counted is 0 only where true is
         best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-        best = np.pad(best, ((0, 0), (0, 1)))  # a recall never reached has precision 0
-        found[:, t] += np.take_along_axis(best, _first_at_least(true, needed, objects), axis=1).mean(axis=1)
+        shares = hits / np.maximum(objects, 1)[:, None] if steps is None else steps.shares(true)
+        found[:, t] += np.einsum("rj,rj->r", best, shares)
     return found
 
 
-def _needed(objects: Ints) -> Ints:
-    """Return the least number of right detections whose recall reaches each of RECALLS, (R, 101).
+class _Steps:
+    """How many of the recalls are first reached by which right detection: the weights of the precisions in AP."""
 
-    The comparison is the metric's own, in floating point: ``count / objects >= recall``.
-    """
-    total = np.maximum(objects, 1)[:, None]
-    count = np.ceil(RECALLS * total).astype(np.int64)
-    count -= (count > 0) & ((count - 1) / total >= RECALLS)
-    count += count / total < RECALLS
-    return count
+    def __init__(self, objects: Ints, recalls: Floats) -> None:
+        """Prepare for rows with ``objects`` (R,) to find.
 
+        The table says of each number of objects how many recalls each number of right detections reaches. That is the
+        metric's own comparison, in floating point: ``right / objects >= recall``.
+        """
+        several, row = np.unique(np.maximum(objects, 1), return_inverse=True)
+        total = several[:, None]
+        needed = np.ceil(recalls * total).astype(np.int64)  # right detections, (several, W)
+        needed -= (needed > 0) & ((needed - 1) / total >= recalls)
+        needed += needed / total < recalls
+        sizes = several + 1
+        starts = np.cumsum(sizes) - sizes
+        marks = np.bincount((needed + starts[:, None]).ravel(), minlength=int(sizes.sum()))
+        before = np.repeat(np.arange(len(several)) * len(recalls), sizes)
+        self._table = (np.cumsum(marks) - before).astype(np.uint8)
+        self._start = starts[row].astype(np.int32)[:, None]
+        self._recalls = len(recalls)
 
-def _first_at_least(rising: Ints, wanted: Ints, highest: Ints) -> Ints:
-    """Return, row by row, where ``rising`` (R, J) first reaches each of ``wanted`` (R, W): J where it never does.
+    def shares(self, true: NDArray[np.int32]) -> Floats:
+        """Return the share of the recalls that each of a row's right detections is the first to reach.
 
-    One search for all rows: each is lifted above the one before.
-    """
-    lift = np.arange(len(rising))[:, None] * (int(highest.max()) + 2)
-    places = np.searchsorted((rising + lift).ravel(), (wanted + lift).ravel()).reshape(wanted.shape)
-    return np.minimum(places - np.arange(len(rising))[:, None] * rising.shape[1], rising.shape[1])
+        Args:
+            true: (R, J) right detections so far.
+        """
+        reached = self._table[true + self._start]
+        shares: Floats = np.diff(reached, axis=1, prepend=np.uint8(0)) / self._recalls
+        return shares
 
 
 def summary(found: Floats) -> dict[str, Floats]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from transfer.errors import InputError
+from transfer.json_files import parse, read_bytes
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class ValSet:
         classes: category id -> name.
     """
 
-    def __init__(self, annotations: Path) -> None:
-        """Read ``annotations``.
+    def __init__(self, annotations: Path, folder: Path = Path()) -> None:
+        """Read ``annotations``; the images are to lie in ``folder``, for which LVIS's files give them no names.
 
         Raises:
             InputError: the file is missing or is no COCO annotation file.
@@ -43,7 +43,9 @@ class ValSet:
         content = _load(annotations, "a COCO annotation file")
         if not isinstance(content, dict) or not {"images", "annotations", "categories"} <= set(content):
             raise InputError(f"{annotations}: expected a COCO annotation file with images, annotations and categories")
-        self.images: dict[int, dict[str, Any]] = {image["id"]: image for image in content["images"]}
+        self.images: dict[int, dict[str, Any]] = {
+            image["id"]: {**image, "file_name": _file_name(image, folder)} for image in content["images"]
+        }
         self.classes: dict[int, str] = {category["id"]: category["name"] for category in content["categories"]}
         self._annotations = content["annotations"]
 
@@ -113,6 +115,14 @@ class ValSet:
         return found
 
 
+def _file_name(image: dict[str, Any], folder: Path) -> str:
+    """Return an image's name below ``folder``; LVIS gives none, or an outdated one, but an address that ends in it."""
+    name = str(image.get("file_name") or "")
+    if "coco_url" in image and not (name and (folder / name).is_file()):
+        return "/".join(image["coco_url"].split("/")[-2:])
+    return name
+
+
 _RESULT = {"image_id", "category_id", "bbox", "score"}
 
 
@@ -131,9 +141,4 @@ def decode(segmentation: Any, height: int, width: int) -> NDArray[np.bool_] | No
 
 
 def _load(file: Path, what: str) -> Any:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{file} is missing: expected {what}, found nothing") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file} cannot be read: expected {what}, found {error}") from None
+    return parse(read_bytes(file, what), file, what)

@@ -34,29 +34,30 @@ def first_broken(codes: Sequence[str], pixels: NDArray[np.int64]) -> int | None:
 
 
 def _broken(codes: Sequence[str], pixels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    sizes = np.array([len(code) for code in codes])
+    sizes = np.fromiter(map(len, codes), np.int64, len(codes))
     broken: NDArray[np.bool_] = sizes == 0
     if broken.any():
         return broken
     text = np.frombuffer("".join(codes).encode("latin-1", "replace"), np.uint8) - np.uint8(_FIRST)
-    starts = np.cumsum(sizes) - sizes
-    broken |= np.maximum.reduceat(text, starts) > _MORE + _BITS
-    last = (text & _MORE) == 0
-    ends = starts + sizes - 1
-    broken |= ~last[ends]  # the last number goes on and is cut off
-    last[ends] = True
+    ends = np.cumsum(sizes)
+    if int(text.max()) > _MORE + _BITS:
+        broken |= np.maximum.reduceat(text, ends - sizes) > _MORE + _BITS
+    last = text < _MORE
+    broken |= ~last[ends - 1]  # the last number goes on and is cut off
+    last[ends - 1] = True
     tails = np.flatnonzero(last)  # where each number ends
     lengths = np.diff(tails, prepend=-1)
-    counts = np.add.reduceat(last, starts, dtype=np.int64)  # numbers in each code
-    owner = np.repeat(np.arange(len(codes), dtype=np.int32), counts)
-    broken[owner[lengths > _LONGEST]] = True
-    return broken | _no_lengths(_values(text, tails, np.minimum(lengths, _LONGEST)), owner, counts, pixels)
+    stops = np.searchsorted(tails, ends)  # each code's numbers end here
+    if int(lengths.max()) > _LONGEST:
+        broken |= np.maximum.reduceat(lengths, np.append(0, stops[:-1])) > _LONGEST
+        lengths = np.minimum(lengths, _LONGEST)
+    return broken | _no_lengths(_values(text, tails, lengths), stops, pixels)
 
 
 def _values(text: NDArray[np.uint8], tails: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int32]:
     """Return the numbers whose last characters are at ``tails``."""
-    values = (text[tails] & _BITS).astype(np.int32)
-    values[values >= _SIGN] -= 2 * _SIGN
+    values = ((text[tails] & _BITS) ^ _SIGN).astype(np.int32)
+    values -= _SIGN  # the sign bit counts negative
     longer = np.flatnonzero(lengths > 1)
     for k in range(1, _LONGEST):
         values[longer] = (values[longer] << 5) | (text[tails[longer] - k] & _BITS)
@@ -64,23 +65,32 @@ def _values(text: NDArray[np.uint8], tails: NDArray[np.int64], lengths: NDArray[
     return values
 
 
-def _no_lengths(
-    values: NDArray[np.int32], owner: NDArray[np.int32], counts: NDArray[np.int64], pixels: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """Add up the runs: from the fourth number on each is the difference to the one two before it."""
-    starts = np.cumsum(counts) - counts
-    odd = (np.arange(len(values), dtype=np.int32) - np.repeat(starts.astype(np.int32), counts)) & 1 == 1
-    even = ~odd
-    even[starts] = False
-    total = values[starts].astype(np.int64)
+def _no_lengths(values: NDArray[np.int32], stops: NDArray[np.int64], pixels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Add up the runs: from the fourth number on each is the difference to the one two before it.
+
+    So a run is a sum of every other number. These are summed over all codes together, the numbers at even and those at
+    odd places apart; what a code begins with is taken off.
+
+    Args:
+        values: the numbers of all codes.
+        stops: (N,) where those of each code end.
+        pixels: (N,) what the runs are to add up to.
+    """
+    starts = np.append(0, stops[:-1])
+    total = values[starts].astype(np.int64)  # the first number is a run of its own
     bad = total < 0
-    for chain in (odd, even):  # the numbers 1, 3, 5 ... and 2, 4, 6 ... of each code, from 0
-        of, numbers = owner[chain], values[chain]
-        if not of.size:
+    for parity in (0, 1):
+        numbers = values[parity::2]
+        sums = np.zeros(len(numbers) + 1, np.int64)  # one more, for the last segment to end at
+        np.cumsum(numbers, out=sums[:-1])
+        first = (starts + 1 - parity) // 2 + (starts % 2 == parity)  # of the chain, which leaves out the code's first
+        stop = (stops + 1 - parity) // 2
+        some = stop > first
+        first, stop = first[some], stop[some]
+        before = np.where(first > 0, sums[first - 1], 0)
+        places = np.stack([first, stop], axis=1).ravel()
+        if not places.size:
             continue
-        sums = np.cumsum(numbers, dtype=np.int32)  # may wrap around, and back in the next line
-        begins = np.flatnonzero(np.diff(of, prepend=-1))
-        sums -= np.repeat(sums[begins] - numbers[begins], np.diff(begins, append=len(of)))
-        bad[of[begins]] |= np.minimum.reduceat(sums, begins) < 0
-        total[of[begins]] += np.add.reduceat(sums, begins)
+        bad[some] |= np.minimum.reduceat(sums, places)[::2] < before
+        total[some] += np.add.reduceat(sums, places)[::2] - before * (stop - first)
     return bad | (total != pixels)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from detectron2.config import CfgNode
+from detectron2.data import MetadataCatalog
 
 from transfer import atomic, d2, datasets, splits, voc, voc_instances
 from transfer.errors import InputError
@@ -47,18 +48,25 @@ class RunData:
             if split is not None:
                 splits.register(split, role, self.pascal if role == "val" else None)
 
+    def name(self, cfg: CfgNode) -> None:
+        """Put the custom data's names into ``cfg``."""
+        for role, key in (("train", "TRAIN"), ("val", "TEST")):
+            split = self.train if role == "train" else self.val
+            if role in self.custom and split is not None:
+                cfg.DATASETS[key] = (splits.name_of(split, role),)
+
 
 def resolve(
     args: argparse.Namespace, cfg: CfgNode, wanted: CfgNode, overridden: dict[str, Any], folder: Path
 ) -> RunData:
-    """Read and check the data; set its names, classes and mask format in ``cfg``.
+    """Read and check the data; set its classes and mask format in ``cfg``.
 
     Args:
         args: the command line.
         cfg: changed in place.
         wanted: the config with the overrides of the command line.
         overridden: those overrides.
-        folder: OUTPUT_DIR, where COCO files made from VOC folders will lie.
+        folder: where COCO files made from VOC folders will lie: OUTPUT_DIR, or below it for a re-evaluation.
 
     Raises:
         InputError: data that cannot be used, or sets that do not fit each other or the config.
@@ -68,12 +76,8 @@ def resolve(
     if train_voc or val_voc:
         data, rle = _from_voc(train_voc, val_voc, masks=masks, folder=folder)
     else:
-        data, rle = _from_coco_or_catalog(args, wanted, masks=masks)
+        data, rle = _from_coco_or_catalog(args, wanted, masks=masks, folder=folder)
     data.register()
-    for role, key in (("train", "TRAIN"), ("val", "TEST")):
-        split = data.train if role == "train" else data.val
-        if role in data.custom and split is not None:
-            cfg.DATASETS[key] = (splits.name_of(split, role),)
     if rle and masks and "INPUT.MASK_FORMAT" not in overridden:
         cfg.INPUT.MASK_FORMAT = "bitmask"  # Detectron2's "polygon" cannot read run-length codes
     if data.train is not None:
@@ -117,20 +121,23 @@ def _from_voc(
     files = []
     for role, parts in (("train", train), ("val", [val])):
         if parts:
-            data = voc.read_voc(parts, classes, masks=masks)
-            splits.log_problems(data, masks=masks)
-            path = folder / f"voc_{role}.json"
-            files.append((str(path), voc.to_json(data.content)))
-            counts = (data.n_images, data.n_instances)
-            found[role] = Split(str(data.images), str(path), data.fingerprint, *counts, list(classes))
+            path = str(folder / f"voc_{role}.json")
+            found[role], content = splits.from_voc(parts, classes, path, masks=masks)
+            files.append((path, voc.to_json(content)))
     pascal = None if masks else val
     if pascal:
-        way = "11-point AP, as on VOC 2007" if pascal.year == 2007 else "AP as from 2010 on (area under the curve)"
-        log.info("%s is measured by Pascal's %s", val, way)
+        _say_which_ap(pascal)
     return RunData(found.get("train"), found["val"], tuple(found), tuple(files), pascal), masks
 
 
-def _from_coco_or_catalog(args: argparse.Namespace, wanted: CfgNode, *, masks: bool) -> tuple[RunData, bool]:
+def _say_which_ap(val: voc.VocSplit) -> None:
+    way = "11-point AP, as on VOC 2007" if val.year == 2007 else "AP as from 2010 on (area under the curve)"
+    log.info("%s is measured by Pascal's %s", val, way)
+
+
+def _from_coco_or_catalog(
+    args: argparse.Namespace, wanted: CfgNode, *, masks: bool, folder: Path
+) -> tuple[RunData, bool]:
     train, rle = None, False
     if args.train:
         train, rle = splits.from_files(*args.train, masks=masks)
@@ -140,7 +147,18 @@ def _from_coco_or_catalog(args: argparse.Namespace, wanted: CfgNode, *, masks: b
         val, _ = splits.from_files(*args.val, masks=masks)
     elif len(wanted.DATASETS.TEST) != 1:
         raise InputError(f"DATASETS.TEST: expected one data set to measure on, found {len(wanted.DATASETS.TEST)}")
+    elif MetadataCatalog.get(wanted.DATASETS.TEST[0]).get("evaluator_type") == "pascal_voc":
+        return _with_catalogs_voc(train, wanted.DATASETS.TEST[0], folder), rle
     else:
         val = splits.registered(wanted.DATASETS.TEST, masks=masks)
     custom = tuple(role for role, given in (("train", args.train), ("val", args.val)) if given)
     return RunData(train, val, custom), rle
+
+
+def _with_catalogs_voc(train: Split | None, name: str, folder: Path) -> RunData:
+    """Measure on a VOC set of Detectron2's catalog, by a COCO file of it, which stays to look at what was found."""
+    path = str(folder / "voc_val.json")
+    val, content = splits.registered_voc(name, path)
+    behind = splits.voc_behind(name)
+    _say_which_ap(behind)
+    return RunData(train, val, ("val",), ((path, voc.to_json(content)),), behind)

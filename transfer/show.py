@@ -39,8 +39,10 @@ def run(args: argparse.Namespace) -> int:
     record = read_run(args.run)
     if record.detections is None:
         raise InputError(f"{args.run}: expected a run that kept its detections, found none; evaluate it again")
+    if not record.data.val.images:
+        raise InputError(f"{args.run}: expected a record that says where its val images are, found none; show a run")
     annotations, folder = Path(record.data.val.annotations), Path(record.data.val.images)
-    val = ValSet(annotations)
+    val = ValSet(annotations, folder)
     if hashlib.sha256(annotations.read_bytes()).hexdigest() != record.data.val.fingerprint:
         raise InputError(
             f"{annotations}: expected the file that {record.name} was measured on, found another; restore it"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from detectron2.data.datasets import load_coco_json, register_coco_instances
 from transfer import data_check, datasets, voc
 from transfer.errors import InputError
 from transfer.evaluators import check_installed
+from transfer.json_files import parse, read_bytes
 from transfer.results import Split
 from transfer.voc import VocSplit
 
@@ -59,7 +62,7 @@ def register(split: Split, role: str, pascal: VocSplit | None = None) -> str:
     Args:
         split: a set in COCO format.
         role: "train" or "val".
-        pascal: the VOC folder that its boxes are measured on by Pascal's definition; None to measure as COCO does.
+        pascal: the VOC split that it was made from, to measure by Pascal's definition; None to measure as COCO does.
     """
     name = name_of(split, role)
     if name in DatasetCatalog:  # an earlier run in the same process; the images may lie elsewhere now
@@ -69,8 +72,7 @@ def register(split: Split, role: str, pascal: VocSplit | None = None) -> str:
         register_coco_instances(name, {}, split.annotations, split.images)
     else:
         DatasetCatalog.register(name, lambda: load_coco_json(split.annotations, split.images, name))
-        where = {"dirname": str(pascal.root), "split": pascal.name, "year": pascal.year}
-        MetadataCatalog.get(name).set(evaluator_type="pascal_voc", **where)
+        MetadataCatalog.get(name).set(evaluator_type="pascal_voc", year=pascal.year, json_file=split.annotations)
     MetadataCatalog.get(name).thing_classes = split.classes
     return name
 
@@ -108,12 +110,19 @@ def _one(name: str, *, masks: bool) -> Split:
     metadata = MetadataCatalog.get(name)
     kind = metadata.get("evaluator_type")
     check_installed(kind, name)
-    try:
+    with _told_of(name):
         if kind == "coco":
             return from_files(metadata.image_root, metadata.json_file, masks=masks)[0]
         if kind == "pascal_voc":
-            return _from_voc(name, metadata)
+            return from_voc([voc_behind(name)], tuple(metadata.thing_classes), name, masks=False)[0]
         return _from_catalog(name, metadata)
+
+
+@contextmanager
+def _told_of(name: str) -> Iterator[None]:
+    """Say of whatever is wrong in the block which of Detectron2's data sets it is about."""
+    try:
+        yield
     except (InputError, OSError, AssertionError) as error:
         what = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
@@ -121,15 +130,40 @@ def _one(name: str, *, masks: bool) -> Split:
         ) from None
 
 
-def _from_voc(name: str, metadata: Any) -> Split:
-    """Describe and check a VOC set; Detectron2 reads it itself."""
-    data = voc.read_voc([VocSplit(Path(metadata.dirname), metadata.split)], tuple(metadata.thing_classes), masks=False)
-    log_problems(data, masks=False)
-    return Split(str(data.images), name, data.fingerprint, data.n_images, data.n_instances, list(data.classes))
+def voc_behind(name: str) -> VocSplit:
+    """Return the VOC folder behind a set that Detectron2 knows under ``name`` and measures by Pascal's definition."""
+    metadata = MetadataCatalog.get(name)
+    return VocSplit(Path(metadata.dirname), metadata.split, edition=metadata.year)
+
+
+def from_voc(
+    parts: list[VocSplit], classes: tuple[str, ...], annotations: str, *, masks: bool
+) -> tuple[Split, dict[str, Any]]:
+    """Read and check VOC folders; return the set and what the COCO file ``annotations`` of it is to hold.
+
+    Raises:
+        InputError: the set cannot be used.
+    """
+    data = voc.read_voc(parts, classes, masks=masks)
+    log_problems(data, masks=masks)
+    counts = (data.n_images, data.n_instances)
+    return Split(str(data.images), annotations, data.fingerprint, *counts, list(classes)), data.content
+
+
+def registered_voc(name: str, annotations: str) -> tuple[Split, dict[str, Any]]:
+    """Return the VOC set that Detectron2 knows under ``name`` as ``from_voc`` does.
+
+    Raises:
+        InputError: files that are not there, or a set that cannot be used.
+    """
+    with _told_of(name):
+        classes = tuple(MetadataCatalog.get(name).thing_classes)
+        return from_voc([voc_behind(name)], classes, annotations, masks=False)
 
 
 def _from_catalog(name: str, metadata: Any) -> Split:
-    """Describe a set that Detectron2 reads itself (LVIS, Cityscapes)."""
+    """Describe a set that Detectron2 reads itself (LVIS, Cityscapes); LVIS's file and its fingerprint are at hand."""
+    lvis = _lvis_file(Path(metadata.json_file)) if metadata.evaluator_type == "lvis" else None
     records = DatasetCatalog.get(name)
     missing = [record["file_name"] for record in records if not Path(record["file_name"]).is_file()]
     if missing:
@@ -138,12 +172,23 @@ def _from_catalog(name: str, metadata: Any) -> Split:
         )
     root = str(metadata.get("image_root") or metadata.get("image_dir") or "")
     objects = [record.get("annotations", []) for record in records]
+    counts = (len(records), sum(map(len, objects)))
+    if lvis is not None:
+        return Split(root, metadata.json_file, lvis[0], *counts, lvis[1])
     content = [
         [Path(r["file_name"]).name, [[a["category_id"], a["bbox"]] for a in o]]
         for r, o in zip(records, objects, strict=True)
     ]
     fingerprint = _sha256(json.dumps(content, default=str))
-    return Split(root, name, fingerprint, len(records), sum(map(len, objects)), list(metadata.thing_classes))
+    return Split(root, name, fingerprint, *counts, list(metadata.thing_classes))
+
+
+def _lvis_file(file: Path) -> tuple[str, list[str]]:
+    """Return the file's fingerprint and class names, by id; Detectron2 has another name for one of them."""
+    raw = read_bytes(file, "an LVIS annotation file")
+    content = parse(raw, file, "an LVIS annotation file")
+    names = [c["name"] for c in sorted(content["categories"], key=lambda c: c["id"])]
+    return hashlib.sha256(raw).hexdigest(), names
 
 
 def _sha256(text: str) -> str:

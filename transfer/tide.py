@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transfer.detections import Detections
-from transfer.engines import federated
 from transfer.ground_truth import GroundTruth
 from transfer.matching import BACKGROUND, FOREGROUND, Matches, match
+from transfer.objects import Objects
 from transfer.record import Tide
 
 # Ways to be wrong, in the order in which the authors' own code asks.
@@ -31,9 +31,9 @@ def errors(truth: GroundTruth, found: Detections, task: str) -> Tide | None:
         found: what was found.
         task: "bbox" or "segm".
     """
-    matches = match(truth, federated(truth, found), task)
+    matches = match(Objects(truth, task), found)
     kinds = classify(matches)
-    base = _Flags(matches.category, matches.object >= 0, ~matches.ignored, matches.n_objects(len(truth.classes)))
+    base = _Flags(matches.category, matches.object[0] >= 0, ~matches.ignored[0], matches.n_objects(len(truth.classes)))
     ap50 = _ap(base, matches)
     if ap50 is None:
         return None
@@ -87,7 +87,7 @@ def classify(matches: Matches) -> NDArray[np.int64]:
         other <= BACKGROUND,
     ]
     kinds = np.select(ways, [LOCALISATION, CLASSIFICATION, DUPLICATE, BACKGROUND_ERROR], BOTH)
-    return np.where((matches.object >= 0) | matches.ignored, 0, kinds)
+    return np.where((matches.object[0] >= 0) | matches.ignored[0], 0, kinds)
 
 
 def _corrected(base: _Flags, matches: Matches, stands_for: NDArray[np.int64]) -> _Flags:

@@ -37,16 +37,18 @@ class VocSplit:
         root: the folder that holds Annotations, ImageSets and JPEGImages.
         name: of the list, e.g. "trainval".
         sbd: the folder of the Semantic Boundaries Dataset, whose masks come in addition; None without.
+        edition: whose AP definition belongs to it; None goes by the folder's name.
     """
 
     root: Path
     name: str
     sbd: Path | None = None
+    edition: int | None = None
 
     @property
     def year(self) -> int:
-        """2007 when the folder is called so, 2012 otherwise: which of Pascal's two AP definitions belongs to it."""
-        return 2007 if "2007" in self.root.name else 2012
+        """The edition: 2007 when the folder is called so, 2012 otherwise."""
+        return self.edition or (2007 if "2007" in self.root.name else 2012)
 
     def __str__(self) -> str:
         """``ROOT:NAME``, and what is added to it."""
