@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,11 +15,14 @@ from torch.func import functional_call
 from pretrain import monitor, ranks
 from pretrain.backbones import build_backbone, feature_width
 from pretrain.bilevel import Hypergradient, Slopes, TrialStep, no_none
-from pretrain.losses import cross_correlation
+from pretrain.compilation import Compiled
+from pretrain.gradients import Gradients
+from pretrain.mixed_precision import LossScale, autocast, widened
 from pretrain.objective import Objective, per_view
 from pretrain.settings import Settings
 from pretrain.sync_norm import synchronise
 from pretrain.tangent import Tensors
+from pretrain.target import Target, target_momentum
 from pretrain.upper import Batch, Leaves, UpperLevel
 
 
@@ -51,6 +52,9 @@ class Pretraining(BaseModel):
         settings: the run's settings.
         iterations: length of the whole training, for the schedules of BYOL's target and of the coding series.
         meta_start: first iteration with a meta step.
+
+    Attributes:
+        loss_scale: of float16's gradients; None in other precisions.
     """
 
     def __init__(self, *, settings: Settings, iterations: int, meta_start: int = 0) -> None:
@@ -66,13 +70,15 @@ class Pretraining(BaseModel):
             method=method, width=feature_width(settings.backbone.arch), settings=settings.objective
         )
         if method.bootstrap:
-            self.target = copy.deepcopy(nn.ModuleDict({"net": self.backbone, "projector": self.objective.projector}))
-            self.target.requires_grad_(False)
+            self.target = Target(self.backbone, self.objective.projector)
         self.register_buffer("mean", torch.tensor(settings.data.mean).view(3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(settings.data.std).view(3, 1, 1) * 255, persistent=False)
         self.register_buffer("iteration", torch.zeros((), dtype=torch.long))
         self.bilevel = method.base is not None and settings.meta.hypergradient != "single_level"
         self.upper = UpperLevel(self.backbone, self.objective, settings.meta) if self.bilevel else None
+        self.loss_scale = LossScale() if settings.run.precision == "fp16" else None
+        self.gradients = Gradients(self.backbone, self.objective, self.loss_scale)
+        self.compiled = Compiled(self.backbone) if settings.run.compile else None
 
     def forward(self, views: Tensor) -> Tensor:
         """Pooled features of both views, (2, n, 3, H, W) uint8 -> (2, N, D) float32; N counts all ranks' images."""
@@ -101,11 +107,14 @@ class Pretraining(BaseModel):
         else:
             log = self._step_post(t, forward, optim_wrapper)
 
-        self._move_target(t)
+        if self.loss_scale is None or not self.loss_scale.overflowed:
+            self._move_target(t)
         self.iteration += 1
         log.update({name: _mean([part[name] for part in (*parts, forward.losses)]) for name in forward.losses})
         if parts:
             log["loss"] = _mean([log["loss"], *(part["loss"] for part in parts)])
+        if self.loss_scale is not None:
+            log.update(self.loss_scale.log())
         if (t + 1) % self.settings.run.log_every == 0 and ranks.rank() == 0:
             log.update(self._health(forward))
         return log
@@ -141,7 +150,7 @@ class Pretraining(BaseModel):
         """
         forward = self._forward(t, views)
         total = self._total(forward)
-        self._backward_through(self._share(total), optim, None if self.upper is None else self.lower_parameters())
+        self.gradients.add(self._share(total), optim, None if self.upper is None else self.lower_parameters())
         return {"loss": total.detach(), **{name: loss.detach() for name, loss in forward.losses.items()}}
 
     def _share(self, loss: Tensor) -> Tensor:
@@ -158,17 +167,20 @@ class Pretraining(BaseModel):
     def _step_together(self, forward: Forward, optim: OptimWrapperDict) -> dict[str, Tensor]:
         """No upper level (or ``single_level``): one step of everything on ``L_low + λ2 L_comp``."""
         total = self._total(forward)
-        self._backward_through(self._share(total), optim)
-        for name in optim.keys():  # noqa: SIM118 - a wrapper, not a mapping
-            _move(optim, name)
+        self.gradients.add(self._share(total), optim)
+        if self.gradients.settled(optim):
+            for name in optim.keys():  # noqa: SIM118 - a wrapper, not a mapping
+                _move(optim, name)
         return {"loss": total.detach()}
 
     def _step_post(self, t: int, forward: Forward, optim: OptimWrapperDict) -> dict[str, Tensor]:
         """MetaMask and the joint method: the real step, then a trial step from the new weights on the same batch."""
         lower = self.objective.lower(forward.losses)
-        self._backward_through(self._share(lower), optim, self.lower_parameters())
-        _move(optim, "lower")
+        self.gradients.add(self._share(lower), optim, self.lower_parameters())
         log = {"loss": lower.detach()}
+        if not self.gradients.settled(optim):
+            return log
+        _move(optim, "lower")
         if self._due(t):
             assert self.upper is not None
             log.update(self._move_upper(self.upper.post(forward.batch, self._trial_step(optim)), optim))
@@ -178,11 +190,13 @@ class Pretraining(BaseModel):
         """CompMod: the real step is the trial step; its forward pass serves both levels."""
         assert self.upper is not None
         lower, w, due = self.objective.lower(forward.losses), self.lower_parameters(), self._due(t)
-        at_hand, gradient = self._exact_features(forward.h), None
-        if due and at_hand is not None and self.settings.meta.trial == "meta":
+        at_hand, gradient, exact = self._exact_features(forward.h), None, self.settings.run.precision == "fp32"
+        if due and exact and self.settings.meta.trial == "meta":
             trial = self.objective.trial(forward.losses)
             gradient = no_none(torch.autograd.grad(trial, w, retain_graph=True, allow_unused=True), w)
-        self._backward_through(lower, optim, w)
+        self.gradients.add(lower, optim, w)
+        if not self.gradients.settled(optim):
+            return {"loss": lower.detach()}
         if not due:
             _move(optim, "lower")
             return {"loss": lower.detach()}
@@ -191,16 +205,12 @@ class Pretraining(BaseModel):
         if self._real_step_is_trial_step():
             kept = None if step.clip is None else [_grad(p).clone() for p in w]
         else:
-            if at_hand is not None and gradient is None:
+            if exact and gradient is None:
                 gradient = [_grad(p).clone() for p in w]
             at_hand, ahead, kept = self.upper.trial_step(forward.batch, at_hand, gradient, step)
         _move(optim, "lower")
         found = self.upper.inline(forward.batch, at_hand, start, ahead, step, kept)
         return {"loss": lower.detach(), **self._move_upper(found, optim)}
-
-    def _backbone_gradient(self, h: Tensor, h_gradient: Tensor) -> list[Tensor]:
-        """A loss's gradient by the backbone, given that by the features; the backbone's graph stays."""
-        return list(torch.autograd.grad(h, list(self.backbone.parameters()), h_gradient, retain_graph=True))
 
     def _backward(
         self, lower: Tensor, forward: Forward, optim: OptimWrapperDict, *, of_upper: bool = False
@@ -212,7 +222,7 @@ class Pretraining(BaseModel):
         """
         psi, leaves = dict(self.upper_parameters()) if of_upper else {}, forward.leaves
         if leaves is None:
-            self._backward_through(lower, optim, [*self.lower_parameters(), *psi.values()])
+            self.gradients.add(lower, optim, [*self.lower_parameters(), *psi.values()])
             return {k: _grad(p) for k, p in psi.items()}, None
         heads = list(leaves.heads.values())
         inputs = [leaves.h, *heads, *(leaves.upper[k] for k in psi)]
@@ -225,36 +235,32 @@ class Pretraining(BaseModel):
             p.grad = g
         return dict(zip(psi, values[len(heads) :], strict=True)), Slopes(found[: 1 + len(heads)], leaves.upper)
 
-    def _backward_through(
-        self, loss: Tensor, optim: OptimWrapperDict, inputs: list[nn.Parameter] | None = None
-    ) -> None:
-        """Gradients of one loss, the same to the bit on every rank; by default those of all parameters.
-
-        The backbone's are summed over the ranks on their way (`ranks.replicated`). The heads' are whole on every rank:
-        they are averaged only against the rounding of a GPU's unordered sums.
-        """
-        optim["lower"].backward(loss, inputs=inputs)
-        if ranks.world_size() > 1:
-            ranks.average_([p.grad for p in self.objective.parameters() if p.grad is not None])
-
     def _real_step_is_trial_step(self) -> bool:
         """Whether the real step ends exactly where the trial step of `_trial_step` would."""
         s = self.settings
         return s.meta.trial == "lower" and s.optimizer.name == "sgd" and s.meta.trial_lr is None
 
     def _exact_features(self, h: Tensor) -> Tensor | None:
-        """The real step's features for the upper level: a difference of float32 ones cannot start from bfloat16."""
-        return h.detach() if self.settings.run.precision == "fp32" else None
+        """The real step's features where the upper level's own would be the same to the bit.
+
+        Their difference to the features a small step away is what is looked for: neither 16-bit ones nor those of a
+        compiled graph, which rounds in another order, can be its start.
+        """
+        run = self.settings.run
+        return h.detach() if run.precision == "fp32" and not run.compile else None
 
     def _step_look_ahead(self, t: int, forward: Forward, optim: OptimWrapperDict) -> dict[str, Tensor]:
         """The last real step was ψ's trial step; this batch judges it."""
         assert self.upper is not None
         lower, found = self.objective.lower(forward.losses), None
-        if self.upper.pending is None:
-            _, slopes = self._backward(lower, forward, optim)
-        else:
-            v, direct, judged, slopes = self._judge(lower, forward, optim)
-            found = self.upper.look_back(self.upper.weights().like(v), direct, judged)
+        comp, comp_direct = (0.0, {}) if self.upper.pending is None else self._comp_gradient(forward)
+        v, direct, judged, slopes = self._judge(lower, forward, optim)
+        if not self.gradients.settled(optim, v if self.settings.meta.upper == "meta" else None):
+            self.upper.pending = None  # a resumed run could not find that batch again
+            return {"loss": lower.detach()}
+        if self.upper.pending is not None:
+            direct = {k: g + comp_direct[k] if k in comp_direct else g for k, g in direct.items()}
+            found = self.upper.look_back(self.upper.weights().like(v), direct, judged + comp)
         if self._due(t):
             gradient = [_grad(p) for p in self.lower_parameters()]
             h, step = self._exact_features(forward.h), self._trial_step(optim)
@@ -265,18 +271,19 @@ class Pretraining(BaseModel):
     def _judge(
         self, lower: Tensor, forward: Forward, optim: OptimWrapperDict
     ) -> tuple[list[Tensor], Tensors, Tensor, Slopes | None]:
-        """v = ∇_w U, ∂U/∂ψ and U of the current weights on this batch, beside the real step's backward pass."""
-        comp, comp_direct = self._comp_gradient(forward)
-        if self.settings.meta.upper == "lower":
-            judged = lower
-            direct, slopes = self._backward(lower, forward, optim, of_upper=True)
-            v = [_grad(p) for p in self.lower_parameters()]
-        else:
+        """The real step's backward pass and, beside it, v = ∇_w L_up, ∂L_up/∂ψ and L_up of the current weights.
+
+        v and ∂L_up/∂ψ are empty where no trial step waits for its judgement.
+        """
+        waits = self.upper is not None and self.upper.pending is not None
+        if waits and self.settings.meta.upper == "meta":
             judged = forward.losses[self.objective.meta_loss]
             v, direct = self._gradient(judged, forward)
             _, slopes = self._backward(lower, forward, optim)
-        direct = {k: g + comp_direct[k] if k in comp_direct else g for k, g in direct.items()}
-        return v, direct, judged.detach() + comp, slopes
+            return v, direct, judged.detach(), slopes
+        direct, slopes = self._backward(lower, forward, optim, of_upper=waits)
+        v = [_grad(p) for p in self.lower_parameters()] if waits else []
+        return v, direct, lower.detach(), slopes
 
     def _gradient(self, loss: Tensor, forward: Forward) -> tuple[list[Tensor], Tensors]:
         """A loss's gradient by w and by ψ; the graph stays."""
@@ -286,7 +293,7 @@ class Pretraining(BaseModel):
         found = torch.autograd.grad(loss, inputs, retain_graph=True, allow_unused=True)
         h_gradient, *rest = no_none(found, inputs)
         heads, psi = rest[: len(rest) - len(names)], rest[len(rest) - len(names) :]
-        return [*self._backbone_gradient(forward.h, h_gradient), *heads], dict(zip(names, psi, strict=True))
+        return [*self.gradients.of_backbone(forward.h, h_gradient), *heads], dict(zip(names, psi, strict=True))
 
     def _comp_gradient(self, forward: Forward) -> tuple[Tensor | float, Tensors]:
         """``λ2 L_comp`` and its gradient by ξ from the real step's Ẑ, whose graph stays; nothing without CompMod.
@@ -343,27 +350,19 @@ class Pretraining(BaseModel):
         return (views.to(self.mean.device, non_blocking=True).to(self.mean.dtype) - self.mean) / self.std
 
     def _features(self, views: Tensor) -> Tensor:
-        bf16 = self.settings.run.precision == "bf16"
-        with torch.autocast(views.device.type, dtype=torch.bfloat16, enabled=bf16):
-            h = per_view(ranks.replicated(self.backbone), views)
-        return ranks.gather(h.float() if bf16 else h)
+        net = self.compiled or ranks.replicated(self.backbone)
+        with autocast(views.device, self.settings.run.precision):
+            h = per_view(net, views)
+        return ranks.gather(widened(h))
 
-    @torch.no_grad()
     def _target_embeddings(self, views: Tensor) -> Tensor | None:
-        if not self.objective.method.bootstrap:
-            return None
-        h = ranks.gather(per_view(self.target["net"], views))
-        return self.target["projector"](self.objective.masked(h))
+        return self.target(views, self.objective.masked) if self.objective.method.bootstrap else None
 
-    @torch.no_grad()
     def _move_target(self, t: int) -> None:
-        """BYOL's exponential moving average; its momentum rises to 1 by a cosine (Grill et al. 2020, eq. 3)."""
-        if not self.objective.method.bootstrap:
-            return
-        start = self.settings.run.target_momentum
-        momentum = 1 - (1 - start) * (math.cos(math.pi * t / self.iterations) + 1) / 2
-        online = nn.ModuleDict({"net": self.backbone, "projector": self.objective.projector})
-        torch._foreach_lerp_(list(self.target.parameters()), list(online.parameters()), 1 - momentum)
+        """BYOL's exponential moving average, once after the real step."""
+        if self.objective.method.bootstrap:
+            momentum = target_momentum(self.settings.run.target_momentum, t, self.iterations)
+            self.target.follow(self.backbone, self.objective.projector, momentum)
 
     def _coding_scale(self, t: int) -> float:
         m = self.settings.meta
@@ -405,11 +404,9 @@ class Pretraining(BaseModel):
     @torch.no_grad()
     def _health(self, forward: Forward) -> Tensors:
         """What shows collapse, redundancy and a saturating mask (``docs/method.md``, section 5)."""
-        h, embeddings, scale = forward.h.detach(), forward.embeddings, forward.batch.scale
+        embeddings, scale = forward.embeddings, forward.batch.scale
         z = embeddings[self.objective.meta_loss]
-        log = {"effective_rank": monitor.effective_rank(h[0]), "feature_std": monitor.embedding_std(h[0])}
-        log["redundancy_h"] = monitor.mean_off_diagonal(cross_correlation(h[0], h[1]))
-        log["effective_rank_z"] = monitor.effective_rank(z[0])
+        log = monitor.feature_summary(forward.h.detach(), z)
         if self.objective.method.comp:
             distortion = self.settings.objective.coding_distortion
             log.update(monitor.coding_summary(embeddings["mcr"], z, distortion, scale))

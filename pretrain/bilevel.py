@@ -36,11 +36,18 @@ class Problem:
         features: backbone weights -> features h on this batch, any shape; must not touch running statistics.
         trial: (h, head weights, ψ) -> L_tri, a scalar.
         upper: (h at w⁺, head weights at w⁺, ψ) -> U, a scalar.
+        exact: the same features in full precision where ``features`` computes in less; differences are taken of these.
     """
 
     features: Callable[[Tensors], Tensor]
     trial: Callable[[Tensor, Tensors, Tensors], Tensor]
     upper: Callable[[Tensor, Tensors, Tensors], Tensor]
+    exact: Callable[[Tensors], Tensor] | None = None
+
+    def exact_features(self, backbone: Tensors) -> Tensor:
+        """Features in full precision, without a graph."""
+        with torch.no_grad():
+            return (self.exact or self.features)(backbone)
 
 
 @dataclass(frozen=True)
@@ -130,7 +137,9 @@ def hypergradient(
     if clipped is not None:
         v = through_clip(v, clipped, step.clip)
         del clipped
-    second = second_order(problem, weights, upper, trial.h, v, step.lr, mode, trial.slopes)
+    inexact = problem.exact is not None and mode == "feature_difference"
+    h = problem.exact_features(weights.backbone) if inexact else trial.h
+    second = second_order(problem, weights, upper, h, v, step.lr, mode, trial.slopes)
     return Hypergradient(direct, second, trial.loss, upper_loss)
 
 
@@ -227,7 +236,7 @@ def second_order(
         problem: the two levels on the trial step's batch.
         weights: w, where the trial step started.
         upper: ψ.
-        h: the features at w on the trial step's batch (used by ``feature_difference``).
+        h: the features at w on the trial step's batch; exact ones for ``feature_difference``.
         v: ∇_{w⁺} U.
         lr: η of the trial step.
         mode: see `hypergradient`.
@@ -238,8 +247,10 @@ def second_order(
     if mode == "finite_difference":
         mixed = gradient_difference(problem, weights, upper, v)
     else:
-        start = h if mode == "feature_difference" else None
-        tangent = feature_tangent(problem.features, weights.backbone, v.backbone, start)
+        if mode == "feature_difference":
+            tangent = feature_tangent(problem.exact_features, weights.backbone, v.backbone, h)
+        else:
+            tangent = feature_tangent(problem.features, weights.backbone, v.backbone, None)
         if slopes is None:
             slopes, _, _ = head_slopes(problem, h, weights.heads, upper)
         mixed = slopes.along(tangent, v.heads)

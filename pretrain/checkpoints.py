@@ -88,10 +88,12 @@ class Checkpoints(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Leave out MMEngine's log history: its class is refused by a safe load (mmengine #1655).
 
-        Look-ahead's memory of the iteration before goes in, so that a resumed run takes the very same steps.
+        Look-ahead's memory of the iteration before and float16's loss scale go in, so that a resumed run takes the
+        very same steps.
         """
         checkpoint["message_hub"] = {"log_scalars": {}, "runtime_info": {}, "resumed_keys": {}}
         checkpoint["look_ahead"] = runner.model.look_ahead_state()
+        checkpoint["loss_scale"] = None if runner.model.loss_scale is None else runner.model.loss_scale.state()
         checkpoint["best"] = self.best
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
@@ -99,6 +101,8 @@ class Checkpoints(Hook):
         _check_fits(runner.model, checkpoint["state_dict"])
         if checkpoint.get("best", {}).get("by") == self.best["by"]:
             self.best = checkpoint["best"]
+        if runner.model.loss_scale is not None and checkpoint.get("loss_scale") is not None:
+            runner.model.loss_scale.load_state(checkpoint["loss_scale"])
         if self.retuned:
             _retune(runner, checkpoint)
         else:

@@ -87,6 +87,8 @@ class Progress(Hook):
 class Guard(Hook):
     """Stops on a non-finite loss and on too many unreadable images; warns of collapse and of an early-frozen mask.
 
+    Iterations that float16's loss scale left out are no fault and only said.
+
     Args:
         unreadable: counts them, on all ranks alike.
         width: of the features.
@@ -109,7 +111,20 @@ class Guard(Hook):
             self._take_note([n for names in ranks.everyones(data_batch["unreadable"]) for n in names])
         if trouble == 2:
             self._stop(batch_idx + 1, float(outputs["loss"]), ranks.everyones(data_batch["paths"]))
+        self._overflow(runner, batch_idx + 1)
         self._health(runner, batch_idx, outputs)
+
+    def _overflow(self, runner: Runner, iteration: int) -> None:
+        """A finite loss whose float16 gradients were not: usual in the first iterations, then now and again."""
+        scale = runner.model.loss_scale
+        if scale is not None and scale.overflowed and ranks.rank() == 0:
+            log.info(
+                "iteration %d left out: its gradients overflowed in float16 (%d left out so far); the loss scale is "
+                "now %g",
+                iteration,
+                scale.skipped,
+                scale.value,
+            )
 
     def _take_note(self, unreadable: list[str]) -> None:
         new = ranks.together(lambda: self.unreadable.add(unreadable))

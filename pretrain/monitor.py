@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pretrain.coding import coding_matrix, top_singular_value
+from pretrain.losses import cross_correlation
 
 
 @torch.no_grad()
@@ -39,6 +40,17 @@ def mean_off_diagonal(correlation: Tensor) -> Tensor:
     d = correlation.shape[0]
     absolute = correlation.abs()
     return (absolute.sum() - absolute.diagonal().sum()) / (d * (d - 1))
+
+
+@torch.no_grad()
+def feature_summary(h: Tensor, z: Tensor) -> dict[str, Tensor]:
+    """What shows collapse and redundancy in the features (2, N, D) and the embeddings (2, N, d) of two views."""
+    return {
+        "effective_rank": effective_rank(h[0]),
+        "feature_std": embedding_std(h[0]),
+        "redundancy_h": mean_off_diagonal(cross_correlation(h[0], h[1])),
+        "effective_rank_z": effective_rank(z[0]),
+    }
 
 
 @torch.no_grad()

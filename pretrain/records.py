@@ -54,6 +54,8 @@ class Records(Hook):
         device = ", ".join(machine["gpus"]) or f"CPU, {machine['threads']} threads"
         rates = _logged(self.folder / "metrics.jsonl", "images_per_second")
         waits = _logged(self.folder / "metrics.jsonl", "data_wait")
+        skipped = _logged(self.folder / "metrics.jsonl", "skipped_steps")
+        left_out = {"left out": f"{skipped[-1]:.0f} iterations: gradients overflowed in float16"} if skipped else {}
         speed = f"{median(rates):.0f} img/s, {median(waits):.0%} of the time waiting for data" if rates else "–"
         return {
             "method": s.method,
@@ -62,6 +64,7 @@ class Records(Hook):
             "length": f"{iterations} iterations of {s.data.batch} images, {self.epochs:.1f} epochs",
             "views": f"two of {s.views.size} px",
             "optimiser": f"{s.optimizer.name}, learning rate {s.optimizer.lr:g}, {s.run.precision}",
+            **left_out,
             "seed": str(s.run.seed),
             "ran on": device,
             "speed (median)": speed,

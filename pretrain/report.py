@@ -31,6 +31,7 @@ _FEATURES: dict[str, dict[str, str]] = {
     "mask weights": {"mask_p95": "95 %", "mask_median": "median", "mask_p05": "5 %"},
     "top of the coding matrices": {"coding_top": "λ Ẑ Ẑᵀ", "coding_top_mcr": "λ Ẑ Zᵀ"},
     "learning rate": {"lr": "w"},
+    "loss scale (float16)": {"loss_scale": "scale"},
 }
 _HYPERGRADIENT = {
     "mask m": {"mask_direct": "direct", "mask_second_order": "second order"},

@@ -33,6 +33,8 @@ class MetaSettings:
         base: where the trial step starts: post, inline, or None for the method's own.
         trial: the trial step's loss: meta or lower.
         upper: the upper level's loss: meta or lower.
+        precision: of the meta step's own backbone passes, fp32 or bf16; w⁺, v, heads, losses and the two forward passes
+            whose difference `feature_difference` takes stay in fp32.
         look_ahead: judge ψ by the real step and the next batch instead of a trial step on the same one.
         every: meta step every K iterations.
         fraction: share of the batch that the meta step sees; below 1 only with base post.
@@ -46,6 +48,7 @@ class MetaSettings:
     """
 
     hypergradient: str = "feature_difference"
+    precision: str = "fp32"
     base: str | None = None
     trial: str = "meta"
     upper: str = "meta"
@@ -65,6 +68,7 @@ class MetaSettings:
     def __post_init__(self) -> None:
         """Refuse what could only fail later."""
         _one_of("meta.hypergradient", self.hypergradient, (*MODES, "single_level"))
+        _one_of("meta.precision", self.precision, ("fp32", "bf16"))
         _one_of("meta.base", self.base, ("post", "inline", None))
         _one_of("meta.trial", self.trial, ("meta", "lower"))
         _one_of("meta.upper", self.upper, ("meta", "lower"))
@@ -154,7 +158,9 @@ class RunSettings:
 
     Attributes:
         seed: of the weights, the order and the views.
-        precision: of the real step's backbone pass, fp32 or bf16; heads, losses and the meta step stay in fp32.
+        precision: of the real step's backbone pass, fp32, bf16 or fp16 (with a loss scale, `pretrain.mixed_precision`);
+            heads, losses and the meta step stay in fp32.
+        compile: the real step's backbone pass by torch.compile; one process. The meta step's stay as they are.
         channels_last: store the convolutions' weights with the channels last, as the views always are; for the tensor
             cores of GPUs (within 1 % on a CPU).
         log_every, checkpoint_every: iterations.
@@ -166,6 +172,7 @@ class RunSettings:
 
     seed: int = 0
     precision: str = "fp32"
+    compile: bool = False
     channels_last: bool = False
     log_every: int = 10
     checkpoint_every: int = 500
@@ -175,7 +182,7 @@ class RunSettings:
 
     def __post_init__(self) -> None:
         """Refuse settings outside their range."""
-        _one_of("run.precision", self.precision, ("fp32", "bf16"))
+        _one_of("run.precision", self.precision, ("fp32", "bf16", "fp16"))
         if min(self.log_every, self.checkpoint_every, self.keep) < 1:
             raise InputError("run.log_every, checkpoint_every, keep: expected whole numbers >= 1")
         if self.knn_every < 0:
@@ -241,6 +248,7 @@ def check_meta(settings: Settings) -> None:
             "meta.hypergradient=first_order with objective.comp_weight=0: CompMod's network would get no gradient at "
             "all (it reaches U only through w⁺); use feature_difference or a comp_weight above 0"
         )
+    _check_meta_precision(meta)
     real_step_is_trial = meta.look_ahead or method.base == "inline"
     if real_step_is_trial and meta.fraction < 1:
         raise InputError(
@@ -255,6 +263,21 @@ def check_meta(settings: Settings) -> None:
         raise InputError(
             f"meta.trial_lr: expected a number with optimizer.name={optimizer.name} (the trial step is plain SGD, the "
             f"learning rate of {optimizer.name} does not fit it); 0.03 is a start"
+        )
+
+
+def _check_meta_precision(meta: MetaSettings) -> None:
+    if meta.precision == "fp32":
+        return
+    if meta.hypergradient == "finite_difference":
+        raise InputError(
+            f"meta.precision={meta.precision}: expected fp32 with meta.hypergradient=finite_difference (in 16 bits the "
+            "difference is rounding noise), found the two together; use feature_difference or forward_mode"
+        )
+    if meta.look_ahead and meta.hypergradient != "forward_mode":
+        raise InputError(
+            f"meta.precision={meta.precision}: expected a backbone pass of the meta step to lower, found none: with "
+            f"meta.look_ahead and {meta.hypergradient} all of them are the real step's or stay in fp32; use fp32"
         )
 
 

@@ -26,6 +26,7 @@ from pretrain import __version__, ranks
 from pretrain.algorithm import Pretraining
 from pretrain.backbones import feature_width, save_backbone
 from pretrain.checkpoints import Checkpoints
+from pretrain.compilation import check_compiler
 from pretrain.data import BatchOrder, TwoViews, UnreadableImages, collate
 from pretrain.errors import InputError
 from pretrain.features import Input
@@ -72,6 +73,8 @@ def train(
         RankLost: another process died.
     """
     check_processes(settings)
+    if settings.run.compile:
+        ranks.together(lambda: check_compiler(torch.device("cuda" if torch.cuda.is_available() else "cpu")))
     initial = None if init is None else ranks.together(lambda: read_initial(init))
     settings = settings if initial is None else normalised_as(settings, initial)
     watch = ranks.together(lambda: _online_knn(settings, plan))
@@ -102,7 +105,7 @@ def check_processes(settings: Settings) -> None:
     """Refuse what several processes cannot do.
 
     Raises:
-        InputError: the batch cannot be dealt out evenly, or the exact tangent is asked for.
+        InputError: the batch cannot be dealt out evenly, or the exact tangent or a compiled backbone is asked for.
     """
     world = ranks.world_size()
     shares = world * settings.optimizer.accumulate
@@ -116,6 +119,11 @@ def check_processes(settings: Settings) -> None:
         raise InputError(
             f"meta.hypergradient=forward_mode: expected one process, found {world} (a synchronised norm has no forward "
             "mode); use feature_difference"
+        )
+    if world > 1 and settings.run.compile:
+        raise InputError(
+            f"run.compile=True: expected one process, found {world} (the synchronised norms talk to the other ranks in "
+            "the middle of the graph); use run.compile=False"
         )
 
 

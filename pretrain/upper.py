@@ -31,6 +31,7 @@ from pretrain.bilevel import (
     trial_gradient,
     upper_gradient,
 )
+from pretrain.mixed_precision import autocast, widened
 from pretrain.objective import Objective, per_view
 from pretrain.settings import MetaSettings
 from pretrain.tangent import Tensors
@@ -86,7 +87,7 @@ class Pending:
 
     Attributes:
         batch: the trial step's batch.
-        h: the features at ``weights``, detached, float32, (2, N, D); None where only bfloat16 ones are at hand.
+        h: the features at ``weights``, detached, float32, (2, N, D); None where no exact ones are at hand.
         weights: w, copied.
         upper: ψ.
         lr: η of the trial step.
@@ -124,14 +125,19 @@ class UpperLevel:
         return {k: p.detach() for k, p in self.objective.named_parameters() if k in upper}
 
     def problem(self, batch: Batch) -> Problem:
-        """The two levels on one batch, in float32, on copies of the running statistics."""
+        """The two levels on one batch, on copies of the running statistics.
+
+        In float32, all but the backbone's passes where ``settings.precision`` says so; differences of features never
+        are of less.
+        """
         trial = "trial" if self.settings.trial == "meta" else "lower"
         upper = "upper" if self.settings.upper == "meta" else "upper_lower"
-        net = _stateless(self.backbone)
+        net, precision = _stateless(self.backbone), self.settings.precision
         return Problem(
-            features=lambda w: _features(net, ranks.summed_gradients(w), batch.views),
+            features=lambda w: _features(net, ranks.summed_gradients(w), batch.views, precision),
             trial=lambda h, heads, psi: self._loss(trial, h, heads, psi, batch),
             upper=lambda h, heads, psi: self._loss(upper, h, heads, psi, batch),
+            exact=None if precision == "fp32" else lambda w: _features(net, w, batch.views),
         )
 
     def post(self, batch: Batch, step: TrialStep) -> Hypergradient:
@@ -154,19 +160,25 @@ class UpperLevel:
 
     def trial_step(
         self, batch: Batch, h: Tensor | None, gradient: list[Tensor] | None, step: TrialStep
-    ) -> tuple[Tensor, Weights, list[Tensor] | None]:
-        """The features at the current weights, w⁺ of a trial step from there, and, with a clip, g before clipping.
+    ) -> tuple[Tensor | None, Weights, list[Tensor] | None]:
+        """The exact features at the current weights, w⁺ of a trial step from there, and, with a clip, its g.
 
         Args:
             batch: the real step's batch.
-            h: the real step's features, detached, float32; None to compute them again.
+            h: the real step's features, detached, float32; None where they are not exact.
             gradient: ∇_w L_tri from the real step's graph, in the order of `Weights.tensors`; its storage is taken
                 over. None to compute it.
             step: the trial step.
+
+        Returns:
+            The features are None where none are at hand; g is from before clipping.
         """
-        if h is None or gradient is None:
-            trial = trial_gradient(self.problem(batch), self.weights(), self.variables())
-            h, gradient = trial.h, trial.gradient
+        if gradient is None:
+            problem = self.problem(batch)
+            trial = trial_gradient(problem, self.weights(), self.variables())
+            gradient = trial.gradient
+            if h is None and problem.exact is None:
+                h = trial.h
         kept = None if step.clip is None else [g.clone() for g in gradient]
         return h, sgd_step(self.weights(), gradient, step), kept
 
@@ -259,8 +271,7 @@ class UpperLevel:
         if past.gradient is not None:
             v = through_clip(v, past.gradient, past.clip)
         if h is None:
-            with torch.no_grad():
-                h = problem.features(past.weights.backbone)
+            h = problem.exact_features(past.weights.backbone)
         mode = self.settings.hypergradient
         return second_order(problem, past.weights, past.upper, h, v, past.lr, mode, past.slopes)
 
@@ -268,9 +279,11 @@ class UpperLevel:
         return _stateless(self.objective)({**heads, **psi}, kind, h, batch.targets, batch.fixed, batch.scale)
 
 
-def _features(net: Callable[..., Tensor], weights: Tensors, views: Tensor) -> Tensor:
+def _features(net: Callable[..., Tensor], weights: Tensors, views: Tensor, precision: str = "fp32") -> Tensor:
     """The whole batch's features from this rank's views."""
-    return ranks.gather(per_view(lambda view: net(weights, view), views))
+    with autocast(views.device, precision):
+        h = per_view(lambda view: net(weights, view), views)
+    return ranks.gather(widened(h))
 
 
 def _stateless(module: nn.Module) -> Callable[..., Tensor]:

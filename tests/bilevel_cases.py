@@ -71,10 +71,11 @@ def as_problem(
     upper: str = "upper",
     scale: float = 1.0,
     comp_at: dict[str, Tensor] | None = None,
+    fixed: Tensor | None = None,
 ) -> Problem:
     """The problem by `functional_call`, written here independently of `pretrain.upper`.
 
-    L_comp reads the features at the weights ``comp_at``, by default those of ``net``.
+    L_comp reads ``fixed``, by default the features at the weights ``comp_at``, by default those of ``net``.
     """
 
     def call(module, parameters, *inputs):
@@ -83,7 +84,7 @@ def as_problem(
     with torch.no_grad():
         at = comp_at or {k: p.detach() for k, p in net.named_parameters()}
         h = torch.stack([call(net, at, v) for v in views])
-        fixed = objective.comp_input(h)
+        fixed = objective.comp_input(h) if fixed is None else fixed
     return Problem(
         features=lambda w: torch.stack([call(net, w, v) for v in views]),
         trial=lambda h, heads, psi: call(objective, {**heads, **psi}, trial, h, targets, fixed, scale),

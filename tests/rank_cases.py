@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torchvision.models.resnet import BasicBlock
 
-from pretrain import algorithm, ranks
+from pretrain import algorithm, mixed_precision, ranks
 from pretrain.algorithm import Pretraining
 from pretrain.objective import METHODS
 from pretrain.optim import build_optimizers
@@ -47,14 +47,26 @@ def small_resnet(*_):
     )
 
 
-def steps_of(case, dtype=torch.float64, steps=STEPS):
-    """Everything that a step makes: logs and gradients of w by iteration, hypergradients, and the final state."""
-    method, sections = CASES[case]
+def model_of(method, **sections):
+    """A model of a method on a small network, with weights that are always the same."""
     config = {"method": method, "objective": HEADS, "data": {"batch": IMAGES}, "optimizer": {"lr": 0.01}, **sections}
     torch.manual_seed(0)
     narrow = {"build_backbone": small_resnet, "feature_width": lambda _: 12}
     with patch.multiple(algorithm, **narrow):
-        model = Pretraining(settings=load_settings(config), iterations=STEPS).to(dtype).train()
+        return Pretraining(settings=load_settings(config), iterations=STEPS).train()
+
+
+def share_of(seed, size):
+    """This rank's images of a global batch."""
+    generator = torch.Generator().manual_seed(seed)
+    views = torch.randint(0, 256, (2, IMAGES, 3, size, size), dtype=torch.uint8, generator=generator)
+    return {"views": views[:, ranks.rank() :: ranks.world_size()]}
+
+
+def steps_of(case, dtype=torch.float64, steps=STEPS):
+    """Everything that a step makes: logs and gradients of w by iteration, hypergradients, and the final state."""
+    method, sections = CASES[case]
+    model = model_of(method, **sections).to(dtype)
     optimizers, logs, gradients, upper = build_optimizers(model), [], [], []
 
     def keep(optimizer, *_):
@@ -67,16 +79,32 @@ def steps_of(case, dtype=torch.float64, steps=STEPS):
     optimizers["lower"].optimizer.register_step_pre_hook(keep)
     model._move_upper = move
     for k in range(steps):
-        generator = torch.Generator().manual_seed(k)
-        views = torch.randint(0, 256, (2, IMAGES, 3, 12, 12), dtype=torch.uint8, generator=generator)
-        logs.append(model.train_step({"views": views[:, ranks.rank() :: ranks.world_size()]}, optimizers))
+        logs.append(model.train_step(share_of(k, size=12), optimizers))
     return {"logs": logs, "gradients": gradients, "upper": upper, "state": model.state_dict()}
+
+
+def overflow_of(rank):
+    """Log and weights after each of three steps in float16; the second one's gradients overflow on one rank."""
+    with patch.object(mixed_precision, "FIRST_SCALE", 16.0):
+        model = model_of("metamask_compmod", optimizer={"lr": 0.01, "clip": 1.0}, run={"precision": "fp16"})
+    optimizers, found = build_optimizers(model), []
+
+    def explode(module, inputs, h):
+        if len(found) == 1 and ranks.rank() == rank and h.requires_grad:
+            h.register_hook(lambda gradient: gradient * torch.inf)
+
+    model.backbone.register_forward_hook(explode)
+    for k in range(3):
+        log = model.train_step(share_of(k, size=32), optimizers)
+        found.append((log, [p.detach().clone() for p in model.parameters()]))
+    return found
 
 
 def main(out):
     with ranks.started():
         found = {case: steps_of(case, steps=STEPS if case in METHODS else FEW) for case in CASES}
         found |= {f"{name} float32": steps_of(name, torch.float32, steps=1) for name in METHODS}
+        found["overflow"] = overflow_of(rank=1)
         torch.save(found, f"{out}.{ranks.rank()}")
 
 

@@ -27,9 +27,8 @@ SETTINGS = ObjectiveSettings(redundancy_widths=(128, 128), contrastive_widths=(1
 N, SIZE, LR = 32, 64, 0.03
 
 
-@pytest.fixture(scope="module")
-def photographs():
-    """Two views (2, N, 3, SIZE, SIZE) of crops of scikit-learn's sample photographs, normalised."""
+def make_photographs():
+    """Six batches of two views (2, N, 3, SIZE, SIZE) of crops of scikit-learn's sample photographs, normalised."""
     from sklearn.datasets import load_sample_images
 
     images, rng = load_sample_images().images, np.random.default_rng(0)
@@ -44,18 +43,29 @@ def photographs():
     return [batch() for _ in range(6)]
 
 
-@pytest.fixture(scope="module", params=["random", "trained"])
-def case(request, photographs):
-    """(problem, weights, ψ, trial step) of the joint method."""
+def networks(photographs, steps):
+    """Backbone and objective of the joint method after some steps on L_meta + λ1 L_mcr."""
     torch.manual_seed(0)
     net = build_backbone("resnet18")
     objective = Objective(method=METHODS["metamask_compmod"], width=512, settings=SETTINGS)
     parameters = [*net.parameters(), *objective.parameters()]
     optimizer = torch.optim.SGD(parameters, lr=LR, momentum=0.9, weight_decay=5e-4)
-    for k in range(20 if request.param == "trained" else 0):
+    for k in range(steps):
         optimizer.zero_grad()
         objective("trial", per_view(net, photographs[k % 5])).backward()
         optimizer.step()
+    return net, objective
+
+
+@pytest.fixture(scope="module")
+def photographs():
+    return make_photographs()
+
+
+@pytest.fixture(scope="module", params=["random", "trained"])
+def case(request, photographs):
+    """(problem, weights, ψ, trial step) of the joint method."""
+    net, objective = networks(photographs, 20 if request.param == "trained" else 0)
     upper_names = set(objective.upper_names())
     named = dict(objective.named_parameters())
     weights = Weights(

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pretrain.objective import METHODS
-from tests.rank_cases import CASES, FEW, STEPS, steps_of
+from tests.rank_cases import CASES, FEW, STEPS, overflow_of, steps_of
 from tests.runs import free_port
 
 ROOT = Path(__file__).parent.parent
@@ -69,6 +69,24 @@ def test_steps_equal_those_of_one_process(apart, case):
 def test_all_ranks_hold_the_same_weights_to_the_bit(apart, case):
     states = [a[case]["state"] for a in apart]
     assert all(torch.equal(states[0][k], v) for k, v in states[1].items())
+
+
+def test_an_overflow_on_one_rank_is_one_on_all(apart):
+    """float16: the iteration is left out everywhere, and the ranks go on with one scale and the same weights."""
+    steps = list(zip(*(a["overflow"] for a in apart), strict=True))
+    for (log, weights), (other_log, other_weights) in steps:
+        for name in ("loss", "loss_scale", "skipped_steps"):
+            assert torch.equal(log[name], other_log[name])
+        assert all(torch.equal(a, b) for a, b in zip(weights, other_weights, strict=True))
+    logs, weights = zip(*(step[0] for step in steps), strict=True)
+    assert [float(log["skipped_steps"]) for log in logs] == [0, 1, 1]
+    assert [float(log["loss_scale"]) for log in logs] == [16, 8, 8]
+    assert all(torch.equal(a, b) for a, b in zip(weights[0], weights[1], strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(weights[1], weights[2], strict=True))
+    assert ["mask_direct" in log for log in logs] == [True, False, True]
+    (alone, _), *_ = overflow_of(rank=None)
+    for name in ("loss", "redundancy", "contrastive", "mcr"):
+        assert float(logs[0][name]) == pytest.approx(float(alone[name]), rel=1e-2)
 
 
 @pytest.mark.parametrize("method", METHODS)
