@@ -1,4 +1,5 @@
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -15,22 +16,21 @@ def clock(monkeypatch):
 
 def test_it_is_said_how_long_it_still_takes_once_it_takes_long(clock, capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    line = progress.Progress("resampling images", 4, "runs")
-    clock[0] = 1.0
-    line.add(1)
-    assert capsys.readouterr().err == ""
-    clock[0] = 5.0
-    line.part(0.5)(0.5)
-    assert capsys.readouterr().err.endswith("resampling images: 1.2 of 4 runs, 11 s left")
-    line.add(0.25)  # too soon for another line
-    assert capsys.readouterr().err == ""
-    line.end()
+    with suppress(KeyError), progress.Progress("resampling images", 4, "runs") as line:
+        clock[0] = 1.0
+        line.add(1)
+        assert capsys.readouterr().err == ""
+        clock[0] = 5.0
+        line.part(0.5)(0.5)
+        assert capsys.readouterr().err.endswith("resampling images: 1.2 of 4 runs, 11 s left")
+        line.add(0.25)  # too soon for another line
+        assert capsys.readouterr().err == ""
+        raise KeyError  # whose message gets a line of its own
     assert capsys.readouterr().err == "\r\033[K"
 
 
 def test_work_that_is_soon_done_and_a_file_get_no_line(clock, capsys):
-    line = progress.Progress("resampling images", 2, "runs")
-    clock[0] = 100.0
-    line.add(1)
-    line.end()
+    with progress.Progress("resampling images", 2, "runs") as line:
+        clock[0] = 100.0
+        line.add(1)
     assert capsys.readouterr().err == ""

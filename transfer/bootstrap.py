@@ -85,21 +85,20 @@ def resample(records: Sequence[Record], resamples: int, seed: int) -> Images:
     from transfer.matches import Matcher  # the engines are loaded only when there is something to match
 
     kept = [run for run in records if run.detections is not None]
-    progress = Progress("resampling images", len(kept), "runs")
-    with large_values():
-        matcher = Matcher(Path(val.annotations), records[0].protocol)
-    drawn = weights(matcher.images, resamples, seed)
-    runs: dict[int, Resampled] = {}
-    for run in kept:
-        runs[id(run)] = found = Resampled()
-        tasks = [task for task in TASKS if run.metrics[task]["AP"] is not None]
+    with Progress("resampling images", len(kept), "runs") as progress:
         with large_values():
-            read = matcher.read(Path(run.detections or ""), tasks)
-        for task in tasks:
-            matches = matcher.match(read, task)
-            progress.add(READING / len(tasks))
-            _one(run, task, matches, drawn, found, progress.part((1 - READING) / len(tasks)))
-    progress.end()
+            matcher = Matcher(Path(val.annotations), records[0].protocol)
+        drawn = weights(matcher.images, resamples, seed)
+        runs: dict[int, Resampled] = {}
+        for run in kept:
+            runs[id(run)] = found = Resampled()
+            tasks = [task for task in TASKS if run.metrics[task]["AP"] is not None]
+            with large_values():
+                read = matcher.read(Path(run.detections or ""), tasks)
+            for task in tasks:
+                matches = matcher.match(read, task)
+                progress.add(READING / len(tasks))
+                _one(run, task, matches, drawn, found, progress.part((1 - READING) / len(tasks)))
     missing = [run.name for run in records if run.detections is None]
     return Images(matcher.images, resamples, runs, f"{', '.join(missing)} kept no detections" if missing else "")
 

@@ -30,7 +30,7 @@ def check_installed(kind: str, dataset: str) -> None:
     module, packages = NEEDS.get(kind, ("", ""))
     if module and importlib.util.find_spec(module) is None:
         raise InputError(
-            f"data set {dataset}: expected the package {module}, which reads and measures it, found none; "
+            f"data set {dataset}: expected the package {module}, which Detectron2 needs for it, found none; "
             f"python -m pip install --no-deps {packages}"
         )
 

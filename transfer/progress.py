@@ -11,7 +11,7 @@ EVERY = 0.5  # seconds between two lines
 
 
 class Progress:
-    """How far a piece of work is; where stderr is no terminal, nothing is said."""
+    """How far the work of a ``with`` block is; where stderr is no terminal, nothing is said."""
 
     def __init__(self, what: str, total: int, unit: str) -> None:
         """Begin now.
@@ -39,7 +39,11 @@ class Progress:
         """Return what adds shares of ``whole`` units."""
         return lambda share: self.add(whole * share)
 
-    def end(self) -> None:
-        """Take the line away."""
+    def __enter__(self) -> Progress:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take the line away, before anything else is said."""
         if self._said:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
