@@ -82,7 +82,7 @@ def _curve(axes: Axes, curve: Finetuning) -> None:
     for task, name, style in (("bbox", "box", "--"), ("segm", "mask", "-")):
         points = curve.ap.get(task, ())
         axes.plot([x for x, _ in points], [y for _, y in points], style, marker="o", color="0.25", label=f"{name} AP")
-    axes.set_xlabel("iterations of fine-tuning from random weights (seed 0, held-out part of train)")
+    axes.set_xlabel("iterations from random weights (seed 0, on a fifth of train)")
     axes.set_ylabel("AP, %")
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False)
