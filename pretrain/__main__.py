@@ -95,12 +95,9 @@ def _rehearse(settings: Settings, plan: Plan, init: Path | None) -> int:
     from pretrain import ranks
     from pretrain.rehearsal import describe, rehearse
 
-    if ranks.world_size() > 1:
-        raise InputError(
-            f"--dry-run: expected one process, found {ranks.world_size()}; start it without torchrun and with one "
-            "process's share of data.batch"
-        )
-    print(describe(rehearse(settings, plan, init), settings, plan))
+    estimate = rehearse(settings, plan, init)
+    if ranks.rank() == 0:
+        print(describe(estimate, settings, plan))
     return 0
 
 
@@ -148,8 +145,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="build everything, train for a few iterations in a folder that goes away, and say memory, images per "
-        "second, share of the time waiting for data, and the time of the whole job",
+        help="build everything, train for a few iterations in a folder that goes away, and say memory (of every rank), "
+        "images per second (of all together), share of the time waiting for data, and the time of the whole job",
     )
     parser.add_argument(
         "--resume",

@@ -1,4 +1,7 @@
-"""``--dry-run``: the whole training in small, in a folder that goes away again, to say what the real one will cost."""
+"""``--dry-run``: the whole training in small, in a folder that goes away again, to say what the real one will cost.
+
+Several processes rehearse together, each in a folder of its own; what one of them cannot know, it asks the others.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
 
+from pretrain import ranks
 from pretrain.hooks import clock
 from pretrain.plan import Plan
 from pretrain.settings import Settings
@@ -28,6 +32,7 @@ from pretrain.train import PREFETCHED, train
 
 FEWEST = 5  # iterations to measure
 _WARM_UP = 2
+_A_LINE = 8  # ranks whose memory stands in one line
 
 
 @dataclass
@@ -59,22 +64,22 @@ class Stopwatch(Hook):
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a training costs.
+    """What a training costs; the same on every rank.
 
     Attributes:
         iterations: how many were measured.
-        seconds: per iteration, waiting for data included.
-        waiting: share of the time in which the device waits for data.
-        memory: peak, bytes; of the device on a GPU, of this process on a CPU.
-        available: of that memory, bytes.
+        seconds: per iteration, waiting for data included; of the slowest rank.
+        waiting: share of the time in which the device waits for data; the largest of any rank.
+        memory: peak of each rank, bytes; of its device on a GPU, of its process on a CPU.
+        available: of that memory to each rank, bytes; on a CPU all ranks of a machine share it.
         checkpoint: size of one checkpoint, bytes.
     """
 
     iterations: int
     seconds: float
     waiting: float
-    memory: int
-    available: int
+    memory: tuple[int, ...]
+    available: tuple[int, ...]
     checkpoint: int
 
 
@@ -96,28 +101,30 @@ def rehearse(settings: Settings, plan: Plan, init: Path | None = None) -> Estima
     root = logging.getLogger("pretrain")
     level = root.level
     with tempfile.TemporaryDirectory(prefix="pretrain-dry-run-") as folder:
-        root.setLevel(logging.WARNING)  # what it writes is gone in a moment
+        root.setLevel(max(logging.WARNING, root.getEffectiveLevel()))  # what it writes is gone in a moment
         try:
             short = dataclasses.replace(plan, work_dir=Path(folder), iterations=before + measured, warmup=0)
             train(small, short, init=init, hooks=[watch])
         finally:
             root.setLevel(level)
-        checkpoint = max(p.stat().st_size for p in short.checkpoints.iterdir())
+        checkpoint = max(p.stat().st_size for p in short.checkpoints.iterdir()) if ranks.rank() == 0 else 0
     seconds, waited = mean(watch.seconds[-measured:]), mean(watch.waited[-measured:])
-    memory, available = _memory()
-    return Estimate(measured, seconds, min(1.0, waited / seconds), memory, available, checkpoint)
+    found = ranks.everyones((seconds, min(1.0, waited / seconds), *_memory(), checkpoint))
+    times, waits, memory, available, sizes = zip(*found, strict=True)
+    return Estimate(measured, max(times), max(waits), memory, available, max(sizes))
 
 
 def describe(estimate: Estimate, settings: Settings, plan: Plan) -> str:
     """What ``--dry-run`` prints."""
-    e, batch, gpu = estimate, settings.data.batch, torch.cuda.is_available()
+    e, batch, gpu, world = estimate, settings.data.batch, torch.cuda.is_available(), len(estimate.memory)
     where = torch.cuda.get_device_name() if gpu else f"CPU, {torch.get_num_threads()} threads"
-    of = "device" if gpu else "this process; each of the loaders takes its own"
+    where = where if world == 1 else f"{world} processes, each {where}"
+    each = "" if world == 1 else " of each; the rank that waits most"
     lines = [
         f"dry run on {where}: {e.iterations} iterations of {batch} images measured, nothing kept",
-        f"memory     {_gigabytes(e.memory)} of {_gigabytes(e.available)} ({of})",
+        *_memory_lines(e, gpu),
         f"speed      {batch / e.seconds:.1f} img/s, {e.seconds:.3f} s an iteration",
-        f"waiting    {e.waiting:.0%} of the time for data ({settings.data.workers} loader processes)",
+        f"waiting    {e.waiting:.0%} of the time for data ({settings.data.workers} loader processes{each})",
         f"whole job  {clock(e.seconds * plan.iterations)} for {plan.iterations} iterations, estimated",
         f"disk       {_gigabytes(e.checkpoint * (settings.run.keep + 1))} for checkpoints: {settings.run.keep} kept, "
         "one while it is written",
@@ -127,9 +134,29 @@ def describe(estimate: Estimate, settings: Settings, plan: Plan) -> str:
     return "\n".join(lines)
 
 
+def _memory_lines(estimate: Estimate, gpu: bool) -> list[str]:
+    """One rank: its peak. Several: that of the fullest, then those of all in their order."""
+    memory = estimate.memory
+    of = "device" if gpu else "this process; each of the loaders takes its own"
+    if len(memory) == 1:
+        return [f"memory     {_gigabytes(memory[0])} of {_gigabytes(estimate.available[0])} ({of})"]
+    fullest = max(range(len(memory)), key=lambda k: memory[k] / estimate.available[k])
+    of = "its device" if gpu else "the machine's, for all ranks there and their loaders"
+    lines = [
+        f"memory     {_gigabytes(memory[fullest])} of {_gigabytes(estimate.available[fullest])} on the fullest, rank "
+        f"{fullest} ({of})"
+    ]
+    for first in range(0, len(memory), _A_LINE):
+        some = memory[first : first + _A_LINE]
+        numbers = " ".join(f"{size / 1e9:.2f}" for size in some)
+        lines.append(f"           ranks {first}-{first + len(some) - 1}: {numbers} GB")
+    return lines
+
+
 def _memory() -> tuple[int, int]:
     if torch.cuda.is_available():
-        return torch.cuda.max_memory_reserved(), torch.cuda.get_device_properties(0).total_memory
+        device = torch.cuda.current_device()
+        return torch.cuda.max_memory_reserved(), torch.cuda.get_device_properties(device).total_memory
     unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): kilobytes on Linux
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     return peak, _physical()

@@ -122,7 +122,24 @@ def test_the_estimate_is_of_the_measured_iterations(images, monkeypatch):
     monkeypatch.setattr(rehearsal, "train", fake)
     estimate = rehearsal.rehearse(settings, plan)
     assert (estimate.iterations, estimate.seconds, estimate.waiting, estimate.checkpoint) == (2, 2.0, 0.25, 1000)
+    assert len(estimate.memory) == len(estimate.available) == 1
     text = rehearsal.describe(estimate, settings, plan)
     assert "speed      2.0 img/s" in text
     assert "whole job  0:08 for 4" in text
     assert "waits for data" in text
+
+
+def test_the_memory_of_many_ranks(images):
+    from pretrain.plan import make_plan
+    from pretrain.sources import open_source
+
+    settings = load_settings(read_config(images / "tiny.py"))
+    plan = make_plan(settings, open_source([images]), images / "never")
+    memory = (*range(10**9, 10 * 10**9, 10**9), 20 * 10**9)
+    available = (*(40 * 10**9 for _ in range(8)), 10 * 10**9, 80 * 10**9)
+    text = rehearsal.describe(rehearsal.Estimate(5, 0.5, 0.0, memory, available, 10**9), settings, plan)
+    assert "dry run on 10 processes, each " in text
+    assert "memory     9.00 GB of 10.00 GB on the fullest, rank 8 (" in text
+    assert "\n           ranks 0-7: 1.00 2.00 3.00 4.00 5.00 6.00 7.00 8.00 GB\n" in text
+    assert "\n           ranks 8-9: 9.00 20.00 GB\n" in text
+    assert "speed      8.0 img/s" in text

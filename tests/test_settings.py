@@ -42,7 +42,10 @@ def test_sections_are_filled_and_numbers_converted():
             {"method": "simclr_compmod", "objective": {"comp_weight": 0}, "meta": {"hypergradient": "first_order"}},
             "would get no gradient",
         ),
-        ({"run": {"precision": "fp8"}}, "run.precision"),
+        ({"run": {"precision": "fp8"}}, "run.precision: expected one of fp32, bf16, fp16"),
+        ({"run": {"compile": 1}}, "run.compile: expected bool, found 1"),
+        ({"meta": {"precision": "fp16"}}, "meta.precision: expected one of fp32, bf16"),
+        ({"meta": {"precision": "bf16", "hypergradient": "finite_difference"}}, "meta.precision=bf16: expected fp32"),
         ({"run": {"knn_every": -1}}, "run.knn_every: expected a whole number of epochs"),
         ({"meta": {"every": 0}}, "meta.every"),
     ],
@@ -63,6 +66,8 @@ def test_what_cannot_work_is_one_line(config, message):
         {"meta": {"hypergradient": "single_level"}, "optimizer": {"name": "adamw"}},
         {"optimizer": {"name": "lars"}, "meta": {"trial_lr": 0.03}},
         {"meta": {"look_ahead": True, "trial": "lower", "upper": "lower", "every": 4}},
+        {"run": {"precision": "fp16"}, "meta": {"look_ahead": True, "trial": "lower"}},
+        {"run": {"precision": "fp16", "compile": True}, "meta": {"precision": "bf16"}},
     ],
 )
 def test_unusual_but_meaningful_settings_are_accepted(config):

@@ -1,6 +1,7 @@
 """The launcher itself: two agents that stand for two nodes, a rank that dies, and torchrun's own restart."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -30,12 +31,12 @@ def undisturbed(inputs, tmp_path_factory):
     return work
 
 
-def torchrun(inputs, work, *launcher, options=()):
+def torchrun(inputs, work, *launcher, options=(), flags=()):
     """An agent; what it and its processes print goes to ``WORK.log``."""
     command = [sys.executable, "-m", "torch.distributed.run", *launcher, "-m", "pretrain"]
     with work.with_name(f"{work.name}.log").open("ab") as log:
         return subprocess.Popen(
-            [*command, *runs.arguments(inputs, work, options=options)],
+            [*command, *runs.arguments(inputs, work, *flags, options=options)],
             cwd=ROOT,
             env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
             stdout=log,
@@ -87,10 +88,32 @@ def test_a_dead_rank_ends_the_job_with_one_line_of_ours(inputs, tmp_path):
     assert "Signal 9 (SIGKILL) received by PID" in said(tmp_path / "run")
 
 
+def test_a_dry_run_is_of_the_whole_job_and_said_once(inputs, tmp_path):
+    options = ["meta.every=1", "data.workers=1"]
+    agent = torchrun(inputs, tmp_path / "run", "--nproc_per_node", "2", options=options, flags=["--dry-run"])
+    assert agent.wait(timeout=500) == 0, said(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    lines = said(tmp_path / "run").splitlines()
+    assert len([line for line in lines if "nothing kept" in line]) == 1
+    (first,) = [k for k, line in enumerate(lines) if line.startswith("dry run on")]
+    assert (
+        lines[first] == "dry run on 2 processes, each CPU, 1 threads: 5 iterations of 4 images measured, nothing kept"
+    )
+    memory, by_rank, speed, waiting, job, disk = lines[first + 1 : first + 7]
+    each = [float(number) for number in re.fullmatch(r" +ranks 0-1: (\S+) (\S+) GB", by_rank).groups()]
+    assert re.match(rf"memory     {max(each):.2f} GB of \S+ GB on the fullest, rank {each.index(max(each))} ", memory)
+    images, seconds = map(float, re.fullmatch(r"speed      (\S+) img/s, (\S+) s an iteration", speed).groups())
+    assert images * seconds == pytest.approx(4, rel=0.05)  # both processes' images
+    assert "(1 loader processes of each; the rank that waits most)" in waiting
+    assert job.endswith("for 9 iterations, estimated")
+    assert not disk.startswith("disk       0.00 GB")
+
+
 def test_what_is_wrong_on_all_ranks_is_said_once(inputs, tmp_path):
     for option, expected in (
         ("data.batch=5", "expected a multiple of the 2 processes"),
         ("meta.hypergradient=forward_mode", "expected one process, found 2"),
+        ("run.compile=True", "run.compile=True: expected one process, found 2"),
     ):
         work = tmp_path / option.split("=")[0]
         agent = torchrun(inputs, work, "--nproc_per_node", "2", options=[option])
