@@ -63,7 +63,7 @@ def test_it_is_the_same_training_under_the_same_names(quick, way):
     assert relative_error(model.state_dict(), plain.state_dict()) < 1e-9
     for log, other in zip(logs, plain_logs, strict=True):
         for name in other:
-            assert float(log[name]) == pytest.approx(float(other[name]), rel=1e-5), name
+            assert float(log[name]) == pytest.approx(float(other[name]), rel=1e-8), name
     differ = [k for k, t in plain.state_dict().items() if not torch.equal(t, model.state_dict()[k])]
     assert differ, "it was not compiled"
 
@@ -84,18 +84,23 @@ def test_what_cannot_be_one_graph_is_one_line(quick):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_compiled_run_leaves_what_a_plain_one_leaves(quick, tmp_path, capsys):
-    """And cannot be resumed as if that changed nothing."""
+    """A resumed one ends to the bit as it would have; and neither goes on from the other as if that changed nothing."""
     write_inputs(tmp_path)
-    options = ["method=simclr", "meta.look_ahead=False", "schedule.iterations=3"]
+    options = ["method=simclr", "meta.look_ahead=False", "schedule.iterations=3", "run.checkpoint_every=1"]
     work = tmp_path / "run"
     assert main(arguments(tmp_path, work, options=[*options, "run.compile=True"])) == 0
     assert main(arguments(tmp_path, tmp_path / "plain", options=options)) == 0
     found, plain = (load_backbone(w / "backbone.safetensors")[0].state_dict() for w in (work, tmp_path / "plain"))
     assert found.keys() == plain.keys()
     first = [json.loads((w / "metrics.jsonl").read_text().splitlines()[0]) for w in (work, tmp_path / "plain")]
-    assert first[0]["loss"] == pytest.approx(first[1]["loss"], rel=1e-4)
+    assert first[0]["loss"] == pytest.approx(first[1]["loss"], rel=1e-2)  # norms over 4 pixels
     saved = [torch.load(find_checkpoints(w / "checkpoints")[-1], weights_only=True) for w in (work, tmp_path / "plain")]
     assert saved[0]["state_dict"].keys() == saved[1]["state_dict"].keys()
+    find_checkpoints(work / "checkpoints")[-1].unlink()
+    (work / "backbone.safetensors").unlink()
+    assert main(arguments(tmp_path, work, "--resume", options=[*options, "run.compile=True"])) == 0
+    again = torch.load(find_checkpoints(work / "checkpoints")[-1], weights_only=True)["state_dict"]
+    assert all(torch.equal(again[k], t) for k, t in saved[0]["state_dict"].items())
     capsys.readouterr()
     assert main(arguments(tmp_path, tmp_path / "plain", "--resume", options=[*options, "run.compile=True"])) == 1
     assert "run.compile (False then, True now)" in capsys.readouterr().err
