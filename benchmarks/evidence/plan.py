@@ -20,6 +20,7 @@ from benchmarks.outputs import Failed
 from transfer.atomic import write_text
 
 ROUNDS = 3  # of the speed measurement, all starts in turn in each
+FEWEST = 10  # iterations of the search: a fifth of them must show a spread
 SEARCH_SEED = 100  # of the search; no cell has it
 
 
@@ -71,7 +72,7 @@ def make(name: str, size: Size, data: Photographs, out: Path, machine: str) -> P
     starts = [init for init in size.inits if init.name != RANDOM]
     facts = data.facts()
     seconds = measure(starts, size, data, out / "speed")
-    short = {init.name: max(1, round(size.rehearsal * size.budget / seconds[init.name])) for init in starts}
+    short = {init.name: max(FEWEST, round(size.rehearsal * size.budget / seconds[init.name])) for init in starts}
     endings = search(starts, size, data, out / "search", short)
     rates = {start: choose(found) for start, found in endings.items()}
     iterations = {init.name: max(1, round(size.budget / seconds[init.name])) for init in starts}
