@@ -39,8 +39,9 @@ import numpy as np
 import PIL
 from PIL import Image
 
+from benchmarks import outputs
 from benchmarks.fingerprints import fingerprint
-from benchmarks.outputs import Countdown, progress
+from benchmarks.outputs import Countdown
 from benchmarks.packages import Package, fetch, find, listed, unpack
 from transfer.atomic import check_new_folder, new_folder
 from transfer.errors import InputError
@@ -218,19 +219,13 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Make the cut-outs; 0 when done, 1 when the input was at fault, 130 when interrupted."""
     args = _parser().parse_args(argv)
-    try:
-        summary = build(args.out, args.packages, args.inexact, items(args.apart), listed())
-    except (InputError, OSError) as error:
-        progress("")
-        print(f"benchmarks.cutouts: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        progress("")
-        print("benchmarks.cutouts: interrupted; nothing was written", file=sys.stderr)
-        return 130
+    return outputs.status("benchmarks.cutouts", lambda: _make(args), "nothing was written")
+
+
+def _make(args: argparse.Namespace) -> None:
+    summary = build(args.out, args.packages, args.inexact, items(args.apart), listed())
     counts = ", ".join(f"{count} {name}" for name, count in summary["counts"].items())
     print(f"{args.out}: {counts}; fingerprint {summary['fingerprint'][:16]}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -6,12 +6,37 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from pretrain.errors import InputError as PretrainInputError
+from transfer.errors import InputError as TransferInputError
 
 
 class Failed(Exception):
     """What ends a benchmark, in one line."""
+
+
+def status(program: str, work: Callable[[], object], interrupted: str) -> int:
+    """Do ``work``; what the command exits with: 0, or after one line on stderr 1 (it failed) or 130 (Ctrl-C).
+
+    Args:
+        program: name the line begins with.
+        work: the command, which raises where it cannot go on.
+        interrupted: what an interrupt leaves behind, or how to go on.
+    """
+    try:
+        work()
+    except (Failed, PretrainInputError, TransferInputError, OSError) as error:
+        said, code = str(error), 1
+    except KeyboardInterrupt:
+        said, code = f"interrupted; {interrupted}", 130
+    else:
+        return 0
+    progress("")
+    print(f"{program}: {said}", file=sys.stderr)
+    return code
 
 
 def progress(text: str) -> None:

@@ -31,10 +31,11 @@ import numpy as np
 import PIL
 from PIL import Image
 
+from benchmarks import outputs
 from benchmarks.annotations import Seen, coco, seen, voc
 from benchmarks.collage import Sources, compose, sources
 from benchmarks.fingerprints import fingerprint
-from benchmarks.outputs import Countdown, progress
+from benchmarks.outputs import Countdown
 from benchmarks.processes import processes
 from transfer.atomic import check_new_folder, new_folder
 from transfer.errors import InputError
@@ -205,21 +206,15 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the set; 0 when done, 1 when the input was at fault, 130 when interrupted."""
     args = _parser().parse_args(argv)
+    return outputs.status("benchmarks.photographs", lambda: _make(args), "nothing was written")
+
+
+def _make(args: argparse.Namespace) -> None:
     settings = Settings(**{name: getattr(args, name) for name in asdict(Settings())})
     began = time.monotonic()
-    try:
-        summary = write(args.out, args.cutouts, settings, args.workers)
-    except (InputError, OSError) as error:
-        progress("")
-        print(f"benchmarks.photographs: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        progress("")
-        print("benchmarks.photographs: interrupted; nothing was written", file=sys.stderr)
-        return 130
+    summary = write(args.out, args.cutouts, settings, args.workers)
     said = ", ".join(f"{name} {' '.join(f'{n} {of}' for of, n in c.items())}" for name, c in summary["counts"].items())
     print(f"{args.out}: {said}; fingerprint {summary['fingerprint'][:16]}; {time.monotonic() - began:.0f} s")
-    return 0
 
 
 if __name__ == "__main__":
