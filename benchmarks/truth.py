@@ -14,13 +14,14 @@ from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
 from benchmarks.modes import Case, Mode, Trainee
-from pretrain.algorithm import Forward, Pretraining
+from pretrain.algorithm import Pretraining
 from pretrain.backbones import IMAGENET_MEAN, IMAGENET_STD
 from pretrain.bilevel import Hypergradient
 from pretrain.data import BatchOrder, TwoViews, collate
 from pretrain.features import Input, extract_features
 from pretrain.frozen import hits, knn_scores
 from pretrain.labelled import labelled_splits
+from pretrain.real_step import Forward
 from pretrain.settings import MetaSettings
 from pretrain.sources import open_source
 from pretrain.tangent import Tensors

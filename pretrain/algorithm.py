@@ -3,46 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from pretrain import monitor, ranks
 from pretrain.backbones import build_backbone, feature_width
-from pretrain.bilevel import Hypergradient, Slopes, TrialStep, no_none
+from pretrain.bilevel import Hypergradient, TrialStep, no_none
 from pretrain.compilation import Compiled
-from pretrain.gradients import Gradients
+from pretrain.gradients import Gradients, grad_of
 from pretrain.mixed_precision import LossScale, autocast, widened
 from pretrain.objective import Objective, per_view
+from pretrain.real_step import Forward, RealStep
 from pretrain.settings import Settings
 from pretrain.sync_norm import synchronise
 from pretrain.tangent import Tensors
 from pretrain.target import Target, target_momentum
-from pretrain.upper import Batch, Leaves, UpperLevel
-
-
-@dataclass(frozen=True)
-class Forward:
-    """The real step's forward pass.
-
-    Attributes:
-        h: pooled features, (2, N, D) float32.
-        losses: the parts of L_low.
-        embeddings: what they were computed from.
-        batch: what the upper level needs of it.
-        leaves: where the losses start; None: at h, the heads and ψ themselves.
-    """
-
-    h: Tensor
-    losses: Mapping[str, Tensor]
-    embeddings: Mapping[str, Tensor]
-    batch: Batch
-    leaves: Leaves | None
+from pretrain.upper import Batch, UpperLevel
 
 
 class Pretraining(BaseModel):
@@ -78,6 +58,7 @@ class Pretraining(BaseModel):
         self.upper = UpperLevel(self.backbone, self.objective, settings.meta) if self.bilevel else None
         self.loss_scale = LossScale() if settings.run.precision == "fp16" else None
         self.gradients = Gradients(self.backbone, self.objective, self.loss_scale)
+        self.real_step = RealStep(self.objective, self.gradients, settings.meta.upper)
         self.compiled = Compiled(self.backbone) if settings.run.compile else None
 
     def forward(self, views: Tensor) -> Tensor:
@@ -124,11 +105,7 @@ class Pretraining(BaseModel):
         h = self._features(views)
         targets = self._target_embeddings(views)
         leaves = self.upper.leaves(h) if self.upper is not None and self._graph_is_shared(t) else None
-        if leaves is None:
-            losses, embeddings = self.objective.losses_and_embeddings(h, targets, scale)
-        else:
-            copies = {f"objective.{k}": tensor for k, tensor in (leaves.heads | leaves.upper).items()}
-            losses, embeddings = functional_call(_Parts(self.objective), copies, (leaves.h, targets, scale))
+        losses, embeddings = self.real_step.losses(h, targets, scale, leaves)
         fixed = self.objective.comp_input(h) if self.objective.method.comp else None
         return Forward(h, losses, embeddings, Batch(views, targets, fixed, scale), leaves)
 
@@ -203,37 +180,14 @@ class Pretraining(BaseModel):
         step, start = self._trial_step(optim), self.upper.copied()
         ahead = self.upper.weights()  # the weights themselves: after `_move` they are w⁺ where that is the same step
         if self._real_step_is_trial_step():
-            kept = None if step.clip is None else [_grad(p).clone() for p in w]
+            kept = None if step.clip is None else [grad_of(p).clone() for p in w]
         else:
             if exact and gradient is None:
-                gradient = [_grad(p).clone() for p in w]
+                gradient = [grad_of(p).clone() for p in w]
             at_hand, ahead, kept = self.upper.trial_step(forward.batch, at_hand, gradient, step)
         _move(optim, "lower")
         found = self.upper.inline(forward.batch, at_hand, start, ahead, step, kept)
         return {"loss": lower.detach(), **self._move_upper(found, optim)}
-
-    def _backward(
-        self, lower: Tensor, forward: Forward, optim: OptimWrapperDict, *, of_upper: bool = False
-    ) -> tuple[Tensors, Slopes | None]:
-        """Put ∇_w L_low into w's ``grad``.
-
-        Returns:
-            ∇_ψ L_low if ``of_upper``, and the slopes of L_low where the heads' graph is shared.
-        """
-        psi, leaves = dict(self.upper_parameters()) if of_upper else {}, forward.leaves
-        if leaves is None:
-            self.gradients.add(lower, optim, [*self.lower_parameters(), *psi.values()])
-            return {k: _grad(p) for k, p in psi.items()}, None
-        heads = list(leaves.heads.values())
-        inputs = [leaves.h, *heads, *(leaves.upper[k] for k in psi)]
-        found = torch.autograd.grad(lower, inputs, create_graph=True, allow_unused=True)
-        h_gradient, *values = [g.detach() for g in no_none(found, inputs)]
-        # The derivative of this scalar is that of L_low: the backward pass goes on through the backbone.
-        optim["lower"].backward((forward.h * h_gradient).sum(), inputs=list(self.backbone.parameters()))
-        ranks.average_(values)
-        for p, g in zip(self._head_parameters(), values[: len(heads)], strict=True):
-            p.grad = g
-        return dict(zip(psi, values[len(heads) :], strict=True)), Slopes(found[: 1 + len(heads)], leaves.upper)
 
     def _real_step_is_trial_step(self) -> bool:
         """Whether the real step ends exactly where the trial step of `_trial_step` would."""
@@ -253,68 +207,26 @@ class Pretraining(BaseModel):
         """The last real step was ψ's trial step; this batch judges it."""
         assert self.upper is not None
         lower, found = self.objective.lower(forward.losses), None
-        comp, comp_direct = (0.0, {}) if self.upper.pending is None else self._comp_gradient(forward)
-        v, direct, judged, slopes = self._judge(lower, forward, optim)
+        waits = self.upper.pending is not None
+        comp, comp_direct = self.real_step.comp_gradient(forward) if waits else (0.0, {})
+        v, direct, judged, slopes = self.real_step.judge(lower, forward, optim, waits=waits)
         if not self.gradients.settled(optim, v if self.settings.meta.upper == "meta" else None):
             self.upper.pending = None  # a resumed run could not find that batch again
             return {"loss": lower.detach()}
-        if self.upper.pending is not None:
+        if waits:
             direct = {k: g + comp_direct[k] if k in comp_direct else g for k, g in direct.items()}
             found = self.upper.look_back(self.upper.weights().like(v), direct, judged + comp)
         if self._due(t):
-            gradient = [_grad(p) for p in self.lower_parameters()]
+            gradient = [grad_of(p) for p in self.lower_parameters()]
             h, step = self._exact_features(forward.h), self._trial_step(optim)
             self.upper.remember(forward.batch, h, step, gradient, forward.leaves, slopes)
         _move(optim, "lower")
         return {"loss": lower.detach(), **({} if found is None else self._move_upper(found, optim))}
 
-    def _judge(
-        self, lower: Tensor, forward: Forward, optim: OptimWrapperDict
-    ) -> tuple[list[Tensor], Tensors, Tensor, Slopes | None]:
-        """The real step's backward pass and, beside it, v = ∇_w L_up, ∂L_up/∂ψ and L_up of the current weights.
-
-        v and ∂L_up/∂ψ are empty where no trial step waits for its judgement.
-        """
-        waits = self.upper is not None and self.upper.pending is not None
-        if waits and self.settings.meta.upper == "meta":
-            judged = forward.losses[self.objective.meta_loss]
-            v, direct = self._gradient(judged, forward)
-            _, slopes = self._backward(lower, forward, optim)
-            return v, direct, judged.detach(), slopes
-        direct, slopes = self._backward(lower, forward, optim, of_upper=waits)
-        v = [_grad(p) for p in self.lower_parameters()] if waits else []
-        return v, direct, lower.detach(), slopes
-
-    def _gradient(self, loss: Tensor, forward: Forward) -> tuple[list[Tensor], Tensors]:
-        """A loss's gradient by w and by ψ; the graph stays."""
-        names, leaves = [k for k, _ in self.upper_parameters()], forward.leaves
-        parameters = [*self._head_parameters(), *dict(self.upper_parameters()).values()]
-        inputs: list[Tensor] = [forward.h, *parameters] if leaves is None else leaves.inputs()
-        found = torch.autograd.grad(loss, inputs, retain_graph=True, allow_unused=True)
-        h_gradient, *rest = no_none(found, inputs)
-        heads, psi = rest[: len(rest) - len(names)], rest[len(rest) - len(names) :]
-        return [*self.gradients.of_backbone(forward.h, h_gradient), *heads], dict(zip(names, psi, strict=True))
-
-    def _comp_gradient(self, forward: Forward) -> tuple[Tensor | float, Tensors]:
-        """``λ2 L_comp`` and its gradient by ξ from the real step's Ẑ, whose graph stays; nothing without CompMod.
-
-        L_comp reads constant features, and its gradient by ξ alone never passes them.
-        """
-        if not self.objective.method.comp:
-            return 0.0, {}
-        comp = self.settings.objective.comp_weight * self.objective.compactness(
-            forward.embeddings["mcr"], forward.batch.scale
-        )
-        psi = dict(self.upper_parameters()) if forward.leaves is None else forward.leaves.upper
-        fusion = {k: p for k, p in psi.items() if k.startswith("fusion.")}
-        return comp.detach(), dict(
-            zip(fusion, torch.autograd.grad(comp, list(fusion.values()), retain_graph=True), strict=True)
-        )
-
     def _move_upper(self, found: Hypergradient, optim: OptimWrapperDict) -> dict[str, Tensor]:
         """``ψ <- ψ - β dU/dψ``, each upper variable clipped by its own norm."""
         log = {"upper_loss": found.upper_loss}
-        total, parameters = found.total(), dict(self.upper_parameters())
+        total, parameters = found.total(), self.objective.upper_parameters()
         ranks.average_(list(total.values()))
         for name in ("mask", "fusion"):
             keys = [k for k in total if k.startswith(f"{name}.")]
@@ -390,16 +302,7 @@ class Pretraining(BaseModel):
 
     def lower_parameters(self) -> list[nn.Parameter]:
         """w in the order of `Weights.tensors`."""
-        return [*self.backbone.parameters(), *self._head_parameters()]
-
-    def _head_parameters(self) -> list[nn.Parameter]:
-        upper = set(self.objective.upper_names())
-        return [p for k, p in self.objective.named_parameters() if k not in upper]
-
-    def upper_parameters(self) -> list[tuple[str, nn.Parameter]]:
-        """ψ by name."""
-        upper = set(self.objective.upper_names())
-        return [(k, p) for k, p in self.objective.named_parameters() if k in upper]
+        return self.gradients.lower_parameters()
 
     @torch.no_grad()
     def _health(self, forward: Forward) -> Tensors:
@@ -415,17 +318,6 @@ class Pretraining(BaseModel):
         return log
 
 
-class _Parts(nn.Module):
-    """`Objective.losses_and_embeddings` in a place that `torch.func.functional_call` can reach."""
-
-    def __init__(self, objective: Objective) -> None:
-        super().__init__()
-        self.objective = objective
-
-    def forward(self, h: Tensor, targets: Tensor | None, scale: float) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        return self.objective.losses_and_embeddings(h, targets, scale)
-
-
 def _mean(values: list[Tensor]) -> Tensor:
     return values[0].detach() if len(values) == 1 else torch.stack([v.detach() for v in values]).mean()
 
@@ -433,10 +325,6 @@ def _mean(values: list[Tensor]) -> Tensor:
 def _move(optim: OptimWrapperDict, name: str) -> None:
     optim[name].step()
     optim[name].zero_grad()
-
-
-def _grad(p: nn.Parameter) -> Tensor:
-    return torch.zeros_like(p) if p.grad is None else p.grad
 
 
 def _norm(tensors: list[Tensor]) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from pretrain import ranks
 from pretrain.mixed_precision import LossScale
+from pretrain.objective import Objective
 
 
 class Gradients:
@@ -21,8 +22,12 @@ class Gradients:
         loss_scale: for a backbone that runs in float16, else None.
     """
 
-    def __init__(self, backbone: nn.Module, objective: nn.Module, loss_scale: LossScale | None) -> None:
+    def __init__(self, backbone: nn.Module, objective: Objective, loss_scale: LossScale | None) -> None:
         self.backbone, self.objective, self.loss_scale = backbone, objective, loss_scale
+
+    def lower_parameters(self) -> list[nn.Parameter]:
+        """w in the order of `pretrain.bilevel.Weights.tensors`."""
+        return [*self.backbone.parameters(), *self.objective.head_parameters().values()]
 
     def add(self, loss: Tensor, optim: OptimWrapperDict, inputs: list[nn.Parameter] | None = None) -> None:
         """Add those of one loss, by default of all parameters; with a loss scale until `settled`."""
@@ -56,3 +61,8 @@ class Gradients:
         for name in names:
             optim[name].zero_grad()
         return False
+
+
+def grad_of(p: nn.Parameter) -> Tensor:
+    """A parameter's ``grad``; zeros where it has none."""
+    return torch.zeros_like(p) if p.grad is None else p.grad

@@ -39,6 +39,7 @@ class LossScale:
     (`pretrain.ranks`), an overflow on one of them included.
 
     Attributes:
+        value: the scale now.
         overflowed: whether the iteration's gradients did, and it was left out.
         skipped: iterations left out so far.
     """

@@ -167,9 +167,14 @@ class Objective(nn.Module):
         """The name of L_meta among the losses."""
         return meta_loss(self.method)
 
-    def upper_names(self) -> list[str]:
-        """The names of ψ = (m, ξ) among the parameters; empty for a method without an upper level."""
-        return [name for name, _ in self.named_parameters() if name.startswith(("mask.", "fusion."))]
+    def upper_parameters(self) -> dict[str, nn.Parameter]:
+        """ψ = (m, ξ) by name; empty for a method without an upper level."""
+        return {name: p for name, p in self.named_parameters() if name.startswith(("mask.", "fusion."))}
+
+    def head_parameters(self) -> dict[str, nn.Parameter]:
+        """The heads' part of w by name: all but ψ."""
+        upper = self.upper_parameters()
+        return {name: p for name, p in self.named_parameters() if name not in upper}
 
     def lower(self, losses: Mapping[str, Tensor]) -> Tensor:
         """``L_low = w_b L_drr + w_c L_con + w_y L_byol + λ1 L_mcr`` from its parts."""
@@ -196,31 +201,18 @@ class Objective(nn.Module):
             scale: the current multiple of 1/λ of the coding series, >= 1.
         """
         if kind in ("lower", "upper_lower"):
-            total = self.lower(self.losses(h, targets, scale))
+            total = self.lower(self.losses_and_embeddings(h, targets, scale)[0])
         elif kind == "trial":
-            total = self.trial(self.losses(h, targets, scale, only=self.meta_loss))
+            total = self.trial(self.losses_and_embeddings(h, targets, scale, only=self.meta_loss)[0])
         elif kind == "upper":
-            total = self.losses(h, targets, only=self.meta_loss, mcr=False)[self.meta_loss]
+            losses, _ = self.losses_and_embeddings(h, targets, only=self.meta_loss, mcr=False)
+            total = losses[self.meta_loss]
         else:
             raise ValueError(f"objective: expected lower, trial, upper or upper_lower, found {kind!r}")
         if kind.startswith("upper") and self.method.comp:
             assert fixed is not None, "L_comp reads the real step's features"
             total = total + self.settings.comp_weight * self.comp_loss(fixed, scale)
         return total
-
-    def losses(
-        self,
-        h: Tensor,
-        targets: Tensor | None = None,
-        scale: float = 1.0,
-        only: str | None = None,
-        mcr: bool = True,
-    ) -> dict[str, Tensor]:
-        """The unweighted parts of L_low: redundancy, contrastive, bootstrap, mcr, as far as the method has them.
-
-        The arguments are those of `losses_and_embeddings`.
-        """
-        return self.losses_and_embeddings(h, targets, scale, only, mcr)[0]
 
     def losses_and_embeddings(
         self,
@@ -240,7 +232,8 @@ class Objective(nn.Module):
             mcr: leave L_mcr out when false.
 
         Returns:
-            The losses by name, and by the same names the heads' embeddings, (2, N, d); under "mcr" Ẑ, (N, d).
+            The losses by name (redundancy, contrastive, bootstrap, mcr, as far as the method has them), and by the same
+            names the heads' embeddings, (2, N, d); under "mcr" Ẑ, (N, d).
         """
         s, masked = self.settings, self.masked(h)
         parts: dict[str, Tensor] = {}

@@ -74,7 +74,7 @@ def train(
     """
     check_processes(settings)
     if settings.run.compile:
-        ranks.together(lambda: check_compiler(torch.device("cuda" if torch.cuda.is_available() else "cpu")))
+        check_compiler(torch.device("cuda" if torch.cuda.is_available() else "cpu"))  # one process, as just checked
     initial = None if init is None else ranks.together(lambda: read_initial(init))
     settings = settings if initial is None else normalised_as(settings, initial)
     watch = ranks.together(lambda: _online_knn(settings, plan))

@@ -115,14 +115,12 @@ class UpperLevel:
 
     def weights(self) -> Weights:
         """w, detached but not copied."""
-        upper = set(self.objective.upper_names())
-        heads = {k: p.detach() for k, p in self.objective.named_parameters() if k not in upper}
+        heads = {k: p.detach() for k, p in self.objective.head_parameters().items()}
         return Weights({k: p.detach() for k, p in self.backbone.named_parameters()}, heads)
 
     def variables(self) -> Tensors:
         """ψ, detached but not copied."""
-        upper = set(self.objective.upper_names())
-        return {k: p.detach() for k, p in self.objective.named_parameters() if k in upper}
+        return {k: p.detach() for k, p in self.objective.upper_parameters().items()}
 
     def problem(self, batch: Batch) -> Problem:
         """The two levels on one batch, on copies of the running statistics.

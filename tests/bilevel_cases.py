@@ -50,13 +50,11 @@ def make_case(name: str, *, trial: str = "trial", smooth: bool = False, settings
         if METHODS[name].mask:
             objective.mask.logits.normal_()
     views, targets = torch.randn(2, 9, 3, 17, 17).double(), torch.randn(2, 9, 10).double()
-    upper_names = set(objective.upper_names())
-    parameters = dict(objective.named_parameters())
     weights = Weights(
         {k: p.detach() for k, p in net.named_parameters()},
-        {k: p.detach() for k, p in parameters.items() if k not in upper_names},
+        {k: p.detach() for k, p in objective.head_parameters().items()},
     )
-    upper = {k: p.detach() for k, p in parameters.items() if k in upper_names}
+    upper = {k: p.detach() for k, p in objective.upper_parameters().items()}
     problem = as_problem(net, objective, views, targets, trial)
     step = TrialStep(0.05, 0.9, 1e-3, [torch.randn_like(t) for t in weights.tensors()])
     return problem, weights, upper, step

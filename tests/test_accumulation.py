@@ -47,9 +47,9 @@ def test_the_step_is_along_the_mean_gradient_of_the_micro_batches(method):
 def test_single_level_moves_the_upper_variables_with_the_rest():
     config = {"method": "metamask_compmod", "meta": {"hypergradient": "single_level"}, "optimizer": {"accumulate": 2}}
     model, optimizers = made(**config)
-    before = {k: p.detach().clone() for k, p in model.upper_parameters()}
+    before = {k: p.detach().clone() for k, p in model.objective.upper_parameters().items()}
     model.train_step(batch(), optimizers)
-    assert all(not torch.equal(p, before[k]) for k, p in model.upper_parameters())
+    assert all(not torch.equal(p, before[k]) for k, p in model.objective.upper_parameters().items())
 
 
 @pytest.mark.parametrize(

@@ -46,12 +46,12 @@ def batch(seed, size=16):
 
 
 def lower_weights(model):
-    names = {f"objective.{k}" for k in model.objective.upper_names()}
+    names = {f"objective.{k}" for k in model.objective.upper_parameters()}
     return {k: p.detach().clone() for k, p in model.named_parameters() if k not in names}
 
 
 def upper_weights(model):
-    return {k: p.detach().clone() for k, p in model.upper_parameters()}
+    return {k: p.detach().clone() for k, p in model.objective.upper_parameters().items()}
 
 
 def run(method, steps=3, objective=None, size=16, **sections):

@@ -66,13 +66,11 @@ def photographs():
 def case(request, photographs):
     """(problem, weights, ψ, trial step) of the joint method."""
     net, objective = networks(photographs, 20 if request.param == "trained" else 0)
-    upper_names = set(objective.upper_names())
-    named = dict(objective.named_parameters())
     weights = Weights(
         {k: p.detach() for k, p in net.named_parameters()},
-        {k: p.detach() for k, p in named.items() if k not in upper_names},
+        {k: p.detach() for k, p in objective.head_parameters().items()},
     )
-    upper = {k: p.detach() for k, p in named.items() if k in upper_names}
+    upper = {k: p.detach() for k, p in objective.upper_parameters().items()}
     problem = as_problem(net, objective, photographs[5], None, "trial")
     return request.param, problem, weights, upper, TrialStep(LR, 0.0, 5e-4)
 

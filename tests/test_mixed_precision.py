@@ -7,17 +7,15 @@ from unittest.mock import patch
 import pytest
 import torch
 
-from pretrain import algorithm, mixed_precision
+from pretrain import mixed_precision
 from pretrain.__main__ import main
-from pretrain.algorithm import Pretraining
 from pretrain.checkpoint_files import find_checkpoints
 from pretrain.errors import InputError
 from pretrain.mixed_precision import LossScale, widened
 from pretrain.objective import METHODS
 from pretrain.optim import build_optimizers
-from pretrain.settings import load_settings
 from tests.bilevel_cases import cosine, relative_error
-from tests.rank_cases import HEADS, small_resnet
+from tests.rank_cases import model_of, share_of
 from tests.runs import arguments, assert_same_to_the_bit, write_inputs
 
 WAYS = {
@@ -31,24 +29,14 @@ FITS, OVERFLOWS = 2.0**4, 2.0**40
 
 
 def made(method="metamask_compmod", scale=FITS, precision="fp16", optimizer=None, **sections):
-    config = {
-        "method": method,
-        "objective": HEADS,
-        "data": {"batch": 8},
-        "optimizer": {"lr": 0.01, **(optimizer or {})},
-        "run": {"precision": precision},
-        **sections,
-    }
-    torch.manual_seed(0)
-    narrow = {"build_backbone": small_resnet, "feature_width": lambda _: 12}
-    with patch.multiple(algorithm, **narrow), patch.object(mixed_precision, "FIRST_SCALE", scale):
-        model = Pretraining(settings=load_settings(config), iterations=10).train()
+    sections = {"optimizer": {"lr": 0.01, **(optimizer or {})}, "run": {"precision": precision}, **sections}
+    with patch.object(mixed_precision, "FIRST_SCALE", scale):
+        model = model_of(method, **sections)
     return model, build_optimizers(model)
 
 
 def batch(seed):
-    generator = torch.Generator().manual_seed(seed)
-    return {"views": torch.randint(0, 256, (2, 8, 3, 32, 32), dtype=torch.uint8, generator=generator)}
+    return share_of(seed, size=32)
 
 
 def watched(model, optimizers):
@@ -101,9 +89,9 @@ def test_single_level_moves_the_upper_variables_by_their_own_gradients():
     moved = []
     for scale, precision in ((FITS / 256, "fp16"), (FITS, "fp16"), (1.0, "fp32")):
         model, optimizers = made(scale=scale, precision=precision, meta={"hypergradient": "single_level"})
-        before = {k: p.detach().clone() for k, p in model.upper_parameters()}
+        before = {k: p.detach().clone() for k, p in model.objective.upper_parameters().items()}
         model.train_step(batch(0), optimizers)
-        moved.append({k: p.detach() - before[k] for k, p in model.upper_parameters()})
+        moved.append({k: p.detach() - before[k] for k, p in model.objective.upper_parameters().items()})
     assert relative_error(moved[0], moved[1]) < 0.03
     assert relative_error(moved[1], moved[2]) < 0.1
 
