@@ -79,5 +79,6 @@ def test_without_lightly_the_table_of_views_is_refused_in_one_line(monkeypatch, 
     monkeypatch.setattr(views, "version", installed)
     assert views.main(["--quick", "--only", "views"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("benchmarks.views: lightly: expected it installed") and "--only training" in line
+    assert line.startswith("benchmarks.views: lightly: expected it installed")
+    assert "--only training" in line
     assert "lightly" not in views._machine(with_baseline=False)["versions"]
