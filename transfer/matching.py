@@ -78,8 +78,7 @@ def match(objects: Objects, found: Detections, thresholds: Sequence[float] = (FO
     """
     truth = objects.truth
     found = federated(truth, found)
-    image = np.searchsorted(objects.images, found.image_ids)
-    category = np.searchsorted(np.array(list(truth.classes), np.int64), found.category_ids)
+    image, category = objects.indices(found)
     order = np.lexsort((-found.scores, category, image))  # stable
     if truth.protocol != "lvis":
         order = order[_rank(image[order], category[order]) < LIMIT]
