@@ -41,10 +41,10 @@ from PIL import Image
 
 from benchmarks import outputs
 from benchmarks.fingerprints import fingerprint
-from benchmarks.outputs import Countdown
 from benchmarks.packages import Package, fetch, find, listed, unpack
 from transfer.atomic import check_new_folder, new_folder
 from transfer.errors import InputError
+from transfer.progress import Progress
 
 MANIFEST = Path(__file__).with_name("cutouts.csv")
 BACKGROUND = "background"  # in place of a category
@@ -176,32 +176,31 @@ def build(
 def _unpack_all(packages: Sequence[Package], debs: Path | None, scratch: Path, licences: Path) -> None:
     """Unpack each package into a folder of its name and keep its copyright file."""
     licences.mkdir()
-    told = Countdown("packages", len(packages))
-    for number, package in enumerate(packages):
-        told(number)
-        deb = find(package, debs) if debs else fetch(package, scratch)
-        unpack(package, deb, scratch / package.name)
-        if debs is None:
-            deb.unlink()
-        shutil.copyfile(
-            scratch / package.name / f"usr/share/doc/{package.name}/copyright", licences / f"{package.name}.txt"
-        )
+    with Progress("unpacking", len(packages), "packages") as line:
+        for package in packages:
+            deb = find(package, debs) if debs else fetch(package, scratch)
+            unpack(package, deb, scratch / package.name)
+            if debs is None:
+                deb.unlink()
+            copyright_file = scratch / package.name / f"usr/share/doc/{package.name}/copyright"
+            shutil.copyfile(copyright_file, licences / f"{package.name}.txt")
+            line.add(1)
 
 
 def _rebuild_all(manifest: Sequence[Item], scratch: Path, folder: Path) -> dict[str, str]:
     """Write the files; of each, by name, whether it is identical, has the same pixels, or is different."""
     outcomes = {}
-    told = Countdown("files", len(manifest))
-    for number, item in enumerate(manifest, 1):
-        content = rebuild(item, scratch / item.package)
-        target = folder / item.output
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
-        if hashlib.sha256(content).hexdigest() == item.sha256:
-            outcomes[item.output] = "identical"
-        else:
-            outcomes[item.output] = "same pixels" if pixel_sum(content) == item.pixels else "different"
-        told(number)
+    with Progress("rebuilding", len(manifest), "files") as line:
+        for item in manifest:
+            content = rebuild(item, scratch / item.package)
+            target = folder / item.output
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+            if hashlib.sha256(content).hexdigest() == item.sha256:
+                outcomes[item.output] = "identical"
+            else:
+                outcomes[item.output] = "same pixels" if pixel_sum(content) == item.pixels else "different"
+            line.add(1)
     return outcomes
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,21 +42,6 @@ def progress(text: str) -> None:
     """Replace the terminal's last line; nothing where stderr is no terminal."""
     if sys.stderr.isatty():
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
-
-
-class Countdown:
-    """The line of progress of work whose length is known: how much is done, and when the rest will be."""
-
-    def __init__(self, what: str, total: int) -> None:
-        """Start the clock; ``what`` names the work, ``total`` counts its pieces."""
-        self._what, self._total, self._began = what, total, time.monotonic()
-
-    def __call__(self, done: int) -> None:
-        """Say that ``done`` pieces are ready; the line goes away with the last one."""
-        text = f"{self._what}: {done} of {self._total}"
-        if done:
-            text += f", {(time.monotonic() - self._began) / done * (self._total - done):.0f} s left"
-        progress(text if done < self._total else "")
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, markdown: bool = False) -> None:

@@ -35,10 +35,10 @@ from benchmarks import outputs
 from benchmarks.annotations import Seen, coco, seen, voc
 from benchmarks.collage import Sources, compose, sources
 from benchmarks.fingerprints import fingerprint
-from benchmarks.outputs import Countdown
 from benchmarks.processes import processes
 from transfer.atomic import check_new_folder, new_folder
 from transfer.errors import InputError
+from transfer.progress import Progress
 
 QUALITY = 92  # of the JPEGs
 SIZES = (32, 640)  # the photographs have up to 640 pixels
@@ -106,11 +106,11 @@ def picture(key: str, found: Sources, size: int, max_objects: int) -> Picture:
 def pictures(mapped: Callable[..., Any], settings: Settings, split: str, found: Sources) -> Iterator[Picture]:
     """The pictures of one split, in order, composed by ``mapped`` (see `processes`)."""
     keys = [settings.key(split, index) for index in range(getattr(settings, split))]
-    told = Countdown(split, len(keys))
     work = functools.partial(picture, found=found, size=settings.size, max_objects=settings.max_objects)
-    for done, one in enumerate(mapped(work, keys), 1):
-        told(done)
-        yield one
+    with Progress(split, len(keys), "pictures") as line:
+        for one in mapped(work, keys):
+            line.add(1)
+            yield one
 
 
 def write(out: Path, root: Path, settings: Settings, workers: int = 1) -> dict[str, Any]:
