@@ -14,6 +14,7 @@ from pretrain import monitor, ranks
 from pretrain.backbones import build_backbone, feature_width
 from pretrain.bilevel import Hypergradient, TrialStep, no_none
 from pretrain.compilation import Compiled
+from pretrain.device_colour import coloured
 from pretrain.gradients import Gradients, grad_of
 from pretrain.mixed_precision import LossScale, autocast, widened
 from pretrain.objective import Objective, per_view
@@ -76,7 +77,7 @@ class Pretraining(BaseModel):
             Scalars to log: every loss, both parts of each hypergradient, the health of the embeddings.
         """
         t = int(self.iteration)
-        *earlier, views = self._normalised(data["views"]).chunk(self.settings.optimizer.accumulate, dim=1)
+        *earlier, views = self._inputs(data).chunk(self.settings.optimizer.accumulate, dim=1)
         parts = [self._accumulate(t, part, optim_wrapper) for part in earlier]
         forward = self._forward(t, views)
         if self.upper is None:
@@ -258,6 +259,11 @@ class Pretraining(BaseModel):
     def _due(self, t: int) -> bool:
         return t >= self.meta_start and (t - self.meta_start) % self.settings.meta.every == 0
 
+    def _inputs(self, data: Mapping[str, Any]) -> Tensor:
+        """A batch's views on the model's device, normalised, after the colour work that the loader left to it."""
+        views = data["views"].to(self.mean.device, non_blocking=True)
+        return self._normalised(coloured(views, data["colour"]) if "colour" in data else views)
+
     def _normalised(self, views: Tensor) -> Tensor:
         return (views.to(self.mean.device, non_blocking=True).to(self.mean.dtype) - self.mean) / self.std
 
@@ -298,7 +304,7 @@ class Pretraining(BaseModel):
     def recall(self, data: Mapping[str, Any]) -> None:
         """Take back the batch of the step before."""
         assert self.upper is not None
-        self.upper.recall(self._normalised(data["views"]))
+        self.upper.recall(self._inputs(data))
 
     def lower_parameters(self) -> list[nn.Parameter]:
         """w in the order of `Weights.tensors`."""

@@ -15,10 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
+from pretrain.colour import coloured
 from pretrain.errors import InputError
 from pretrain.pixels import Image
 from pretrain.sources import Source
-from pretrain.views import ViewSettings, make_views
+from pretrain.views import Drawn, ViewSettings, draw_views
 
 SHUFFLED_SHARDS = 16  # tar files whose images are shuffled together: what should stay in the page cache
 _TRIES = 32
@@ -26,11 +27,17 @@ _TRIES = 32
 
 @dataclass(frozen=True)
 class Sample:
-    """Two views of one image, (2, size, size, 3) uint8, and the unreadable files met on the way to it."""
+    """Two views of one image, (2, size, size, 3) uint8, and the unreadable files met on the way to it.
+
+    Attributes:
+        colour: what the device still has to do with them, (2, 11) float64 (`pretrain.colour.Colour.row`); None for
+            nothing.
+    """
 
     views: Image
     path: str
     unreadable: tuple[str, ...]
+    colour: NDArray[np.float64] | None = None
 
 
 class TwoViews(Dataset[Sample]):
@@ -50,22 +57,33 @@ class TwoViews(Dataset[Sample]):
         for offset in range(min(_TRIES, len(self))):
             k = (index + offset) % len(self)
             rngs = [np.random.default_rng((self.seed, epoch, index, view)) for view in range(2)]
-            views = make_views(self.source.read(k), self.settings, rngs)
-            if views is not None:
-                return Sample(np.stack(views), self.source.name(k), tuple(unreadable))
+            drawn = draw_views(self.source.read(k), self.settings, rngs)
+            if drawn is not None:
+                views, colour = self._finished(drawn)
+                return Sample(views, self.source.name(k), tuple(unreadable), colour)
             unreadable.append(self.source.name(k))
         raise InputError(
             f"{len(unreadable)} images in a row cannot be read, the first is {unreadable[0]}; check --data"
         )
 
+    def _finished(self, drawn: Sequence[Drawn]) -> tuple[Image, NDArray[np.float64] | None]:
+        if self.settings.colour == "device":
+            return np.stack([view for view, _ in drawn]), np.stack([colour.row() for _, colour in drawn])
+        return np.stack([coloured(view, colour) for view, colour in drawn]), None
+
 
 def collate(samples: Sequence[Sample]) -> dict[str, Any]:
-    """``views`` (2, N, 3, size, size) uint8 with the channels last in memory, ``paths``, ``unreadable``."""
+    """``views`` (2, N, 3, size, size) uint8 with the channels last in memory, ``paths``, ``unreadable``.
+
+    Where the device does the colour work, also ``colour``, (2, N, 11) float64.
+    """
     views = torch.from_numpy(np.stack([s.views for s in samples], axis=1))
+    colours = [s.colour for s in samples if s.colour is not None]
     return {
         "views": views.permute(0, 1, 4, 2, 3),
         "paths": [s.path for s in samples],
         "unreadable": [path for s in samples for path in s.unreadable],
+        **({"colour": torch.from_numpy(np.stack(colours, axis=1))} if colours else {}),
     }
 
 

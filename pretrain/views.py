@@ -2,7 +2,7 @@
 
 Everything random comes from the generator that is passed in, so that a view depends on its seed alone. OpenCV does
 the pixel work, on bytes, and on the crop, never on the image. The crops are drawn before the image is decoded, so that
-a JPEG is decoded no larger than they need.
+a JPEG is decoded no larger than they need. What is drawn never depends on pixels: the colour work can be done anywhere.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from pretrain.colour import Colour, Operation, coloured
 from pretrain.errors import InputError
 from pretrain.pixels import REDUCED_EIGHTHS, SMALLEST_SIDE, Image, decode, read_header
 
 Box = tuple[int, int, int, int]  # top, left, height, width, pixels
+Drawn = tuple[Image, Colour]  # a view as it is before its colour work, and what is to be done
 
-_GREY = np.array([0.299, 0.587, 0.114], dtype=np.float64)  # ITU-R 601 luma, as Pillow and torchvision use it
 # (side of the low-pass kernel, up to which ratio of crop to view); beyond the last one the area filter serves.
 _KERNELS = ((3, 2.0), (5, 3.5), (7, 5.0))
 _AREA_FROM = 5.0
@@ -40,6 +41,8 @@ class ViewSettings:
         grey: probability of greyscale.
         blur: probability of Gaussian blur.
         blur_min, blur_max: its sigma, pixels; the kernel is a tenth of the view wide, less where its ends are 0.
+        colour: who does jitter, grey and blur of the views, with the same random choices: loader (OpenCV, on bytes), or
+            device (`pretrain.device_colour`, in float32 on the whole batch, rounding nothing).
     """
 
     size: int = 224
@@ -56,6 +59,7 @@ class ViewSettings:
     blur: float = 0.0
     blur_min: float = 0.1
     blur_max: float = 2.0
+    colour: str = "loader"
 
     def __post_init__(self) -> None:
         """Refuse settings outside their range."""
@@ -70,6 +74,13 @@ class ViewSettings:
                 raise InputError(f"views.{name}: expected a number in 0-1, found {getattr(self, name)}")
         if not 0 <= self.hue <= 0.5:
             raise InputError(f"views.hue: expected a number in 0-0.5, found {self.hue}")
+        if not 0 <= self.blur_min <= self.blur_max or self.blur_max == 0:
+            raise InputError(
+                f"views.blur_min, blur_max: expected 0 <= min <= max and max > 0, found {self.blur_min} and "
+                f"{self.blur_max}"
+            )
+        if self.colour not in ("loader", "device"):
+            raise InputError(f"views.colour: expected one of loader, device, found {self.colour!r}")
 
 
 def make_views(encoded: bytes, settings: ViewSettings, rngs: Sequence[np.random.Generator]) -> list[Image] | None:
@@ -77,12 +88,18 @@ def make_views(encoded: bytes, settings: ViewSettings, rngs: Sequence[np.random.
 
     None when the image cannot be decoded or is smaller than `SMALLEST_SIDE`.
     """
+    drawn = draw_views(encoded, settings, rngs)
+    return None if drawn is None else [coloured(view, colour) for view, colour in drawn]
+
+
+def draw_views(encoded: bytes, settings: ViewSettings, rngs: Sequence[np.random.Generator]) -> list[Drawn] | None:
+    """The views of `make_views` as they are before their colour work, each with what is drawn for it."""
     header = read_header(encoded)
     if header is None:
         image = decode(encoded)
         if image is None or min(image.shape[:2]) < SMALLEST_SIDE:
             return None
-        return [make_view(image, settings, rng) for rng in rngs]
+        return [draw_view(image, settings, rng) for rng in rngs]
     if min(header.size) < SMALLEST_SIDE:
         return None
     boxes = [crop_box(*header.size, settings, rng) for rng in rngs]
@@ -93,13 +110,23 @@ def make_views(encoded: bytes, settings: ViewSettings, rngs: Sequence[np.random.
     if image.shape[:2] != header.size:
         boxes = [scaled_box(box, eighths, image.shape[:2]) for box in boxes]
     crops = [resampled(image, box, settings.size) for box in boxes]
-    return [altered(crop, settings, rng) for crop, rng in zip(crops, rngs, strict=True)]
+    return [_drawn(crop, settings, rng) for crop, rng in zip(crops, rngs, strict=True)]
 
 
 def make_view(image: Image, settings: ViewSettings, rng: np.random.Generator) -> Image:
     """One random view: RGB (H, W, 3) uint8 -> (size, size, 3) uint8."""
+    return coloured(*draw_view(image, settings, rng))
+
+
+def draw_view(image: Image, settings: ViewSettings, rng: np.random.Generator) -> Drawn:
+    """The view of `make_view` as it is before its colour work, and what is drawn for it."""
     box = crop_box(image.shape[0], image.shape[1], settings, rng)
-    return altered(resampled(image, box, settings.size), settings, rng)
+    return _drawn(resampled(image, box, settings.size), settings, rng)
+
+
+def _drawn(crop: Image, settings: ViewSettings, rng: np.random.Generator) -> Drawn:
+    view = cv2.flip(crop, 1) if rng.random() < settings.flip else crop
+    return view, draw_colour(settings, rng)
 
 
 def crop_box(height: int, width: int, settings: ViewSettings, rng: np.random.Generator) -> Box:
@@ -151,55 +178,21 @@ def resampled(image: Image, box: Box, size: int) -> Image:
     return cv2.resize(crop, (size, size), interpolation=cv2.INTER_LINEAR)
 
 
-def altered(view: Image, settings: ViewSettings, rng: np.random.Generator) -> Image:
-    """Flip, colour jitter, grey and blur, each with its probability."""
-    if rng.random() < settings.flip:
-        view = cv2.flip(view, 1)
-    if rng.random() < settings.jitter:
-        view = jitter(view, settings, rng)
+def draw_colour(settings: ViewSettings, rng: np.random.Generator) -> Colour:
+    """Colour jitter, grey and blur, each with its probability."""
+    operations = draw_jitter(settings, rng) if rng.random() < settings.jitter else ()
     if rng.random() < settings.grey:
-        view = _grey(view)
-    if rng.random() < settings.blur:
-        view = blur(view, rng.uniform(settings.blur_min, settings.blur_max), settings.size)
-    return view
+        operations += ((Operation.GREY, 0.0),)
+    blurred = rng.random() < settings.blur
+    return Colour(operations, rng.uniform(settings.blur_min, settings.blur_max) if blurred else None)
 
 
-def jitter(view: Image, settings: ViewSettings, rng: np.random.Generator) -> Image:
-    """Brightness, contrast, saturation and hue in random order, each by a random amount."""
-    s = settings
+def draw_jitter(settings: ViewSettings, rng: np.random.Generator) -> tuple[tuple[Operation, float], ...]:
+    """Brightness, contrast, saturation and hue in random order, each by a random amount; none whose range is 0."""
+    s, drawn = settings, []
+    ranges = (1, s.brightness), (1, s.contrast), (1, s.saturation), (0, s.hue)
     for operation in rng.permutation(4).tolist():
-        if operation == 0 and s.brightness:
-            view = _scaled(view, rng.uniform(1 - s.brightness, 1 + s.brightness), 0.0)
-        elif operation == 1 and s.contrast:
-            factor = rng.uniform(1 - s.contrast, 1 + s.contrast)
-            mean = float(np.dot(cv2.mean(view)[:3], _GREY))
-            view = _scaled(view, factor, (1 - factor) * mean)
-        elif operation == 2 and s.saturation:
-            factor = rng.uniform(1 - s.saturation, 1 + s.saturation)
-            view = cv2.addWeighted(view, factor, _grey(view), 1 - factor, 0.0)
-        elif operation == 3 and s.hue:
-            view = _shift_hue(view, rng.uniform(-s.hue, s.hue))
-    return view
-
-
-def blur(view: Image, sigma: float, size: int) -> Image:
-    """Gaussian blur by a kernel of about size / 10, cut at three sigma as OpenCV does for bytes."""
-    radius = min(max(3, int(0.1 * size) | 1) // 2, max(1, round(3 * sigma)))
-    return cv2.GaussianBlur(view, (2 * radius + 1, 2 * radius + 1), sigma)
-
-
-def _grey(view: Image) -> Image:
-    return cv2.cvtColor(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-
-
-def _scaled(view: Image, factor: float, offset: float) -> Image:
-    # Rounds and saturates. A table of 256 levels takes twice as long (48 against 23 microseconds at 224 pixels), and
-    # `convertScaleAbs`, which is faster still, mirrors what is below 0.
-    return cv2.addWeighted(view, factor, view, 0.0, offset)
-
-
-def _shift_hue(view: Image, turns: float) -> Image:
-    hsv = cv2.cvtColor(view, cv2.COLOR_RGB2HSV_FULL)  # hue in 256 steps, so that bytes wrap where the wheel does
-    rows = hsv.reshape(len(hsv), -1)  # whole rows of (shift, 0, 0) add four times as fast as every third byte alone
-    rows += np.tile(np.array([round(turns * 256) % 256, 0, 0], dtype=np.uint8), hsv.shape[1])
-    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL)
+        centre, reach = ranges[operation]
+        if reach:
+            drawn.append((Operation(operation), rng.uniform(centre - reach, centre + reach)))
+    return tuple(drawn)
