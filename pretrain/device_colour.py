@@ -99,9 +99,9 @@ def _weighted(pixels: Tensor, kernel: Tensor, dim: int) -> Tensor:
     reach, size = kernel.shape[1] - 1, pixels.shape[dim]
     padded = F.pad(pixels, (reach, reach, 0, 0) if dim == 3 else (0, 0, reach, reach), mode="reflect")
     weights = kernel.view(len(kernel), -1, 1, 1, 1)
-    total = pixels * weights[:, 0]
+    total, both = pixels * weights[:, 0], torch.empty_like(pixels)
     for distance in range(1, reach + 1):
-        both = padded.narrow(dim, reach - distance, size) + padded.narrow(dim, reach + distance, size)
+        torch.add(padded.narrow(dim, reach - distance, size), padded.narrow(dim, reach + distance, size), out=both)
         total.add_(both.mul_(weights[:, distance]))
     return total
 

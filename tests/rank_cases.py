@@ -3,6 +3,7 @@
 import sys
 from unittest.mock import patch
 
+import numpy as np
 import torch
 from torch import nn
 from torchvision.models.resnet import BasicBlock
@@ -12,6 +13,7 @@ from pretrain.algorithm import Pretraining
 from pretrain.objective import METHODS
 from pretrain.optim import build_optimizers
 from pretrain.settings import load_settings
+from pretrain.views import ViewSettings, draw_colour
 
 IMAGES, STEPS, FEW = 8, 10, 4
 HEADS = {
@@ -29,6 +31,7 @@ CASES |= {
     "part": ("metamask", {"meta": {"fraction": 0.5}}),
     "lars": ("metamask_compmod", {"meta": {"trial_lr": 0.01}, "optimizer": {"name": "lars", "lr": 0.01}}),
     "single level": ("metamask_compmod", {"meta": {"hypergradient": "single_level"}}),
+    "device colour": ("metamask_compmod", {"views": {"size": 12, "colour": "device", "blur": 0.5}}),
     "gradient difference": ("metamask_compmod", {"meta": {"hypergradient": "finite_difference"}}),
 }
 
@@ -56,11 +59,21 @@ def model_of(method, **sections):
         return Pretraining(settings=load_settings(config), iterations=STEPS).train()
 
 
-def share_of(seed, size):
-    """This rank's images of a global batch."""
+def share_of(seed, size, settings=None):
+    """This rank's images of a global batch, with their colour work where the settings leave it to the device."""
     generator = torch.Generator().manual_seed(seed)
     views = torch.randint(0, 256, (2, IMAGES, 3, size, size), dtype=torch.uint8, generator=generator)
-    return {"views": views[:, ranks.rank() :: ranks.world_size()]}
+    whole = {"views": views}
+    if settings is not None and settings.views.colour == "device":
+        whole["colour"] = colours_of(seed, settings.views)
+    return {name: part[:, ranks.rank() :: ranks.world_size()] for name, part in whole.items()}
+
+
+def colours_of(seed: int, settings: ViewSettings):
+    """What is drawn for a global batch, (2, IMAGES, 11)."""
+    rngs = [np.random.default_rng((seed, view, k)) for view in range(2) for k in range(IMAGES)]
+    rows = np.stack([draw_colour(settings, rng).row() for rng in rngs])
+    return torch.from_numpy(rows.reshape(2, IMAGES, -1))
 
 
 def steps_of(case, dtype=torch.float64, steps=STEPS):
@@ -79,7 +92,7 @@ def steps_of(case, dtype=torch.float64, steps=STEPS):
     optimizers["lower"].optimizer.register_step_pre_hook(keep)
     model._move_upper = move
     for k in range(steps):
-        logs.append(model.train_step(share_of(k, size=12), optimizers))
+        logs.append(model.train_step(share_of(k, 12, model.settings), optimizers))
     return {"logs": logs, "gradients": gradients, "upper": upper, "state": model.state_dict()}
 
 

@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pretrain.colour import Colour, Operation, coloured
 from pretrain.data import SHUFFLED_SHARDS, BatchOrder, TwoViews, UnreadableImages, collate, epoch_order
 from pretrain.errors import InputError
 from pretrain.sources import find_images, open_source
@@ -97,3 +98,22 @@ def test_unreadable_images_are_counted_once_and_stop_the_run():
     assert counter.add(["b"]) == []
     with pytest.raises(InputError, match=r"at most 2% of 100, found 3"):
         counter.add(["c"])
+
+
+def test_who_does_the_colours_changes_nothing_that_is_drawn(folder):
+    """OpenCV does later, from the rows of the batch, what it does at once by default."""
+    source, drawn = open_source([folder]), {"size": 16, "brightness": 0.8, "blur": 0.5}
+    now, later = (TwoViews(source, ViewSettings(**drawn, colour=c), seed=0) for c in ("loader", "device"))
+    keys = [(epoch, k) for epoch in range(3) for k in range(6)]
+    done, rest = collate([now[key] for key in keys]), collate([later[key] for key in keys])
+    assert "colour" not in done
+    assert rest["colour"].shape == (2, len(keys), 11)
+    assert rest["paths"] == done["paths"]
+    for view in range(2):
+        for k in range(len(keys)):
+            *row, sigma = rest["colour"][view, k].tolist()
+            work = [(Operation(int(o)), amount) for o, amount in zip(row[:5], row[5:], strict=True) if o >= 0]
+            pixels = rest["views"][view, k].permute(1, 2, 0).numpy()
+            found = coloured(pixels, Colour(tuple(work), sigma if sigma >= 0 else None))
+            assert np.array_equal(found, done["views"][view, k].permute(1, 2, 0).numpy())
+    assert not np.array_equal(rest["views"], done["views"])

@@ -46,6 +46,8 @@ def test_sections_are_filled_and_numbers_converted():
         ({"run": {"compile": 1}}, "run.compile: expected bool, found 1"),
         ({"meta": {"precision": "fp16"}}, "meta.precision: expected one of fp32, bf16"),
         ({"meta": {"precision": "bf16", "hypergradient": "finite_difference"}}, "meta.precision=bf16: expected fp32"),
+        ({"views": {"colour": "gpu"}}, "views.colour: expected one of loader, device, found 'gpu'"),
+        ({"views": {"blur_min": 3.0}}, "views.blur_min, blur_max: expected 0 <= min <= max"),
         ({"run": {"knn_every": -1}}, "run.knn_every: expected a whole number of epochs"),
         ({"meta": {"every": 0}}, "meta.every"),
     ],

@@ -23,6 +23,8 @@ views = dict(size=32)
 run = dict(log_every=2, checkpoint_every=3)
 """
 
+LOOK_AHEAD = ["method=metamask_compmod", "meta.look_ahead=True", "meta.trial=lower", "meta.upper=lower", "meta.every=2"]
+
 
 @pytest.fixture
 def data(tmp_path):
@@ -78,9 +80,10 @@ def test_a_run_leaves_weights_that_say_what_they_are(config, data, tmp_path):
     [
         ["method=metamask_compmod"],
         ["method=byol_compmod", "objective.bootstrap_widths=(16,16)", "objective.predictor_width=16"],
-        ["method=metamask_compmod", "meta.look_ahead=True", "meta.trial=lower", "meta.upper=lower", "meta.every=2"],
+        LOOK_AHEAD,
+        [*LOOK_AHEAD, "views.colour=device", "views.blur=0.5"],
     ],
-    ids=["post", "byol", "look_ahead"],
+    ids=["post", "byol", "look_ahead", "device_colour"],
 )
 def test_a_resumed_run_ends_bit_for_bit_like_the_uninterrupted_one(config, data, tmp_path, options):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
@@ -98,10 +101,12 @@ def test_a_resumed_run_ends_bit_for_bit_like_the_uninterrupted_one(config, data,
     assert all(torch.equal(final[0][k], v) for k, v in final[1].items())
 
 
-def test_the_number_of_workers_changes_nothing(config, data, tmp_path):
+@pytest.mark.parametrize("colour", ["loader", "device"])
+def test_the_number_of_workers_changes_nothing(config, data, tmp_path, colour):
+    options = [f"views.colour={colour}", "views.blur=0.5", "schedule.iterations=2"]
     runs = [tmp_path / "none", tmp_path / "two"]
     for work, workers in zip(runs, (0, 2), strict=True):
-        assert pretrain(config, data, work, f"data.workers={workers}", "schedule.iterations=2") == 0
+        assert pretrain(config, data, work, f"data.workers={workers}", *options) == 0
     a, b = [tensors(work / "backbone.safetensors") for work in runs]
     assert all(torch.equal(a[k], b[k]) for k in a)
 
