@@ -15,11 +15,12 @@ from tests.runs import Run, assert_same_to_the_bit
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
 
 SEED = 20  # of the moments of all kills
+MOMENTS = ("training", "writing", "any time")
 
 
 @pytest.fixture(scope="module")
 def undisturbed(inputs, tmp_path_factory):
-    """processes -> the work folder of a run from beginning to end, and its seconds."""
+    """processes -> the work folder of a run, and the seconds until its first and last iteration and its end."""
     found = {}
 
     def get(processes):
@@ -27,9 +28,12 @@ def undisturbed(inputs, tmp_path_factory):
             work = tmp_path_factory.mktemp("undisturbed") / f"run{processes}"
             run = Run(inputs, work, processes=processes)
             run.until(run.log.exists)  # the first one waits for the fork server
-            began = time.monotonic()
+            began, seconds = time.monotonic(), []
+            for count in (1, runs.ITERATIONS):
+                run.until(lambda run=run, count=count: run.done() >= count)
+                seconds.append(time.monotonic() - began)
             run.ends_well()
-            found[processes] = work, time.monotonic() - began
+            found[processes] = work, [*seconds, time.monotonic() - began]
         return found[processes]
 
     return get
@@ -84,16 +88,13 @@ def test_one_of_two_killed_ends_the_other_with_one_line(inputs, undisturbed, tmp
 @pytest.mark.slow
 @pytest.mark.parametrize(("processes", "kills"), [(1, 12), (2, 8)])
 def test_killed_again_and_again(inputs, undisturbed, tmp_path, draw, processes, kills):
-    """20 kills in all. A training that gets to its end before its kill is compared and begun anew.
-
-    Every third kill waits for a checkpoint that is being written, the others come at any time from the start on.
-    """
+    """20 kills in all. A training that gets to its end before its kill is compared and begun anew."""
     whole, seconds = undisturbed(processes)
     killed = torn = number = 0
     while killed < kills:
         work = tmp_path / f"run{number}"
         run = Run(inputs, work, "--resume", processes=processes)
-        if killed_at_random(run, draw, seconds, writing=killed % 3 == 2):
+        if killed_at_random(run, draw, seconds, MOMENTS[killed % 3]):
             killed, torn = killed + 1, torn + run.writing()
         else:
             run.ends_well()
@@ -105,17 +106,17 @@ def test_killed_again_and_again(inputs, undisturbed, tmp_path, draw, processes, 
     assert_same_to_the_bit(work, whole)
 
 
-def killed_at_random(run, draw, seconds, writing):
+def killed_at_random(run, draw, seconds, moment):
     """Whether the run was still there to be killed."""
-    wait = draw.uniform(0, 0.03 if writing else seconds)
-    if writing:
+    first, last, end = seconds
+    wait = draw.uniform(*{"training": (first, last), "writing": (0, 0.03), "any time": (0, end)}[moment])
+    if moment == "writing":
         run.until(run.writing)
-    end = time.monotonic() + wait
-    run.until(lambda: time.monotonic() > end)
-    there = -signal.SIGKILL in run.kill()
-    when = "into the writing" if writing else "after the start"
-    print(f"{wait:.3f} s {when}, after iteration {run.done()}: {there}")
-    return there
+    due = time.monotonic() + wait
+    run.until(lambda: time.monotonic() > due)
+    killed = -signal.SIGKILL in run.kill()
+    print(f"{moment}, {wait:.3f} s, after iteration {run.done()}: {killed=}")
+    return killed
 
 
 @pytest.mark.parametrize("signum", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
