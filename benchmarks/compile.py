@@ -26,7 +26,6 @@ from benchmarks import outputs, timing
 from benchmarks.modes import PLAIN, Case, Trainee, parse_case, random_views
 from benchmarks.outputs import progress
 from pretrain.compilation import check_compiler
-from pretrain.errors import InputError
 from transfer.markdown import table
 
 METHOD = "simclr"  # one backbone pass and nothing of the upper level: what a compiled backbone can gain at most
@@ -122,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the table; 1 when no compiler works here. The figures decide nothing: machines differ."""
+    """Print the table; exits as `outputs.status` does. The figures decide nothing: machines differ."""
     parser = _parser()
     args = parser.parse_args(argv)
     outputs.check(parser, args)
@@ -130,17 +129,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         torch.set_num_threads(args.threads)
     device = torch.device(args.device)
     cases = args.case or [QUICK if args.quick else ON_GPU if device.type == "cuda" else ON_CPU]
+    rounds = args.rounds or (2 if args.quick else 15)
+    return outputs.status("benchmarks.compile", lambda: _measure(args, cases, rounds, device), "nothing was written")
+
+
+def _measure(args: argparse.Namespace, cases: Sequence[Case], rounds: int, device: torch.device) -> None:
     figures: dict[str, Any] = {"method": METHOD, "machine": timing.machine(device)}
-    try:
-        figures["cases"] = [measure(case, args.rounds or (2 if args.quick else 15), device, progress) for case in cases]
-    except InputError as error:
-        print(f"benchmarks.compile: {error}", file=sys.stderr)
-        return 1
+    figures["cases"] = [measure(case, rounds, device, progress) for case in cases]
     progress("")
     text = as_text(figures)
     print(text, end="")
     outputs.write(args, figures, text)
-    return 0
 
 
 if __name__ == "__main__":

@@ -39,11 +39,12 @@ import numpy as np
 import PIL
 from PIL import Image
 
+from benchmarks import outputs
 from benchmarks.fingerprints import fingerprint
-from benchmarks.outputs import Countdown, progress
 from benchmarks.packages import Package, fetch, find, listed, unpack
 from transfer.atomic import check_new_folder, new_folder
 from transfer.errors import InputError
+from transfer.progress import Progress
 
 MANIFEST = Path(__file__).with_name("cutouts.csv")
 BACKGROUND = "background"  # in place of a category
@@ -175,32 +176,31 @@ def build(
 def _unpack_all(packages: Sequence[Package], debs: Path | None, scratch: Path, licences: Path) -> None:
     """Unpack each package into a folder of its name and keep its copyright file."""
     licences.mkdir()
-    told = Countdown("packages", len(packages))
-    for number, package in enumerate(packages):
-        told(number)
-        deb = find(package, debs) if debs else fetch(package, scratch)
-        unpack(package, deb, scratch / package.name)
-        if debs is None:
-            deb.unlink()
-        shutil.copyfile(
-            scratch / package.name / f"usr/share/doc/{package.name}/copyright", licences / f"{package.name}.txt"
-        )
+    with Progress("unpacking", len(packages), "packages") as line:
+        for package in packages:
+            deb = find(package, debs) if debs else fetch(package, scratch)
+            unpack(package, deb, scratch / package.name)
+            if debs is None:
+                deb.unlink()
+            copyright_file = scratch / package.name / f"usr/share/doc/{package.name}/copyright"
+            shutil.copyfile(copyright_file, licences / f"{package.name}.txt")
+            line.add(1)
 
 
 def _rebuild_all(manifest: Sequence[Item], scratch: Path, folder: Path) -> dict[str, str]:
     """Write the files; of each, by name, whether it is identical, has the same pixels, or is different."""
     outcomes = {}
-    told = Countdown("files", len(manifest))
-    for number, item in enumerate(manifest, 1):
-        content = rebuild(item, scratch / item.package)
-        target = folder / item.output
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
-        if hashlib.sha256(content).hexdigest() == item.sha256:
-            outcomes[item.output] = "identical"
-        else:
-            outcomes[item.output] = "same pixels" if pixel_sum(content) == item.pixels else "different"
-        told(number)
+    with Progress("rebuilding", len(manifest), "files") as line:
+        for item in manifest:
+            content = rebuild(item, scratch / item.package)
+            target = folder / item.output
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+            if hashlib.sha256(content).hexdigest() == item.sha256:
+                outcomes[item.output] = "identical"
+            else:
+                outcomes[item.output] = "same pixels" if pixel_sum(content) == item.pixels else "different"
+            line.add(1)
     return outcomes
 
 
@@ -218,19 +218,13 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Make the cut-outs; 0 when done, 1 when the input was at fault, 130 when interrupted."""
     args = _parser().parse_args(argv)
-    try:
-        summary = build(args.out, args.packages, args.inexact, items(args.apart), listed())
-    except (InputError, OSError) as error:
-        progress("")
-        print(f"benchmarks.cutouts: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        progress("")
-        print("benchmarks.cutouts: interrupted; nothing was written", file=sys.stderr)
-        return 130
+    return outputs.status("benchmarks.cutouts", lambda: _make(args), "nothing was written")
+
+
+def _make(args: argparse.Namespace) -> None:
+    summary = build(args.out, args.packages, args.inexact, items(args.apart), listed())
     counts = ", ".join(f"{count} {name}" for name, count in summary["counts"].items())
     print(f"{args.out}: {counts}; fingerprint {summary['fingerprint'][:16]}")
-    return 0
 
 
 if __name__ == "__main__":

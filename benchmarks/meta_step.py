@@ -23,7 +23,6 @@ from benchmarks.cost import MEMORY_TARGET, measure
 from benchmarks.modes import METHOD, MODES, Case, parse_case
 from benchmarks.outputs import progress
 from benchmarks.truth import TruthSettings, run
-from pretrain.errors import InputError
 from transfer.markdown import table
 
 ON_CPU = (Case("resnet18", 64, 64), Case("resnet50", 96, 16))
@@ -138,18 +137,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = args.case or (QUICK if args.quick else ON_GPU if device.type == "cuda" else ON_CPU)
     cases = [replace(case, clip=args.clip) for case in chosen]
     rounds = args.rounds or (2 if args.quick else 9)
+    return outputs.status("benchmarks.meta_step", lambda: _measure(args, cases, rounds, device), "nothing was written")
+
+
+def _measure(args: argparse.Namespace, cases: Sequence[Case], rounds: int, device: torch.device) -> None:
     figures: dict[str, Any] = {"method": METHOD, "machine": timing.machine(device)}
-    try:
-        figures["truth"] = None if args.truth is None else _truth(args, device)
-        figures["cases"] = [measure(case, rounds, device, progress) for case in cases]
-    except InputError as error:
-        print(f"benchmarks.meta_step: {error}", file=sys.stderr)
-        return 1
+    figures["truth"] = None if args.truth is None else _truth(args, device)
+    figures["cases"] = [measure(case, rounds, device, progress) for case in cases]
     progress("")
     text = f"{as_table(figures)}\n\n{_notes(figures)}\n"
     print(text, end="")
     outputs.write(args, figures, text)
-    return 0
 
 
 if __name__ == "__main__":

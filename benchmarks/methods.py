@@ -26,20 +26,10 @@ import torch
 
 from benchmarks import outputs
 from benchmarks.outputs import Failed
+from pretrain.objective import METHODS
 from transfer.markdown import table
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "pretrain"
-METHODS = (
-    "simclr",
-    "barlow_twins",
-    "byol",
-    "barlow_simclr",
-    "metamask",
-    "simclr_compmod",
-    "barlow_compmod",
-    "byol_compmod",
-    "metamask_compmod",
-)
 WEIGHTS = "backbone.safetensors"
 
 
@@ -142,7 +132,7 @@ def as_table(rows: Sequence[dict[str, Any]]) -> str:
 def _python(*arguments: object) -> None:
     done = subprocess.run([sys.executable, "-m", *map(str, arguments)])
     if done.returncode:
-        raise Failed(f"benchmarks.methods: `python -m {' '.join(map(str, arguments))}` ended with {done.returncode}")
+        raise Failed(f"`python -m {' '.join(map(str, arguments))}` ended with {done.returncode}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -165,26 +155,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     args = parser.parse_args(argv)
     outputs.check(parser, args)
+    return outputs.status("benchmarks.methods", lambda: _compare(args), "the same command goes on")
+
+
+def _compare(args: argparse.Namespace) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
-    rows, knn = [], f"knn_{(args.judge or args.data).name}.json"
-    try:
-        random = evaluate("random:resnet18", args.out / f"random_{knn}", args)
-        rows.append(row("random weights", random, {}, None))
-        for name in args.methods:
-            timing = pretrain(name, args)
-            record = evaluate(str(args.out / name / WEIGHTS), args.out / name / knn, args)
-            rows.append(row(name, record, timing, random))
-    except Failed as error:
-        print(error, file=sys.stderr)
-        return 1
+    knn = f"knn_{(args.judge or args.data).name}.json"
+    random = evaluate("random:resnet18", args.out / f"random_{knn}", args)
+    rows = [row("random weights", random, {}, None)]
+    for name in args.methods:
+        timing = pretrain(name, args)
+        record = evaluate(str(args.out / name / WEIGHTS), args.out / name / knn, args)
+        rows.append(row(name, record, timing, random))
     said = f"{args.iterations} iterations, n = {args.batch}, {args.size} px, seed {args.seed}"
     machine = f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"
     queries = random["data"]["test"]["n"]
     print(f"\n{as_table(rows)}\n\n{said}; {queries} queries; {machine}.")
     settings = {k: v for k, v in vars(args).items() if k in ("iterations", "batch", "size", "seed")}
-    figures = {"settings": settings, "queries": queries, "machine": machine, "rows": rows}
-    outputs.write(args, figures)
-    return 0
+    outputs.write(args, {"settings": settings, "queries": queries, "machine": machine, "rows": rows})
 
 
 if __name__ == "__main__":

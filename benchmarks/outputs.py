@@ -5,34 +5,43 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from pretrain.errors import InputError as PretrainInputError
+from transfer.errors import InputError as TransferInputError
 
 
 class Failed(Exception):
     """What ends a benchmark, in one line."""
 
 
+def status(program: str, work: Callable[[], object], interrupted: str) -> int:
+    """Do ``work``; what the command exits with: 0, or after one line on stderr 1 (it failed) or 130 (Ctrl-C).
+
+    Args:
+        program: name the line begins with.
+        work: the command, which raises where it cannot go on.
+        interrupted: what an interrupt leaves behind, or how to go on.
+    """
+    try:
+        work()
+    except (Failed, PretrainInputError, TransferInputError, OSError) as error:
+        said, code = str(error), 1
+    except KeyboardInterrupt:
+        said, code = f"interrupted; {interrupted}", 130
+    else:
+        return 0
+    progress("")
+    print(f"{program}: {said}", file=sys.stderr)
+    return code
+
+
 def progress(text: str) -> None:
     """Replace the terminal's last line; nothing where stderr is no terminal."""
     if sys.stderr.isatty():
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
-
-
-class Countdown:
-    """The line of progress of work whose length is known: how much is done, and when the rest will be."""
-
-    def __init__(self, what: str, total: int) -> None:
-        """Start the clock; ``what`` names the work, ``total`` counts its pieces."""
-        self._what, self._total, self._began = what, total, time.monotonic()
-
-    def __call__(self, done: int) -> None:
-        """Say that ``done`` pieces are ready; the line goes away with the last one."""
-        text = f"{self._what}: {done} of {self._total}"
-        if done:
-            text += f", {(time.monotonic() - self._began) / done * (self._total - done):.0f} s left"
-        progress(text if done < self._total else "")
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, markdown: bool = False) -> None:

@@ -31,13 +31,14 @@ import numpy as np
 import PIL
 from PIL import Image
 
+from benchmarks import outputs
 from benchmarks.annotations import Seen, coco, seen, voc
 from benchmarks.collage import Sources, compose, sources
 from benchmarks.fingerprints import fingerprint
-from benchmarks.outputs import Countdown, progress
 from benchmarks.processes import processes
 from transfer.atomic import check_new_folder, new_folder
 from transfer.errors import InputError
+from transfer.progress import Progress
 
 QUALITY = 92  # of the JPEGs
 SIZES = (32, 640)  # the photographs have up to 640 pixels
@@ -105,11 +106,11 @@ def picture(key: str, found: Sources, size: int, max_objects: int) -> Picture:
 def pictures(mapped: Callable[..., Any], settings: Settings, split: str, found: Sources) -> Iterator[Picture]:
     """The pictures of one split, in order, composed by ``mapped`` (see `processes`)."""
     keys = [settings.key(split, index) for index in range(getattr(settings, split))]
-    told = Countdown(split, len(keys))
     work = functools.partial(picture, found=found, size=settings.size, max_objects=settings.max_objects)
-    for done, one in enumerate(mapped(work, keys), 1):
-        told(done)
-        yield one
+    with Progress(split, len(keys), "pictures") as line:
+        for one in mapped(work, keys):
+            line.add(1)
+            yield one
 
 
 def write(out: Path, root: Path, settings: Settings, workers: int = 1) -> dict[str, Any]:
@@ -205,21 +206,15 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the set; 0 when done, 1 when the input was at fault, 130 when interrupted."""
     args = _parser().parse_args(argv)
+    return outputs.status("benchmarks.photographs", lambda: _make(args), "nothing was written")
+
+
+def _make(args: argparse.Namespace) -> None:
     settings = Settings(**{name: getattr(args, name) for name in asdict(Settings())})
     began = time.monotonic()
-    try:
-        summary = write(args.out, args.cutouts, settings, args.workers)
-    except (InputError, OSError) as error:
-        progress("")
-        print(f"benchmarks.photographs: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        progress("")
-        print("benchmarks.photographs: interrupted; nothing was written", file=sys.stderr)
-        return 130
+    summary = write(args.out, args.cutouts, settings, args.workers)
     said = ", ".join(f"{name} {' '.join(f'{n} {of}' for of, n in c.items())}" for name, c in summary["counts"].items())
     print(f"{args.out}: {said}; fingerprint {summary['fingerprint'][:16]}; {time.monotonic() - began:.0f} s")
-    return 0
 
 
 if __name__ == "__main__":

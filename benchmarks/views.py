@@ -17,6 +17,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import cv2
@@ -24,7 +25,7 @@ import torch
 
 from benchmarks import outputs
 from benchmarks.feeding import TRAINING_TARGET, Feeding, measure_feeding
-from benchmarks.outputs import progress
+from benchmarks.outputs import Failed, progress
 from benchmarks.pictures import SIZES, jpegs
 from benchmarks.pipelines import PIPELINES, Pipeline
 from benchmarks.timing import ratios, spread
@@ -158,16 +159,30 @@ def _row(cell: dict[str, Any]) -> list[str]:
     ]
 
 
-def _machine() -> dict[str, Any]:
-    from importlib.metadata import version
+def _versions(*, with_baseline: bool) -> dict[str, str]:
+    """Of Python and of the packages that are measured.
 
-    packages = ("torch", "torchvision", "lightly", "pillow", "opencv-python-headless", "simplejpeg")
+    Raises:
+        Failed: the baseline is wanted and not installed.
+    """
+    packages = ["torch", "torchvision", "pillow", "opencv-python-headless", "simplejpeg"]
+    try:
+        versions = {p: version(p) for p in [*packages, *([BASELINE] if with_baseline else [])]}
+    except PackageNotFoundError as error:
+        raise Failed(
+            f"{error.name}: expected it installed for the table of views, found nothing; run `pip install .[bench]`, "
+            "or leave that table out with --only training"
+        ) from None
+    return {"python": platform.python_version(), **versions}
+
+
+def _machine(*, with_baseline: bool) -> dict[str, Any]:
     gpu = torch.cuda.is_available()
     return {
         "device": torch.cuda.get_device_name() if gpu else f"CPU ({platform.machine()})",
         "cores": len(os.sched_getaffinity(0)),
         "load": os.getloadavg()[0],
-        "versions": {"python": platform.python_version(), **{p: version(p) for p in packages}},
+        "versions": _versions(with_baseline=with_baseline),
     }
 
 
@@ -186,9 +201,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     args = parser.parse_args(argv)
     outputs.check(parser, args)
+    return outputs.status("benchmarks.views", lambda: _measure(args), "nothing was written")
+
+
+def _measure(args: argparse.Namespace) -> None:
     cv2.setNumThreads(0)
     rounds, seconds = args.rounds or (2 if args.quick else 7), args.seconds or (0.02 if args.quick else 0.6)
-    figures: dict[str, Any] = {"machine": _machine()}
+    figures: dict[str, Any] = {"machine": _machine(with_baseline=args.only != "training")}
     if args.only != "training":
         figures["views"] = []
         threads = torch.get_num_threads()
@@ -203,7 +222,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     text = as_text(figures)
     print(text, end="")
     outputs.write(args, figures, text)
-    return 0
 
 
 if __name__ == "__main__":

@@ -65,7 +65,8 @@ class Batch:
 class Leaves:
     """What the real step's losses start from where the upper level needs their graph once more.
 
-    A graph cannot outlive an update of the weights it was built on, so the heads and ψ stand here as copies.
+    A graph cannot outlive an update of the weights it was built on. Heads and ψ are the model's own storage, without
+    its count of updates, until `UpperLevel.remember` gives the model another before they move.
 
     Attributes:
         h: the features, (2, N, D), cut off from the backbone.
@@ -107,7 +108,7 @@ class Pending:
 
 
 class UpperLevel:
-    """Computes dU/dψ for one backbone and objective; reads them, and changes nothing."""
+    """Computes dU/dψ for one backbone and objective; reads them, and changes no value of them."""
 
     def __init__(self, backbone: nn.Module, objective: Objective, settings: MetaSettings) -> None:
         self.backbone, self.objective, self.settings = backbone, objective, settings
@@ -144,17 +145,23 @@ class UpperLevel:
         return hypergradient(self.problem(part), self.weights(), self.variables(), step, self.settings.hypergradient)
 
     def leaves(self, h: Tensor) -> Leaves:
-        """Copies of the heads and of ψ as they are now, to build the real step's losses on from ``h``."""
-        heads = {k: t.clone().requires_grad_() for k, t in self.weights().heads.items()}
-        upper = {k: t.clone().requires_grad_() for k, t in self.variables().items()}
+        """The heads and ψ as they are now, to build the real step's losses on from ``h``; `remember` must follow."""
+        heads = {k: p.data.requires_grad_() for k, p in self.objective.head_parameters().items()}
+        upper = {k: p.data.requires_grad_() for k, p in self.objective.upper_parameters().items()}
         return Leaves(h.detach().requires_grad_(), heads, upper)
 
-    def copied(self, leaves: Leaves | None = None) -> Weights:
-        """w as it is now, copied where ``leaves`` has no copy: where a real step starts that is ψ's trial step too."""
+    def copied(self) -> Weights:
+        """A copy of w as it is now: where a real step starts that is ψ's trial step too."""
         w = self.weights()
-        heads = w.heads if leaves is None else leaves.heads
-        copies = {k: t.clone() if leaves is None else t.detach() for k, t in heads.items()}
-        return Weights({k: t.clone() for k, t in w.backbone.items()}, copies)
+        return w.like(t.clone() for t in w.tensors())
+
+    def _left_behind(self, leaves: Leaves) -> tuple[Weights, Tensors]:
+        """w and ψ as they are now: backbone copied, the rest is ``leaves``; the model moves on with copies of that."""
+        for p in self.objective.parameters():
+            p.data = p.data.clone()
+        backbone = {k: t.clone() for k, t in self.weights().backbone.items()}
+        heads, upper = ({k: t.detach() for k, t in part.items()} for part in (leaves.heads, leaves.upper))
+        return Weights(backbone, heads), upper
 
     def trial_step(
         self, batch: Batch, h: Tensor | None, gradient: list[Tensor] | None, step: TrialStep
@@ -214,10 +221,12 @@ class UpperLevel:
         slopes: Slopes | None = None,
     ) -> None:
         """Look-ahead, first half: keep where this iteration's real step starts; ``gradient`` is g before clipping."""
-        upper = self.variables() if leaves is None else leaves.upper
-        upper = {k: t.clone() if leaves is None else t.detach() for k, t in upper.items()}
         kept = None if step.clip is None else [g.clone() for g in gradient]
-        self.pending = Pending(batch, h, self.copied(leaves), upper, step.lr, step.clip, kept, slopes)
+        if leaves is None:
+            start, upper = self.copied(), {k: t.clone() for k, t in self.variables().items()}
+        else:
+            start, upper = self._left_behind(leaves)
+        self.pending = Pending(batch, h, start, upper, step.lr, step.clip, kept, slopes)
 
     def look_back(self, v: Weights, direct: Tensors, upper_loss: Tensor) -> Hypergradient:
         """Look-ahead, second half, one iteration later: v and ∂U/∂ψ come from this batch's backward pass."""

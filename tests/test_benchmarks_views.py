@@ -1,6 +1,7 @@
 """That the benchmark measures what it says; its figures decide nothing here."""
 
 import json
+from importlib.metadata import PackageNotFoundError
 
 import cv2
 import numpy as np
@@ -67,3 +68,17 @@ def test_the_quick_benchmark_prints_both_tables(tmp_path, capsys):
     assert len(figures["views"]) == len(SIZES)
     assert figures["training"]["ratio"]["median"] > 0
     assert "Training over the pure step" in text
+
+
+def test_without_lightly_the_table_of_views_is_refused_in_one_line(monkeypatch, capsys):
+    def installed(name):
+        if name == "lightly":
+            raise PackageNotFoundError(name)
+        return "1.0"
+
+    monkeypatch.setattr(views, "version", installed)
+    assert views.main(["--quick", "--only", "views"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("benchmarks.views: lightly: expected it installed")
+    assert "--only training" in line
+    assert "lightly" not in views._machine(with_baseline=False)["versions"]

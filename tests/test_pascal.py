@@ -15,6 +15,7 @@ from detectron2.structures import Boxes, Instances
 from tests.coco_sets import edit, write_coco
 from tests.detector_sets import write_voc
 from transfer import detections, evaluators, ground_truth, pascal, precision, splits, voc
+from transfer.objects import Objects
 from transfer.voc import VocSplit
 
 CLASSES = ("a", "b")
@@ -50,7 +51,8 @@ def matched(tmp_path):
         (tmp_path / "gt.json").write_text(json.dumps(truth))
         (tmp_path / "dt.json").write_text(json.dumps(found))
         read = ground_truth.read(tmp_path / "gt.json")
-        return pascal.match(read, detections.read(tmp_path / "dt.json", read, ["bbox"]), eleven_point=eleven_point)
+        found = detections.read(tmp_path / "dt.json", read, ["bbox"])
+        return pascal.match(Objects(read, "bbox"), found, eleven_point=eleven_point)
 
     return match
 

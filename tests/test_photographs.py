@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import outputs, photographs
+from benchmarks import photographs
 from benchmarks.fingerprints import fingerprint
 from benchmarks.photographs import Settings, main, write
 from tests.cutout_sets import GREY, write_cutouts
@@ -163,15 +163,3 @@ def test_an_interruption_leaves_nothing(cutouts, tmp_path, monkeypatch, capsys):
     assert main(arguments) == 130
     assert "nothing was written" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
-
-
-def test_the_countdown_tells_what_is_left_at_the_pace_so_far(monkeypatch):
-    now, lines = [100.0], []
-    monkeypatch.setattr(outputs.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(outputs, "progress", lines.append)
-    told = outputs.Countdown("train", 4)
-    told(0)
-    now[0] += 6
-    told(1)
-    told(4)
-    assert lines == ["train: 0 of 4", "train: 1 of 4, 18 s left", ""]

@@ -15,8 +15,8 @@ from detectron2.data import DatasetMapper
 from PIL import Image
 
 from tests.coco_sets import edit, write_coco
-from tests.finetuning import SMALL, TINY, run
-from transfer import results, train_net
+from tests.finetuning import SMALL, TINY, refused, run
+from transfer import results
 
 ROOT = Path(__file__).parent.parent
 MORE = ["SOLVER.MAX_ITER", "8", "SOLVER.STEPS", "(6,)", "SOLVER.CHECKPOINT_PERIOD", "2", "TEST.EVAL_PERIOD", "4"]
@@ -90,17 +90,8 @@ def test_a_run_stopped_between_checkpoint_and_evaluation_makes_it_up(whole, data
     assert (folder / "log.txt").read_text().count("Start inference") - before == 2
 
 
-def error_of(capsys, *arguments):
-    capsys.readouterr()
-    assert train_net.main(["--config-file", SMALL, *map(str, arguments)]) == 1
-    captured = capsys.readouterr()
-    (line,) = captured.err.splitlines()
-    assert "Traceback" not in captured.out
-    return line
-
-
 def test_a_loss_that_is_not_finite_names_the_images_and_a_learning_rate(data, tmp_path, capsys):
-    line = error_of(capsys, *words(data, tmp_path / "run", "SOLVER.BASE_LR", "1e20"))
+    line = refused(capsys, *words(data, tmp_path / "run", "SOLVER.BASE_LR", "1e20"))
     assert "training diverged: expected finite losses, found: " in line
     assert line.count(".png") == 2
     assert "usual for 2 images is 0.0025): try --lr auto, or lower SOLVER.BASE_LR" in line
@@ -119,7 +110,7 @@ def test_an_unreadable_image_is_named_and_the_last_checkpoint_stays(data, tmp_pa
         file.with_suffix(".jpg").write_bytes(file.with_suffix(".jpg").read_bytes()[:1500])
     edit(coco[1], lambda c: [i.update(file_name=i["file_name"].replace("png", "jpg")) for i in c["images"]])
     more = ["SOLVER.MAX_ITER", "2", "SOLVER.STEPS", "(1,)", "DATALOADER.NUM_WORKERS", workers]
-    line = error_of(capsys, *words(given, tmp_path / "other", *more))
+    line = refused(capsys, *words(given, tmp_path / "other", *more))
     assert ".jpg: expected an image that can be read, found OSError" in line
     assert line.endswith("restore the file, then continue with --resume")
     assert (folder / "model_final.pth").read_bytes() == kept
@@ -130,7 +121,7 @@ def test_a_worker_that_dies(data, tmp_path, capsys, monkeypatch):
         os.kill(os.getpid(), signal.SIGKILL)
 
     monkeypatch.setattr(DatasetMapper, "__call__", killed)
-    line = error_of(capsys, *words(data, tmp_path / "run", "DATALOADER.NUM_WORKERS", "1"))
+    line = refused(capsys, *words(data, tmp_path / "run", "DATALOADER.NUM_WORKERS", "1"))
     assert "a process that loads images was ended" in line
     assert "continue with --resume and fewer DATALOADER.NUM_WORKERS" in line
 

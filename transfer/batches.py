@@ -8,7 +8,6 @@ the position in the order, so that neither workers, nor a restart, nor the numbe
 from __future__ import annotations
 
 import itertools
-import logging
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,8 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from transfer.errors import InputError
 from transfer.labels import Labels
-
-log = logging.getLogger(__name__)
+from transfer.loader import Loader, Unreadable
 
 Place = tuple[int, int]  # (position in the order of the whole run, number of the image)
 Mapper = Callable[[dict[str, Any]], dict[str, Any]]
@@ -83,14 +81,6 @@ class Batches:
         return itertools.islice(groups, self._start * self._processes + self._rank, None, self._processes)
 
 
-@dataclass(frozen=True)
-class Unreadable:
-    """What a worker hands on in place of an image that it could not read: the exception would lose its one line."""
-
-    file: str
-    reason: str
-
-
 class Mapped(Dataset):  # type: ignore[misc,type-arg,unused-ignore]
     """Images made ready for the model: augmented by (seed, position)."""
 
@@ -120,73 +110,6 @@ def _seed_all(seed: int, position: int) -> None:
     np.random.seed(int(words[0]))
     random.seed(int(words[1]))
     torch.default_generator.manual_seed(int(words[2]))  # the CPU's only: the model's draws on a GPU are its own
-
-
-class Loader:
-    """Batches without unreadable images in them, and the names of the last one's images.
-
-    Attributes:
-        files: of the batch given last.
-    """
-
-    def __init__(self, loader: DataLoader[Any]) -> None:
-        """Wrap a loader whose batches are lists."""
-        self._loader = loader
-        self.dataset = loader.dataset  # Detectron2's evaluation asks for it
-        self.files: list[str] = []
-
-    def __len__(self) -> int:
-        """Number of batches; for evaluation only, training never ends."""
-        return len(self._loader)
-
-    def __iter__(self) -> Iterator[list[dict[str, Any]]]:
-        """Give the batches.
-
-        Raises:
-            InputError: an image cannot be read, or a loading process was ended from outside.
-        """
-        # Neither starting the workers nor augmentation in this process (no workers) may shift what the model draws.
-        before = _state()
-        batches = iter(self._loader)
-        _restore(before)
-        while True:
-            before = _state()
-            try:
-                batch = next(batches, None)
-            except RuntimeError as error:
-                raise _dead_worker(error) from error
-            finally:
-                _restore(before)
-            if batch is None:
-                return
-            for entry in batch:
-                if isinstance(entry, Unreadable):
-                    raise InputError(
-                        f"{entry.file}: expected an image that can be read, found {entry.reason}; "
-                        "restore the file, then continue with --resume"
-                    )
-            self.files = [entry["file_name"] for entry in batch]
-            yield batch
-
-
-def _state() -> tuple[Any, Any, Any]:
-    return np.random.get_state(), random.getstate(), torch.get_rng_state()
-
-
-def _restore(state: tuple[Any, Any, Any]) -> None:
-    np.random.set_state(state[0])
-    random.setstate(state[1])
-    torch.set_rng_state(state[2])
-
-
-def _dead_worker(error: RuntimeError) -> Exception:
-    text = " ".join(str(error).split())
-    if "DataLoader worker" not in text or ("exited unexpectedly" not in text and "is killed by signal" not in text):
-        return error
-    return InputError(
-        f"a process that loads images was ended ({text[:80]}): expected it to live, the usual reason is too little "
-        "memory; continue with --resume and fewer DATALOADER.NUM_WORKERS"
-    )
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from transfer import precision
 from transfer.errors import InputError
-from transfer.json_files import large_values
 from transfer.precision import Floats, Ints, Matches
 from transfer.progress import Progress
 from transfer.results import TASKS, Record
@@ -86,15 +85,13 @@ def resample(records: Sequence[Record], resamples: int, seed: int) -> Images:
 
     kept = [run for run in records if run.detections is not None]
     with Progress("resampling images", len(kept), "runs") as progress:
-        with large_values():
-            matcher = Matcher(Path(val.annotations), records[0].protocol)
+        matcher = Matcher(Path(val.annotations), records[0].protocol)
         drawn = weights(matcher.images, resamples, seed)
         runs: dict[int, Resampled] = {}
         for run in kept:
             runs[id(run)] = found = Resampled()
             tasks = [task for task in TASKS if run.metrics[task]["AP"] is not None]
-            with large_values():
-                read = matcher.read(Path(run.detections or ""), tasks)
+            read = matcher.read(Path(run.detections or ""), tasks)
             for task in tasks:
                 matches = matcher.match(read, task)
                 progress.add(READING / len(tasks))

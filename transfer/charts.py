@@ -4,10 +4,11 @@ and dark. Every chart says its unit, its n and what it was measured on in ``note
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+
+from transfer.scales import Map, Scale, number
 
 WIDTH = 380  # pixels: what a phone shows without shrinking the letters
 _LETTER = 6.9  # mean width of a letter at the charts' font size, pixels
@@ -83,7 +84,7 @@ def histogram(title: str, edges: Sequence[float], counts: Sequence[int], x_unit:
     for low, high, count in zip(edges, edges[1:], counts, strict=False):
         place = f'x="{x(low) + 0.5:.1f}" y="{y(count):.1f}"'
         size = f'width="{max(x(high) - x(low) - 1, 0.5):.1f}" height="{y(0) - y(count):.1f}"'
-        tip = f"{_number(low)} to {_number(high)}: {count}"
+        tip = f"{number(low)} to {number(high)}: {count}"
         parts.append(f'<rect class="bar s1" {place} {size}><title>{tip}</title></rect>')
     return frame.svg(title, parts)
 
@@ -117,66 +118,6 @@ def _tick(x: float, y: float, text: str) -> str:
     return f'<text class="tick" x="{x:.1f}" y="{y:.1f}" text-anchor="middle">{text}</text>'
 
 
-@dataclass(frozen=True)
-class Scale:
-    """An axis: its ends, its ticks, and whether it counts by factors."""
-
-    low: float
-    high: float
-    ticks: tuple[float, ...]
-    factors: bool = False
-
-    @property
-    def texts(self) -> list[str]:
-        """The ticks as text, with as many digits as tell them apart."""
-        if self.factors or len(self.ticks) < 2:
-            return [_number(tick) for tick in self.ticks]
-        digits = max(0, -math.floor(math.log10(self.ticks[1] - self.ticks[0]) + 1e-9))
-        texts = [f"{tick:.{digits}f}" for tick in self.ticks]
-        if self.ticks[-1] >= 10000:
-            texts = [_number(tick) for tick in self.ticks]
-        return [text.replace("-", "−") for text in texts]
-
-    @staticmethod
-    def around(values: Sequence[float], pad: bool = True) -> Scale:
-        """Return an axis with round ticks that holds all values."""
-        low, high = min(values), max(values)
-        if low == high:
-            room = abs(low) / 10 or 1.0
-            low, high = low - room, high + room
-        step = _step((high - low) / 4)
-        first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-        if pad:
-            return Scale(first * step, last * step, tuple(i * step for i in range(first, last + 1)))
-        inside = [i * step for i in range(first, last + 1) if low - 1e-9 <= i * step <= high + 1e-9]
-        return Scale(low, high, tuple(inside))
-
-    @staticmethod
-    def log(values: Sequence[float]) -> Scale:
-        """Return an axis by factors with a tick at every value."""
-        ticks = tuple(sorted(set(values)))
-        low, high = (ticks[0], ticks[-1]) if len(ticks) > 1 else (ticks[0] / 2, ticks[0] * 2)
-        room = (high / low) ** 0.06
-        return Scale(low / room, high * room, ticks, factors=True)
-
-    def onto(self, start: float, end: float) -> _Map:
-        """Return the map from values to pixels."""
-        return _Map(self, start, end)
-
-
-@dataclass(frozen=True)
-class _Map:
-    scale: Scale
-    start: float
-    end: float
-
-    def __call__(self, value: float) -> float:
-        low, high = self.scale.low, self.scale.high
-        if self.scale.factors:
-            low, high, value = math.log(low), math.log(high), math.log(value)
-        return self.start + (value - low) / (high - low) * (self.end - self.start)
-
-
 def _rows(title: str, rows: Sequence[Row], unit: str, scale: Scale, zero: bool, bars: bool) -> str:
     longest = max(len(row.label) for row in rows)
     left = min(152.0, 14.5 + longest * _LETTER)
@@ -208,7 +149,7 @@ def _rows(title: str, rows: Sequence[Row], unit: str, scale: Scale, zero: bool, 
     return _svg(title, int(bottom + 37), out)
 
 
-def _point(point: Point, x: _Map, y: float, bars: bool) -> str:
+def _point(point: Point, x: Map, y: float, bars: bool) -> str:
     kind = point.kind or colour(point.series)
     parts = []
     if bars:
@@ -239,7 +180,7 @@ def _mark(series: int, x: float, y: float, kind: str) -> str:
     return f'<polygon class="mark {kind}" points="{points}"/>'
 
 
-def _curve(curve: Line, x: _Map, y: _Map, aside: float) -> str:
+def _curve(curve: Line, x: Map, y: Map, aside: float) -> str:
     kind = colour(curve.series)
     places = [(x(a) + aside, y(b)) for a, b in curve.points]
     points = " ".join(f"{a:.1f},{b:.1f}" for a, b in places)
@@ -267,16 +208,3 @@ def _svg(title: str, height: int, parts: Sequence[str]) -> str:
         f'<svg class="chart" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title, quote=True)}">'
         f"{''.join(parts)}</svg>"
     )
-
-
-def _step(rough: float) -> float:
-    power = 10.0 ** math.floor(math.log10(rough))
-    return next(m * power for m in (1, 2, 5, 10) if m * power >= rough * (1 - 1e-9))
-
-
-def _number(value: float) -> str:
-    if value == 0:
-        return "0"
-    if abs(value) >= 10000:
-        return f"{value / 1000:g}k"
-    return f"{value:.4g}".replace("-", "−")

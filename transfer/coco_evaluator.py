@@ -12,7 +12,8 @@ from detectron2.evaluation import COCOEvaluator, LVISEvaluator
 from detectron2.utils import comm
 
 from transfer import detections, ground_truth
-from transfer.measure import measure
+from transfer.engines import by_hotcoco
+from transfer.measure import summarise
 from transfer.record import FREQUENCIES, METRICS
 
 FILE_NAME = "coco_instances_results.json"
@@ -70,13 +71,14 @@ def _keep_to_the_file(evaluator: Any) -> None:
 def percents(annotations: Path, results: Path, tasks: Sequence[str]) -> Percents:
     """Return what a file of detections is worth, as ``Evaluator.evaluate`` does."""
     truth = ground_truth.read(annotations)
-    found = measure(truth, detections.read(results, truth, tasks))
+    found = detections.read(results, truth, tasks)
     names = (*METRICS, *FREQUENCIES) if truth.frequency else METRICS
-    return {
-        task: {name: _number(found.metrics[task][name]) for name in names}
-        | {f"AP-{name}": _number(ap) for name, ap in found.per_class[task].items()}
-        for task in tasks
-    }
+    told = {}
+    for task in tasks:
+        metrics, per_class = summarise(by_hotcoco(truth, found, task), truth)  # TIDE is for the record alone
+        told[task] = {name: _number(metrics[name]) for name in names}
+        told[task] |= {f"AP-{name}": _number(ap) for name, ap in per_class.items()}
+    return told
 
 
 def _number(value: float | None) -> float:

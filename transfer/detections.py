@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from transfer import rle
 from transfer.errors import InputError
 from transfer.ground_truth import GroundTruth
-from transfer.json_files import parse, read_bytes
+from transfer.json_files import large_values, parse, read_bytes
 from transfer.record import TASKS
 
 WHAT = "a COCO results file, a list of detections"
@@ -62,6 +62,7 @@ class Detections:
         )
 
 
+@large_values()
 def read(file: Path, truth: GroundTruth, tasks: Sequence[str] | None = None) -> Detections:
     """Read a results file.
 

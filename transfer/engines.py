@@ -50,14 +50,19 @@ def federated(truth: GroundTruth, found: Detections) -> Detections:
     if truth.protocol != "lvis":
         return found
     order = np.lexsort((-found.scores, found.image_ids))  # stable: equal scores stay in the file's order
-    ids = found.image_ids[order]
-    starts = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]])) if len(ids) else np.array([], np.int64)
-    rank = np.arange(len(ids)) - np.repeat(starts, np.diff(np.append(starts, len(ids))))
-    kept = np.sort(order[rank < LVIS_LIMIT])
+    kept = np.sort(order[rank(found.image_ids[order]) < LVIS_LIMIT])
     looked_for = {(a["image_id"], a["category_id"]) for a in truth.content["annotations"]}
     looked_for |= {(image["id"], c) for image in truth.content["images"] for c in image.get("neg_category_ids", ())}
     pairs = zip(found.image_ids[kept].tolist(), found.category_ids[kept].tolist(), strict=True)
     return found.chosen(kept[np.array([pair in looked_for for pair in pairs], np.bool_)])
+
+
+def rank(*groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return (N,) each detection's place, from 0, among those that are alike in all of ``groups`` and lie together."""
+    new = np.ones(len(groups[0]), np.bool_)
+    new[1:] = np.any([group[1:] != group[:-1] for group in groups], axis=0)
+    starts = np.flatnonzero(new)
+    return np.arange(len(new)) - np.repeat(starts, np.diff(np.append(starts, len(new))))
 
 
 def not_exhaustive(truth: GroundTruth) -> set[tuple[int, int]]:

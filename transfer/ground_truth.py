@@ -14,7 +14,7 @@ import numpy as np
 from transfer import rle
 from transfer.datasets import check_layout, count
 from transfer.errors import InputError
-from transfer.json_files import parse, read_bytes
+from transfer.json_files import large_values, parse, read_bytes
 from transfer.record import Counts, Split
 
 WHAT = "a COCO annotation file"
@@ -64,6 +64,7 @@ class GroundTruth:
         return Split("", str(self.file), self.sha256, n_images, n_instances, names)
 
 
+@large_values()
 def read(file: Path) -> GroundTruth:
     """Read an annotation file.
 

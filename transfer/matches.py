@@ -46,10 +46,10 @@ class Matcher:
 
     def match(self, found: Detections, task: str) -> Matches:
         """Match detections to the objects at every IoU threshold, by the rules of the protocol."""
-        if self._protocol.startswith("voc"):
-            return pascal.match(self._truth, found, eleven_point=self._protocol == "voc2007")
         if task not in self._objects:
             self._objects[task] = Objects(self._truth, task)
+        if self._protocol.startswith("voc"):
+            return pascal.match(self._objects[task], found, eleven_point=self._protocol == "voc2007")
         return by_class(self._objects[task], found)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from transfer.detections import Detections
-from transfer.engines import federated, not_exhaustive
+from transfer.engines import federated, not_exhaustive, rank
 from transfer.objects import Objects, Regions
 
 FOREGROUND, BACKGROUND = 0.5, 0.1  # TIDE's t_f and t_b
@@ -78,11 +78,10 @@ def match(objects: Objects, found: Detections, thresholds: Sequence[float] = (FO
     """
     truth = objects.truth
     found = federated(truth, found)
-    image = np.searchsorted(objects.images, found.image_ids)
-    category = np.searchsorted(np.array(list(truth.classes), np.int64), found.category_ids)
+    image, category = objects.indices(found)
     order = np.lexsort((-found.scores, category, image))  # stable
     if truth.protocol != "lvis":
-        order = order[_rank(image[order], category[order]) < LIMIT]
+        order = order[rank(image[order], category[order]) < LIMIT]
     found, image, category = found.chosen(order), image[order], category[order]
     near = _Near(objects.real, category, float(min(thresholds)))
     for part in _pairs(objects.real, image, _places(found, objects.task)):
@@ -110,14 +109,6 @@ def match(objects: Objects, found: Detections, thresholds: Sequence[float] = (FO
 
 def _places(found: Detections, task: str) -> Any:
     return found.boxes if task == "bbox" else found.masks
-
-
-def _rank(image: Ints, category: Ints) -> Ints:
-    """Return each detection's place among those of its image and class, which lie together."""
-    new = np.ones(len(image), np.bool_)
-    new[1:] = (image[1:] != image[:-1]) | (category[1:] != category[:-1])
-    starts = np.flatnonzero(new)
-    return np.arange(len(new)) - np.repeat(starts, np.diff(np.append(starts, len(new))))
 
 
 Pairs = tuple[Ints, Ints, Floats]

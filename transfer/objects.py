@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from transfer.detections import Detections
 from transfer.ground_truth import GroundTruth
 
 Ints = NDArray[np.int64]
@@ -20,6 +21,7 @@ class Objects:
         truth: the annotation file.
         task: "bbox" or "segm".
         images: (I,) image ids, rising: the order in which COCO breaks ties between scores.
+        classes: (K,) class ids, rising.
         real: the G objects that count.
         crowd: the regions inside which a detection counts neither way.
     """
@@ -28,15 +30,21 @@ class Objects:
         """Sort the annotations by image; draw their polygons for "segm"."""
         self.truth, self.task = truth, task
         self.images: Ints = np.array(sorted(truth.sizes), np.int64)
+        self.classes: Ints = np.array(list(truth.classes), np.int64)
         annotations = sorted(truth.content["annotations"], key=lambda a: a["image_id"])  # stable
         self.real = Regions(self, [a for a in annotations if not a["iscrowd"]])
         self.crowd = Regions(self, [a for a in annotations if a["iscrowd"]])
+
+    def indices(self, found: Detections) -> tuple[Ints, Ints]:
+        """Return (N,) index of the image, and of the class, of each detection."""
+        return np.searchsorted(self.images, found.image_ids), np.searchsorted(self.classes, found.category_ids)
 
 
 class Regions:
     """Annotations by image.
 
     Attributes:
+        entries: G annotations, by image.
         image: (G,) index of the image.
         category: (G,) index of the class, by id.
         start: (I + 1,) the first of each image's, and the end.
@@ -44,8 +52,9 @@ class Regions:
 
     def __init__(self, of: Objects, annotations: list[dict[str, Any]]) -> None:
         """Take the columns of ``annotations``, which are sorted by image."""
+        self.entries = annotations
         self.image = _index(of.images, [a["image_id"] for a in annotations])
-        self.category = _index(np.array(list(of.truth.classes), np.int64), [a["category_id"] for a in annotations])
+        self.category = _index(of.classes, [a["category_id"] for a in annotations])
         self.start: Ints = np.searchsorted(self.image, np.arange(len(of.images) + 1))
         if of.task == "bbox":
             self._places: Any = np.array([a["bbox"] for a in annotations], np.float64).reshape(-1, 4)

@@ -7,63 +7,43 @@ difficult object is met the detection counts neither way, and difficult objects 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from transfer import precision
 from transfer.detections import Detections
-from transfer.ground_truth import GroundTruth
+from transfer.objects import Objects, Regions
 from transfer.precision import Bools, ClassMatches, Floats, Ints, Matches
 
 THRESHOLDS = tuple(t / 100 for t in range(50, 100, 5))  # Pascal's own is the first, the mean over all is COCO's idea
 ELEVEN = np.arange(0.0, 1.1, 0.1)  # recalls
 
 
-def match(truth: GroundTruth, found: Detections, *, eleven_point: bool) -> Matches:
+def match(objects: Objects, found: Detections, *, eleven_point: bool) -> Matches:
     """Say of each detection what it counts for at each of ``THRESHOLDS``.
 
     Args:
-        truth: a VOC set as ``transfer.voc`` writes it, with "difficult" in its annotations.
+        objects: the boxes of a VOC set as ``transfer.voc`` writes it, with "difficult" in its annotations.
         found: with boxes. They and the scores are rounded as Pascal's text files hold them.
         eleven_point: make AP of it as in 2007, otherwise as from 2010 on.
     """
-    images = np.array(sorted(truth.sizes), np.int64)
-    classes = np.array(list(truth.classes), np.int64)
-    annotations = truth.content["annotations"]
-    objects = _Objects(
-        image=np.searchsorted(images, _ids(annotations, "image_id")),
-        category=np.searchsorted(classes, _ids(annotations, "category_id")),
-        box=_pascal_boxes(annotations),
-        difficult=np.array([bool(a.get("difficult")) for a in annotations], np.bool_),
-    )
-    image, category = np.searchsorted(images, found.image_ids), np.searchsorted(classes, found.category_ids)
-    overlap, nearest = _nearest(_rounded_boxes(found), image, category, objects)
+    real = objects.real
+    difficult = np.array([bool(a.get("difficult")) for a in real.entries], np.bool_)
+    image, category = objects.indices(found)
+    overlap, nearest = _nearest(_rounded_boxes(found), image, category, real)
     score = np.array([round(s, 3) for s in found.scores.tolist()])
     by_name = {}
-    for k, name in enumerate(truth.classes.values()):
+    for k, name in enumerate(objects.truth.classes.values()):
         own = np.flatnonzero(category == k)
         own = own[np.argsort(-score[own])]  # numpy's default sort, as Detectron2's: ties fall alike
-        matched, ignored = _counted(overlap[own], nearest[own], objects.difficult)
-        wanted = objects.image[(objects.category == k) & ~objects.difficult]
-        count = np.bincount(wanted, minlength=len(images))
+        matched, ignored = _counted(overlap[own], nearest[own], difficult)
+        count = np.bincount(real.image[(real.category == k) & ~difficult], minlength=len(objects.images))
         by_name[name] = ClassMatches(image[own], score[own], matched, ignored, count)
-    return Matches(images.tolist(), by_name, ELEVEN if eleven_point else None)
+    return Matches(objects.images.tolist(), by_name, ELEVEN if eleven_point else None)
 
 
-class _Objects:
-    """M objects: index of the image and of the class, Pascal's box (left, top, right, bottom), and the flag."""
-
-    def __init__(self, image: Ints, category: Ints, box: Floats, difficult: Bools) -> None:
-        self.image, self.category, self.box, self.difficult = image, category, box, difficult
-
-
-def _ids(annotations: list[dict[str, int]], key: str) -> Ints:
-    return np.array([a[key] for a in annotations], np.int64)
-
-
-def _pascal_boxes(annotations: list[dict[str, list[float]]]) -> Floats:
+def _pascal_boxes(annotations: list[dict[str, Any]]) -> Floats:
     """Return (M, 4) boxes in Pascal's coordinates, whole numbers from 1 with both ends counted."""
     box = np.array([a["bbox"] for a in annotations], np.float64).reshape(-1, 4)
     corners = np.concatenate([box[:, :2] + 1, box[:, :2] + box[:, 2:]], axis=1)
@@ -79,29 +59,26 @@ def _rounded_boxes(found: Detections) -> Floats:
     return np.array([round(v, 1) for v in corners.ravel().tolist()]).reshape(-1, 4)
 
 
-def _nearest(box: Floats, image: Ints, category: Ints, objects: _Objects) -> tuple[Floats, Ints]:
+def _nearest(box: Floats, image: Ints, category: Ints, real: Regions) -> tuple[Floats, Ints]:
     """Return (N,) the highest IoU with an object of the image and class, -1 for none, and the first such object.
 
     Pixels at both ends of a box count.
     """
     overlap, nearest = np.full(len(box), -1.0), np.full(len(box), -1, np.int64)
-    rows, columns = np.argsort(image, kind="stable"), np.argsort(objects.image, kind="stable")
-    both = np.intersect1d(image, objects.image)
-    sides = [np.searchsorted(ids, both, side) for ids in (image[rows], objects.image[columns]) for side in _SIDES]
-    for a, b, c, d in zip(*sides, strict=True):
-        row, column = rows[a:b], columns[c:d]
-        found, there = box[row, None], objects.box[None, column]
+    objects = _pascal_boxes(real.entries)
+    rows = np.argsort(image, kind="stable")
+    start = np.searchsorted(image[rows], np.arange(len(real.start)))
+    for i in np.flatnonzero(np.diff(start) * np.diff(real.start)).tolist():
+        row, column = rows[start[i] : start[i + 1]], np.arange(real.start[i], real.start[i + 1])
+        found, there = box[row, None], objects[None, column]
         inner = np.minimum(found[..., 2:], there[..., 2:]) - np.maximum(found[..., :2], there[..., :2]) + 1
         common = np.maximum(inner, 0).prod(axis=2)
         union = _area(there) + _area(found) - common
-        iou = np.where(category[row, None] == objects.category[None, column], common / union, -1.0)
+        iou = np.where(category[row, None] == real.category[None, column], common / union, -1.0)
         best = iou.argmax(axis=1)
         overlap[row] = iou[np.arange(len(row)), best]
         nearest[row] = column[best]
     return overlap, nearest
-
-
-_SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 
 
 def _area(box: Floats) -> Floats:
@@ -109,7 +86,7 @@ def _area(box: Floats) -> Floats:
     return area
 
 
-def _counted(overlap: Floats, nearest: Ints, difficult: Bools) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _counted(overlap: Floats, nearest: Ints, difficult: Bools) -> tuple[Bools, Bools]:
     """Return (thresholds, D) which detections are right, and which count neither way; in the order of their scores."""
     above = overlap > np.array(THRESHOLDS)[:, None]
     hard = (nearest >= 0) & difficult[nearest] if difficult.size else np.zeros(len(nearest), np.bool_)

@@ -15,6 +15,7 @@ from detectron2.utils import comm
 
 from transfer import atomic, detections, ground_truth, pascal
 from transfer.coco_evaluator import FILE_NAME
+from transfer.objects import Objects
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,8 @@ class PascalEvaluator(DatasetEvaluator):
         atomic.write_text(file, json.dumps([entry for part in gathered for entry in part]) + "\n")
         truth = ground_truth.read(self._annotations)
         eleven = self._year == 2007
-        matches = pascal.match(truth, detections.read(file, truth, ["bbox"]), eleven_point=eleven)
+        found = detections.read(file, truth, ["bbox"])
+        matches = pascal.match(Objects(truth, "bbox"), found, eleven_point=eleven)
         both = {
             "11-point": pascal.summary(dataclasses.replace(matches, recalls=pascal.ELEVEN)),
             "all-point": pascal.summary(dataclasses.replace(matches, recalls=None)),

@@ -32,7 +32,8 @@ class Progress:
             return
         self._said = now
         left = (now - self._start) / self._done * (self._total - self._done)
-        text = f"{self._what}: {self._done:.1f} of {self._total} {self._unit}, {left:.0f} s left"
+        done = f"{self._done:.1f}".removesuffix(".0")
+        text = f"{self._what}: {done} of {self._total} {self._unit}, {left:.0f} s left"
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
     def part(self, whole: float) -> Callable[[float], None]:

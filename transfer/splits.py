@@ -110,11 +110,11 @@ def _one(name: str, *, masks: bool) -> Split:
     metadata = MetadataCatalog.get(name)
     kind = metadata.get("evaluator_type")
     check_installed(kind, name)
+    if kind == "pascal_voc":
+        return registered_voc(name, name)[0]
     with _told_of(name):
         if kind == "coco":
             return from_files(metadata.image_root, metadata.json_file, masks=masks)[0]
-        if kind == "pascal_voc":
-            return from_voc([voc_behind(name)], tuple(metadata.thing_classes), name, masks=False)[0]
         return _from_catalog(name, metadata)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from pycocotools import mask as coco_mask
 
 from transfer.datasets import CocoSet
 from transfer.errors import InputError
+from transfer.voc_xml import VocImage, read_xml
 
 # The order of Pascal's classes, which is that of the alphabet, and of the numbers in SBD's files (from 1).
 PASCAL = (
@@ -91,60 +91,6 @@ def read_list(file: Path) -> list[str]:
     if not found:
         raise InputError(f"{file}: expected a list of images, found an empty file")
     return found
-
-
-@dataclass(frozen=True)
-class VocObject:
-    """One object of an XML file: class, box in Pascal's own coordinates (both ends counted, from 1), and flags."""
-
-    name: str
-    box: tuple[float, float, float, float]
-    difficult: bool
-
-
-@dataclass(frozen=True)
-class VocImage:
-    """One XML file: the image's size in pixels, the file name it gives, and its objects."""
-
-    width: int
-    height: int
-    file_name: str
-    objects: tuple[VocObject, ...]
-
-
-def read_xml(file: Path) -> VocImage:
-    """Read one annotation file.
-
-    Raises:
-        InputError: missing, no XML, or without what a detector needs.
-    """
-    try:
-        tree = ElementTree.parse(file)
-        size = tree.find("size")
-        if size is None:
-            raise ValueError("no <size>")
-        objects = tuple(_object(entry) for entry in tree.findall("object"))
-        name = tree.findtext("filename") or ""
-        return VocImage(int(_text(size, "width")), int(_text(size, "height")), name, objects)
-    except FileNotFoundError:
-        raise InputError(f"{file}: expected the image's annotations, found nothing") from None
-    except (OSError, ElementTree.ParseError, ValueError) as error:
-        raise InputError(f"{file}: expected a VOC annotation file, found {error}") from None
-
-
-def _object(entry: ElementTree.Element) -> VocObject:
-    box = entry.find("bndbox")
-    if box is None:
-        raise ValueError("an object without <bndbox>")
-    corners = [float(_text(box, tag)) for tag in ("xmin", "ymin", "xmax", "ymax")]  # VOC2011 has a few fractions
-    return VocObject(_text(entry, "name"), tuple(corners), entry.findtext("difficult", "0").strip() == "1")  # type: ignore[arg-type]
-
-
-def _text(entry: ElementTree.Element, tag: str) -> str:
-    text = entry.findtext(tag)
-    if text is None or not text.strip():
-        raise ValueError(f"no <{tag}>")
-    return text.strip()
 
 
 def classes_of(splits: list[VocSplit]) -> tuple[str, ...]:

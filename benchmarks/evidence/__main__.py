@@ -19,6 +19,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks import outputs
 from benchmarks.evidence import page, plan, steps
 from benchmarks.evidence.cells import Cell, cells, chain, curve
 from benchmarks.evidence.plan import Plan
@@ -54,15 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run what is missing and report; 1 when something failed."""
     args = _parser().parse_args(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill ends the commands too, like Ctrl-C
-    try:
-        _run(args)
-    except Failed as error:
-        print(f"benchmarks.evidence: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("benchmarks.evidence: interrupted; the same command goes on", file=sys.stderr)
-        return 130
-    return 0
+    return outputs.status("benchmarks.evidence", lambda: _run(args), "the same command goes on")
 
 
 def _run(args: argparse.Namespace) -> None:
