@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import partial
-from statistics import median, quantiles
 from typing import Any
 
 import torch
 
 from benchmarks.memory import peak_bytes
 from benchmarks.modes import MODES, PLAIN, Case, Mode, Trainee, random_views
+from benchmarks.timing import Seconds, in_turn, ratios, spread
 
 MEMORY_TARGET = 1.35
 
@@ -38,45 +37,24 @@ def measure(
         peaks[mode.name] = _peak(case, mode, device)
     rows = []
     for mode in MODES:
-        row: dict[str, Any] = {"mode": mode.name, "target": mode.target, "time": _ratios(wall, mode)}
+        time = ratios(wall[mode.name], wall[PLAIN.name])
+        row: dict[str, Any] = {"mode": mode.name, "target": mode.target, "time": time}
         if device.type == "cpu":  # apart from `time` only where other work shares the machine
-            row["cpu_time"] = _ratios(cpu, mode)
+            row["cpu_time"] = ratios(cpu[mode.name], cpu[PLAIN.name])
         row["memory"], row["memory_target"] = peaks[mode.name] / peaks[PLAIN.name], MEMORY_TARGET
         rows.append(row)
-    plain = {"seconds": _spread(wall[PLAIN.name]), "peak_bytes": peaks[PLAIN.name]}
+    plain = {"seconds": spread(wall[PLAIN.name]), "peak_bytes": peaks[PLAIN.name]}
     return {"case": str(case), **vars(case), "plain": plain, "rows": rows}
 
 
-def _times(
-    case: Case, rounds: int, device: torch.device, progress: Callable[[str], None]
-) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Wall and processor seconds per step: each mode once in every round, the first round left out."""
-    data = random_views(case, device)
-    trainees = [(mode, Trainee(case, mode, device)) for mode in (PLAIN, *MODES)]
-    wall: dict[str, list[float]] = {mode.name: [] for mode, _ in trainees}
-    cpu: dict[str, list[float]] = {mode.name: [] for mode, _ in trainees}
-    for turn in range(rounds + 1):
-        for mode, trainee in trainees:
-            # A cycle from its start each time; look-ahead's first one only fills its memory.
-            seconds, processor = _timed(partial(trainee.steps, data, mode.cycle), device)
-            if turn:
-                wall[mode.name].append(seconds / mode.cycle)
-                cpu[mode.name].append(processor / mode.cycle)
-        progress(f"{case}: round {turn} of {rounds}")
+def _times(case: Case, rounds: int, device: torch.device, progress: Callable[[str], None]) -> tuple[Seconds, Seconds]:
+    """Wall and processor seconds per step."""
+    data, modes = random_views(case, device), (PLAIN, *MODES)
+    # A cycle from its start each time; look-ahead's first one only fills its memory.
+    works = {mode.name: partial(Trainee(case, mode, device).steps, data, mode.cycle) for mode in modes}
+    found = in_turn(works, rounds, device, lambda text: progress(f"{case}: {text}"))
+    wall, cpu = ({mode.name: [s / mode.cycle for s in seconds[mode.name]] for mode in modes} for seconds in found)
     return wall, cpu
-
-
-def _timed(work: Callable[[], object], device: torch.device) -> tuple[float, float]:
-    _wait(device)
-    wall, cpu = time.perf_counter(), time.process_time()
-    work()
-    _wait(device)
-    return time.perf_counter() - wall, time.process_time() - cpu
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def _peak(case: Case, mode: Mode, device: torch.device) -> int:
@@ -86,13 +64,3 @@ def _peak(case: Case, mode: Mode, device: torch.device) -> int:
         return lambda: trainee.steps(data, mode.cycle)
 
     return peak_bytes(prepare, device)
-
-
-def _ratios(seconds: dict[str, list[float]], mode: Mode) -> dict[str, float]:
-    """Each round's time over the same round's plain step."""
-    return _spread([t / plain for t, plain in zip(seconds[mode.name], seconds[PLAIN.name], strict=True)])
-
-
-def _spread(values: list[float]) -> dict[str, float]:
-    low, _, high = quantiles(values, n=4, method="inclusive") if len(values) > 1 else (values[0],) * 3
-    return {"median": median(values), "low": low, "high": high, "n": len(values)}

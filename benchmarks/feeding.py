@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median, quantiles
 from typing import Any
 
 import torch
 from mmengine.optim import OptimWrapperDict
 
 from benchmarks.pictures import jpegs
+from benchmarks.timing import spread, timed
 from pretrain.algorithm import Pretraining
 from pretrain.data import BatchOrder
 from pretrain.optim import build_optimizers
@@ -89,13 +88,13 @@ def measure_feeding(feeding: Feeding, progress: Callable[[str], None] = lambda _
             batch = next(batches)
             for _ in range(ahead):
                 model.train_step(next(batches), optimizers)
-            training.append(feeding.batch / _seconds(model, optimizers, batches, feeding.steps))
+            training.append(_rate(feeding, model, optimizers, batches))
             batches.close()
             model.train_step(batch, optimizers)
             fixed = iter([batch] * feeding.steps)
-            pure.append(feeding.batch / _seconds(model, optimizers, fixed, feeding.steps))
+            pure.append(_rate(feeding, model, optimizers, fixed))
     ratio = [t / p for t, p in zip(training, pure, strict=True)]
-    found = {name: _spread(v) for name, v in (("ratio", ratio), ("pure", pure), ("training", training))}
+    found = {name: spread(v) for name, v in (("ratio", ratio), ("pure", pure), ("training", training))}
     return {"case": str(feeding), **vars(feeding), "threads": torch.get_num_threads(), "cores": os.cpu_count(), **found}
 
 
@@ -109,21 +108,13 @@ def _batches(plan: Plan, settings: Settings, count: int) -> Generator[dict[str, 
         del iterator, loader  # ends the workers
 
 
-def _seconds(model: Pretraining, optimizers: OptimWrapperDict, batches: Iterator[dict[str, Any]], steps: int) -> float:
-    """Per step, waiting for data included."""
-    _wait()
-    began = time.perf_counter()
-    for _ in range(steps):
-        model.train_step(next(batches), optimizers)
-    _wait()
-    return (time.perf_counter() - began) / steps
+def _rate(
+    feeding: Feeding, model: Pretraining, optimizers: OptimWrapperDict, batches: Iterator[dict[str, Any]]
+) -> float:
+    """Images per second, waiting for data included."""
 
+    def work() -> None:
+        for _ in range(feeding.steps):
+            model.train_step(next(batches), optimizers)
 
-def _wait() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-
-
-def _spread(values: list[float]) -> dict[str, float]:
-    low, _, high = quantiles(values, n=4, method="inclusive") if len(values) > 1 else (values[0],) * 3
-    return {"median": median(values), "low": low, "high": high, "n": len(values)}
+    return feeding.batch * feeding.steps / timed(work, model.mean.device)[0]

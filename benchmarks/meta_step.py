@@ -10,8 +10,6 @@ timed in turn within every round, so that a drift of the machine meets all of th
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,9 +18,9 @@ from typing import Any
 
 import torch
 
-from benchmarks import outputs
+from benchmarks import outputs, timing
 from benchmarks.cost import MEMORY_TARGET, measure
-from benchmarks.modes import METHOD, MODES, Case
+from benchmarks.modes import METHOD, MODES, Case, parse_case
 from benchmarks.outputs import progress
 from benchmarks.truth import TruthSettings, run
 from transfer.markdown import table
@@ -94,33 +92,13 @@ def _truth(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     return {"settings": said, "case": vars(case), **vars(settings), "rows": rows}
 
 
-def _machine(device: torch.device) -> dict[str, Any]:
-    gpu = device.type == "cuda"
-    return {
-        "device": torch.cuda.get_device_name(device) if gpu else f"CPU ({platform.machine()})",
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "load": os.getloadavg()[0],
-        "torch": str(torch.__version__),
-        "python": platform.python_version(),
-    }
-
-
-def _case(text: str) -> Case:
-    try:
-        arch, size, n, precision = (*text.split(":"), "fp32")[:4]
-        return Case(arch, int(size), int(n), precision)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected ARCH:SIZE:N or ARCH:SIZE:N:bf16, found {text!r}") from None
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.meta_step", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a tiny case and few rounds: shows that it works")
     parser.add_argument(
         "--case",
         action="append",
-        type=_case,
+        type=parse_case,
         metavar="ARCH:SIZE:N[:fp32|bf16]",
         help="network, pixels, images per batch and precision; may be repeated (default on a CPU: resnet18:64:64 and "
         "resnet50:96:16, on a GPU: resnet50:224:64:bf16)",
@@ -163,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _measure(args: argparse.Namespace, cases: Sequence[Case], rounds: int, device: torch.device) -> None:
-    figures: dict[str, Any] = {"method": METHOD, "machine": _machine(device)}
+    figures: dict[str, Any] = {"method": METHOD, "machine": timing.machine(device)}
     figures["truth"] = None if args.truth is None else _truth(args, device)
     figures["cases"] = [measure(case, rounds, device, progress) for case in cases]
     progress("")

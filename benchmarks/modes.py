@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,6 +64,8 @@ class Case:
         precision: of the real step's backbone pass, fp32 or bf16.
         head: hidden width of the heads; the method's own is 2048.
         clip: largest gradient norm; None for no clipping.
+        method: one of `pretrain.objective.METHODS`.
+        compile: whether the real step's backbone pass is compiled.
     """
 
     arch: str
@@ -71,9 +74,11 @@ class Case:
     precision: str = "fp32"
     head: int = 2048
     clip: float | None = None
+    method: str = METHOD
+    compile: bool = False
 
     def settings(self, mode: Mode, lr: float) -> Settings:
-        """The joint method in ``mode``; the log's own figures are left out of the step."""
+        """The method in ``mode``; the log's own figures are left out of the step."""
         # A batch below 17 would make the coding series diverge at MEC's distortion (pretrain.settings._check_coding).
         objective = {
             "coding_distortion": max(0.06, 2 / self.n),
@@ -82,14 +87,14 @@ class Case:
         }
         return load_settings(
             {
-                "method": METHOD,
+                "method": self.method,
                 "backbone": {"arch": self.arch, "stem": "imagenet"},
                 "objective": objective,
                 "meta": dict(mode.meta),
                 "optimizer": {"lr": lr, "clip": self.clip},
                 "data": {"batch": self.n},
                 "views": {"size": self.size},
-                "run": {"precision": self.precision, "log_every": NEVER},
+                "run": {"precision": self.precision, "compile": self.compile, "log_every": NEVER},
             }
         )
 
@@ -99,8 +104,17 @@ class Case:
         return f"{self.arch}, {self.size} px, n = {self.n}, {self.precision}{clip}"
 
 
+def parse_case(text: str) -> Case:
+    """``ARCH:SIZE:N[:PRECISION]`` of a command line."""
+    try:
+        arch, size, n, precision = (*text.split(":"), "fp32")[:4]
+        return Case(arch, int(size), int(n), precision)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected ARCH:SIZE:N or ARCH:SIZE:N:bf16, found {text!r}") from None
+
+
 class Trainee:
-    """A model of the joint method with its real optimisers, trained by `Pretraining.train_step`.
+    """A model of the case's method with its real optimisers, trained by `Pretraining.train_step`.
 
     Args:
         case: network and batch.

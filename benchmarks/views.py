@@ -18,7 +18,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from statistics import median, quantiles
 from typing import Any
 
 import cv2
@@ -29,6 +28,7 @@ from benchmarks.feeding import TRAINING_TARGET, Feeding, measure_feeding
 from benchmarks.outputs import Failed, progress
 from benchmarks.pictures import SIZES, jpegs
 from benchmarks.pipelines import PIPELINES, Pipeline
+from benchmarks.timing import ratios, spread
 from transfer.markdown import table
 
 VIEWS = (64, 128, 224)
@@ -67,8 +67,8 @@ def measure_views(
 def _rows(rates: dict[str, list[float]]) -> dict[str, Any]:
     return {
         name: {
-            "images_per_second": _spread(values),
-            "over_lightly": _spread([v / b for v, b in zip(values, rates[BASELINE], strict=True)]),
+            "images_per_second": spread(values),
+            "over_lightly": ratios(values, rates[BASELINE]),
         }
         for name, values in rates.items()
     }
@@ -101,11 +101,6 @@ def _rate_of_all(pipeline: Pipeline, encoded: Sequence[bytes], seconds: float, p
     for worker in workers:
         worker.join()
     return float(total)
-
-
-def _spread(values: Sequence[float]) -> dict[str, float]:
-    low, _, high = quantiles(values, n=4, method="inclusive") if len(values) > 1 else (values[0],) * 3
-    return {"median": median(values), "low": low, "high": high, "n": len(values)}
 
 
 def geometric_mean(cells: Sequence[dict[str, Any]], name: str = "ours") -> float:

@@ -55,9 +55,9 @@ class RealStep:
         """`Objective.losses_and_embeddings`, from the leaves where there are any."""
         if leaves is None:
             return self.objective.losses_and_embeddings(h, targets, scale)
-        copies = {f"objective.{k}": tensor for k, tensor in (leaves.heads | leaves.upper).items()}
+        starts = {f"objective.{k}": tensor for k, tensor in (leaves.heads | leaves.upper).items()}
         found: tuple[dict[str, Tensor], dict[str, Tensor]] = functional_call(
-            _Parts(self.objective), copies, (leaves.h, targets, scale)
+            _Parts(self.objective), starts, (leaves.h, targets, scale)
         )
         return found
 

@@ -49,3 +49,14 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def quick():
+    """Believe that the processor's vector instructions work: trying them out takes most of a compiler's time."""
+    import torch._functorch.config as aot
+    import torch._inductor.config as inductor
+
+    kept = {name: getattr(aot, name) for name in ("donated_buffer", "force_non_lazy_backward_lowering")}
+    with inductor.patch("cpp.vec_isa_ok", True), aot.patch(**kept):
+        yield  # what `Compiled` sets ends with the test

@@ -3,6 +3,7 @@
 A fork server imports everything once, so that a start costs as little as a training of nine small iterations.
 """
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -10,6 +11,7 @@ import signal
 import socket
 import sys
 import time
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -58,15 +60,20 @@ def free_port():
 
 
 class Run:
-    """A training in one or several processes; what they print goes to ``WORK.log``."""
+    """A training in one or several processes; what they print goes to ``WORK.log``.
 
-    def __init__(self, inputs, work, *flags, processes=1, options=()):
+    ``constants`` are those of modules that take other values there: module -> name -> value.
+    """
+
+    def __init__(self, inputs, work, *flags, processes=1, options=(), constants=None):
         self.work, self.log = work, work.with_name(f"{work.name}.log")
+        self.began = time.time()
         meeting = {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
         argv = arguments(inputs, work, *flags, options=options)
         self.processes = [
             _processes.Process(
-                target=_enter, args=(argv, str(self.log), {**meeting, "RANK": str(k), "LOCAL_RANK": str(k)})
+                target=_enter,
+                args=(argv, str(self.log), {**meeting, "RANK": str(k), "LOCAL_RANK": str(k)}, constants or {}),
             )
             for k in range(processes)
         ]
@@ -92,9 +99,9 @@ class Run:
                 os.kill(process.pid, signum)
 
     def kill(self):
-        """SIGKILL to all ranks at once."""
+        """SIGKILL to all ranks at once; their exit codes."""
         self.signal(signal.SIGKILL)
-        self.wait()
+        return self.wait()
 
     def until(self, condition, seconds=900):
         """Wait until something holds or all processes have ended."""
@@ -109,15 +116,19 @@ class Run:
         return len(path.read_text().splitlines()) if path.exists() else 0
 
     def writing(self):
-        """Whether a checkpoint is being written at this moment."""
-        return any((self.work / "checkpoints").glob(".iteration_*.partial"))
+        """Whether a checkpoint is being written at this moment, or was when this run was killed."""
+        for partial in (self.work / "checkpoints").glob(".iteration_*.partial"):
+            with contextlib.suppress(FileNotFoundError):  # it became whole just now
+                if partial.stat().st_mtime > self.began:  # an earlier run may have left one
+                    return True
+        return False
 
     def said(self):
         """Everything printed so far."""
         return self.log.read_text() if self.log.exists() else ""
 
 
-def _enter(argv, log, environment):
+def _enter(argv, log, environment, constants):
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(out, 1)
     os.dup2(out, 2)
@@ -127,6 +138,8 @@ def _enter(argv, log, environment):
     torch.set_num_threads(1)
     from pretrain.__main__ import main
 
+    for module, values in constants.items():
+        patch.multiple(module, **values).start()
     sys.exit(main(argv))
 
 

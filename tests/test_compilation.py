@@ -34,17 +34,6 @@ WAYS = {
 }
 
 
-@pytest.fixture
-def quick():
-    """Believe that the processor's vector instructions work: trying them out takes most of the time."""
-    import torch._functorch.config as aot
-    import torch._inductor.config as inductor
-
-    kept = {name: getattr(aot, name) for name in ("donated_buffer", "force_non_lazy_backward_lowering")}
-    with inductor.patch("cpp.vec_isa_ok", True), aot.patch(**kept):
-        yield  # what `Compiled` sets ends with the test
-
-
 def trained(method, **sections):
     model = model_of(method, **sections).double()
     optimizers = build_optimizers(model)

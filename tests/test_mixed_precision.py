@@ -16,7 +16,7 @@ from pretrain.objective import METHODS
 from pretrain.optim import build_optimizers
 from tests.bilevel_cases import cosine, relative_error
 from tests.rank_cases import model_of, share_of
-from tests.runs import arguments, assert_same_to_the_bit, write_inputs
+from tests.runs import Run, arguments, assert_same_to_the_bit, write_inputs
 
 WAYS = {
     "post": {},
@@ -223,16 +223,21 @@ def test_left_out_iterations_are_counted_and_said(on_the_edge):
     assert f"| left out | {counts[-1]:.0f} iterations: gradients overflowed in float16 |" in text
 
 
-@pytest.mark.parametrize("done", [pytest.param(3, marks=pytest.mark.slow), 6])
-def test_a_resumed_run_has_the_scale_of_the_one_before(on_the_edge, tmp_path, done):
-    """To the bit, overflows before and after the checkpoint included."""
-    inputs, whole = on_the_edge
-    work = tmp_path / "run"
+def copy_up_to(done, whole, work):
+    """A finished run as if it had ended after the checkpoint of iteration ``done``."""
     shutil.copytree(whole, work)
     for path in find_checkpoints(work / "checkpoints"):
         if int(path.stem.split("_")[1]) > done:
             path.unlink()
     (work / "backbone.safetensors").unlink()
+
+
+@pytest.mark.parametrize("done", [pytest.param(3, marks=pytest.mark.slow), 6])
+def test_a_resumed_run_has_the_scale_of_the_one_before(on_the_edge, tmp_path, done):
+    """To the bit, overflows before and after the checkpoint included."""
+    inputs, whole = on_the_edge
+    work = tmp_path / "run"
+    copy_up_to(done, whole, work)
     # What the resumed process would begin with is not what the run was at: the state must come from the file.
     with patch.multiple(mixed_precision, GROWTH=1, FIRST_SCALE=2.0**3):
         assert main(arguments(inputs, work, "--resume", options=EDGE)) == 0
@@ -240,6 +245,25 @@ def test_a_resumed_run_has_the_scale_of_the_one_before(on_the_edge, tmp_path, do
     last = [torch.load(find_checkpoints(w / "checkpoints")[-1], weights_only=True)["loss_scale"] for w in (work, whole)]
     assert last[0] == last[1]
     assert skipped_steps(work) == skipped_steps(whole)
+
+
+@pytest.mark.slow
+def test_two_processes_resume_with_one_scale(inputs, tmp_path):
+    """To the bit, with overflows before and after the checkpoint that they go on from."""
+    options = [*EDGE, "objective.redundancy=0.001", "objective.contrastive=0.01"]  # L_drr is a sum
+    whole, work = tmp_path / "whole", tmp_path / "run"
+    Run(inputs, whole, processes=2, options=options, constants=first_scale(2.0**15)).ends_well()
+    counts = skipped_steps(whole)
+    assert 0 < counts[5] < counts[-1] < 9
+    copy_up_to(6, whole, work)
+    Run(inputs, work, "--resume", processes=2, options=options, constants=first_scale(2.0**9)).ends_well()
+    assert_same_to_the_bit(work, whole)
+    assert skipped_steps(work) == counts
+
+
+def first_scale(value):
+    """For both processes: grows after every good iteration."""
+    return {"pretrain.mixed_precision": {"GROWTH": 1, "FIRST_SCALE": value}}
 
 
 def test_a_non_finite_loss_still_ends_the_training(on_the_edge, tmp_path, capsys):

@@ -14,37 +14,55 @@ from tests.runs import Run, assert_same_to_the_bit
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
 
+SEED = 20  # of the moments of all kills
+MOMENTS = ("training", "writing", "any time")
+
 
 @pytest.fixture(scope="module")
 def undisturbed(inputs, tmp_path_factory):
-    """processes -> the work folder of a run from beginning to end."""
+    """processes -> the work folder of a run, and the seconds until its first and last iteration and its end."""
     found = {}
 
     def get(processes):
         if processes not in found:
             work = tmp_path_factory.mktemp("undisturbed") / f"run{processes}"
-            began = time.monotonic()
-            Run(inputs, work, processes=processes).ends_well()
-            found[processes] = work, time.monotonic() - began
+            run = Run(inputs, work, processes=processes)
+            run.until(run.log.exists)  # the first one waits for the fork server
+            began, seconds = time.monotonic(), []
+            for count in (1, runs.ITERATIONS):
+                run.until(lambda run=run, count=count: run.done() >= count)
+                seconds.append(time.monotonic() - began)
+            run.ends_well()
+            found[processes] = work, [*seconds, time.monotonic() - began]
         return found[processes]
 
     return get
 
 
-def test_killed_in_the_middle_of_an_epoch(inputs, undisturbed, tmp_path):
+@pytest.fixture
+def draw():
+    """Random numbers; what is drawn is printed, and seen where a test fails."""
+    print(f"seed {SEED}")
+    return random.Random(SEED)
+
+
+def test_killed_in_the_middle_of_an_epoch(inputs, undisturbed, tmp_path, draw):
     run = Run(inputs, tmp_path / "run")
-    moment = random.randint(3, 7)
+    moment, later = draw.randint(3, 7), draw.uniform(0, 0.2)
+    print(f"{later:.3f} s after iteration {moment}")
     run.until(lambda: run.done() >= moment)
-    time.sleep(random.uniform(0, 0.2))
+    time.sleep(later)
     run.kill()
     again = Run(inputs, tmp_path / "run", "--resume").ends_well()
     assert "resuming from" in again.said()
     assert_same_to_the_bit(tmp_path / "run", undisturbed(1)[0])
 
 
-def test_killed_while_a_checkpoint_is_being_written(inputs, undisturbed, tmp_path):
+def test_killed_while_a_checkpoint_is_being_written(inputs, undisturbed, tmp_path, draw):
     run = Run(inputs, tmp_path / "run")
-    run.until(lambda: run.done() >= random.randint(2, 7) and run.writing())
+    moment = draw.randint(2, 7)
+    print(f"writing after iteration {moment}")
+    run.until(lambda: run.done() >= moment and run.writing())
     run.kill()
     left = [p.name for p in (tmp_path / "run" / "checkpoints").iterdir()]
     Run(inputs, tmp_path / "run", "--resume").ends_well()
@@ -52,9 +70,10 @@ def test_killed_while_a_checkpoint_is_being_written(inputs, undisturbed, tmp_pat
     assert_same_to_the_bit(tmp_path / "run", undisturbed(1)[0])
 
 
-def test_one_of_two_killed_ends_the_other_with_one_line(inputs, undisturbed, tmp_path):
+def test_one_of_two_killed_ends_the_other_with_one_line(inputs, undisturbed, tmp_path, draw):
     run = Run(inputs, tmp_path / "run", processes=2)
-    moment = random.randint(3, 7)
+    moment = draw.randint(3, 7)
+    print(f"after iteration {moment}")
     run.until(lambda: run.done() >= moment)
     run.signal(signal.SIGKILL, ranks=[1])
     assert run.wait() == [1, -signal.SIGKILL]
@@ -67,26 +86,37 @@ def test_one_of_two_killed_ends_the_other_with_one_line(inputs, undisturbed, tmp
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("processes", [1, 2])
-def test_killed_at_ten_random_moments_each(inputs, undisturbed, tmp_path, processes):
-    """20 in all; a training that gets to its end before its kill is compared and begun anew."""
+@pytest.mark.parametrize(("processes", "kills"), [(1, 12), (2, 8)])
+def test_killed_again_and_again(inputs, undisturbed, tmp_path, draw, processes, kills):
+    """20 kills in all. A training that gets to its end before its kill is compared and begun anew."""
     whole, seconds = undisturbed(processes)
-    kills, number = 0, 0
-    while kills < 10:
+    killed = torn = number = 0
+    while killed < kills:
         work = tmp_path / f"run{number}"
         run = Run(inputs, work, "--resume", processes=processes)
-        moment = time.monotonic() + random.uniform(0, seconds)
-        run.until(lambda end=moment: time.monotonic() > end)
-        if any(p.is_alive() for p in run.processes):
-            run.kill()
-            kills += 1
+        if killed_at_random(run, draw, seconds, MOMENTS[killed % 3]):
+            killed, torn = killed + 1, torn + run.writing()
         else:
             run.ends_well()
             assert_same_to_the_bit(work, whole)
             shutil.rmtree(work)
             number += 1
+    assert torn
     Run(inputs, work, "--resume", processes=processes).ends_well()
     assert_same_to_the_bit(work, whole)
+
+
+def killed_at_random(run, draw, seconds, moment):
+    """Whether the run was still there to be killed."""
+    first, last, end = seconds
+    wait = draw.uniform(*{"training": (first, last), "writing": (0, 0.03), "any time": (0, end)}[moment])
+    if moment == "writing":
+        run.until(run.writing)
+    due = time.monotonic() + wait
+    run.until(lambda: time.monotonic() > due)
+    killed = -signal.SIGKILL in run.kill()
+    print(f"{moment}, {wait:.3f} s, after iteration {run.done()}: {killed=}")
+    return killed
 
 
 @pytest.mark.parametrize("signum", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])

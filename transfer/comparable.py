@@ -26,6 +26,8 @@ SAME_AT_A_LABEL_FRACTION: dict[str, Callable[[Record], Any]] = {
     "schedule.steps": lambda r: r.schedule and r.schedule.steps,
     "schedule.warmup": lambda r: r.schedule and r.schedule.warmup,
 }
+# A detector that trains fewer of its parameters, as on a frozen backbone, is another protocol.
+SAME_AT_A_SIZE: dict[str, Callable[[Record], Any]] = {"cost.trainable": lambda r: r.cost.trainable}
 # Weights may rightly bring their own normalisation, so resolved configs differ from start to start; not within one.
 SAME_FOR_ONE_START: dict[str, Callable[[Record], Any]] = {"config.sha256": lambda r: r.config and r.config.sha256}
 
@@ -42,6 +44,10 @@ def check_comparable(records: Sequence[Record]) -> None:
     firsts: dict[float | None, Record] = {}
     for record in records:
         _check_same(firsts.setdefault(record.label_fraction, record), record, SAME_AT_A_LABEL_FRACTION)
+    sizes: dict[int, Record] = {}
+    for record in records:
+        if record.cost.parameters is not None and record.cost.trainable is not None:
+            _check_same(sizes.setdefault(record.cost.parameters, record), record, SAME_AT_A_SIZE)
     settings: dict[tuple[Any, ...], Record] = {}
     for record, start in zip(records, start_names(records), strict=True):
         first = settings.setdefault((start, record.label_fraction), record)
