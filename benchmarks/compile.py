@@ -23,15 +23,13 @@ from unittest.mock import patch
 import torch
 
 from benchmarks import outputs, timing
-from benchmarks.modes import PLAIN, Case, Trainee, parse_case, random_views
+from benchmarks.modes import PLAIN, Case, Trainee, add_case_arguments, chosen, random_views
 from benchmarks.outputs import progress
 from pretrain.compilation import check_compiler
 from transfer.markdown import table
 
 METHOD = "simclr"  # one backbone pass and nothing of the upper level: what a compiled backbone can gain at most
-ON_CPU = Case("resnet18", 64, 64)
-ON_GPU = Case("resnet50", 224, 64, "bf16")
-QUICK = Case("resnet18", 32, 4, head=64)
+ON_CPU = (Case("resnet18", 64, 64),)
 
 
 def measure(case: Case, rounds: int, device: torch.device, progress: Callable[[str], None]) -> dict[str, Any]:
@@ -105,17 +103,8 @@ def _ratio(ratio: dict[str, float]) -> list[str]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compile", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a tiny case and few rounds: shows that it works")
-    parser.add_argument(
-        "--case",
-        action="append",
-        type=parse_case,
-        metavar="ARCH:SIZE:N[:fp32|bf16]",
-        help="network, pixels, images per batch and precision; may be repeated (default on a CPU: resnet18:64:64, on a "
-        "GPU: resnet50:224:64:bf16)",
-    )
+    add_case_arguments(parser, "resnet18:64:64")
     parser.add_argument("--rounds", type=int, help="timed pairs (default: 15, with --quick 2)")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda")
-    parser.add_argument("--threads", type=int, help="threads of a CPU run (default: PyTorch's own choice)")
     outputs.add_arguments(parser, markdown=True)
     return parser
 
@@ -125,10 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     args = parser.parse_args(argv)
     outputs.check(parser, args)
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    device = torch.device(args.device)
-    cases = args.case or [QUICK if args.quick else ON_GPU if device.type == "cuda" else ON_CPU]
+    device, cases = chosen(args, ON_CPU)
     rounds = args.rounds or (2 if args.quick else 15)
     return outputs.status("benchmarks.compile", lambda: _measure(args, cases, rounds, device), "nothing was written")
 
@@ -136,10 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _measure(args: argparse.Namespace, cases: Sequence[Case], rounds: int, device: torch.device) -> None:
     figures: dict[str, Any] = {"method": METHOD, "machine": timing.machine(device)}
     figures["cases"] = [measure(case, rounds, device, progress) for case in cases]
-    progress("")
-    text = as_text(figures)
-    print(text, end="")
-    outputs.write(args, figures, text)
+    outputs.finish(args, figures, as_text(figures))
 
 
 if __name__ == "__main__":

@@ -20,15 +20,13 @@ import torch
 
 from benchmarks import outputs, timing
 from benchmarks.cost import MEMORY_TARGET, measure
-from benchmarks.modes import METHOD, MODES, Case, parse_case
+from benchmarks.modes import METHOD, MODES, Case, add_case_arguments, chosen
 from benchmarks.outputs import progress
 from benchmarks.truth import TruthSettings, run
 from transfer.markdown import table
 
 ON_CPU = (Case("resnet18", 64, 64), Case("resnet50", 96, 16))
-ON_GPU = (Case("resnet50", 224, 64, "bf16"),)
 TRUTH_CLIP = 1.0  # as in our configs: without it the first gradients of a summed loss ruin the weights
-QUICK = (Case("resnet18", 32, 4, head=64),)
 
 
 def as_table(figures: dict[str, Any]) -> str:
@@ -95,20 +93,11 @@ def _truth(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.meta_step", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a tiny case and few rounds: shows that it works")
-    parser.add_argument(
-        "--case",
-        action="append",
-        type=parse_case,
-        metavar="ARCH:SIZE:N[:fp32|bf16]",
-        help="network, pixels, images per batch and precision; may be repeated (default on a CPU: resnet18:64:64 and "
-        "resnet50:96:16, on a GPU: resnet50:224:64:bf16)",
-    )
+    add_case_arguments(parser, "resnet18:64:64 and resnet50:96:16")
     parser.add_argument(
         "--clip", type=float, help="clip gradients at this norm in the timed steps (default: no clipping)"
     )
     parser.add_argument("--rounds", type=int, help="timed rounds (default: 9, with --quick 2)")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda")
-    parser.add_argument("--threads", type=int, help="threads of a CPU run (default: PyTorch's own choice)")
     outputs.add_arguments(parser, markdown=True)
     truth = parser.add_argument_group("accuracy along a real run")
     truth.add_argument(
@@ -131,11 +120,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     args = parser.parse_args(argv)
     outputs.check(parser, args)
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    device = torch.device(args.device)
-    chosen = args.case or (QUICK if args.quick else ON_GPU if device.type == "cuda" else ON_CPU)
-    cases = [replace(case, clip=args.clip) for case in chosen]
+    device, cases = chosen(args, ON_CPU)
+    cases = [replace(case, clip=args.clip) for case in cases]
     rounds = args.rounds or (2 if args.quick else 9)
     return outputs.status("benchmarks.meta_step", lambda: _measure(args, cases, rounds, device), "nothing was written")
 
@@ -144,10 +130,7 @@ def _measure(args: argparse.Namespace, cases: Sequence[Case], rounds: int, devic
     figures: dict[str, Any] = {"method": METHOD, "machine": timing.machine(device)}
     figures["truth"] = None if args.truth is None else _truth(args, device)
     figures["cases"] = [measure(case, rounds, device, progress) for case in cases]
-    progress("")
-    text = f"{as_table(figures)}\n\n{_notes(figures)}\n"
-    print(text, end="")
-    outputs.write(args, figures, text)
+    outputs.finish(args, figures, f"{as_table(figures)}\n\n{_notes(figures)}\n")
 
 
 if __name__ == "__main__":

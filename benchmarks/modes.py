@@ -1,9 +1,9 @@
-"""The ways of the meta step that are compared, and a model that trains in one of them."""
+"""The ways of the meta step that are compared, the cases they are timed at, and a model that trains in one of them."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -111,6 +111,32 @@ def parse_case(text: str) -> Case:
         return Case(arch, int(size), int(n), precision)
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected ARCH:SIZE:N or ARCH:SIZE:N:bf16, found {text!r}") from None
+
+
+ON_GPU = (Case("resnet50", 224, 64, "bf16"),)
+QUICK = (Case("resnet18", 32, 4, head=64),)
+
+
+def add_case_arguments(parser: argparse.ArgumentParser, on_cpu: str) -> None:
+    """Add --case, --device and --threads; ``on_cpu`` names the cases that a CPU gets without --case."""
+    parser.add_argument(
+        "--case",
+        action="append",
+        type=parse_case,
+        metavar="ARCH:SIZE:N[:fp32|bf16]",
+        help="network, pixels, images per batch and precision; may be repeated (default on a CPU: "
+        f"{on_cpu}, on a GPU: resnet50:224:64:bf16)",
+    )
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda")
+    parser.add_argument("--threads", type=int, help="threads of a CPU run (default: PyTorch's own choice)")
+
+
+def chosen(args: argparse.Namespace, on_cpu: Sequence[Case]) -> tuple[torch.device, Sequence[Case]]:
+    """The device and the cases of a command line with --quick too; sets the threads it asks for."""
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    device = torch.device(args.device)
+    return device, args.case or (QUICK if args.quick else ON_GPU if device.type == "cuda" else on_cpu)
 
 
 class Trainee:

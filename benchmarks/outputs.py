@@ -58,6 +58,13 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
             parser.error(f"{path}: expected an existing folder, found none at {path.parent}; make it first")
 
 
+def finish(args: argparse.Namespace, figures: dict[str, Any], text: str) -> None:
+    """Print ``text`` where the line of progress was, and write what was asked for."""
+    progress("")
+    print(text, end="")
+    write(args, figures, text)
+
+
 def write(args: argparse.Namespace, figures: dict[str, Any], text: str = "") -> None:
     """Write what was asked for: ``figures`` as JSON, ``text`` as Markdown."""
     if args.json:

@@ -218,10 +218,7 @@ def _measure(args: argparse.Namespace) -> None:
         torch.set_num_threads(threads)
     if args.only != "views":
         figures["training"] = measure_feeding(Feeding.quick() if args.quick else Feeding(), progress)
-    progress("")
-    text = as_text(figures)
-    print(text, end="")
-    outputs.write(args, figures, text)
+    outputs.finish(args, figures, as_text(figures))
 
 
 if __name__ == "__main__":

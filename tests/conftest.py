@@ -40,6 +40,24 @@ def inputs(tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def image():
+    """A smooth colour gradient with some texture, 60 x 90."""
+    import numpy as np
+
+    y, x = np.mgrid[0:60, 0:90]
+    texture = np.random.default_rng(0).integers(0, 30, (60, 90, 1))
+    return (np.stack([y * 3, x * 2, 200 - y], axis=-1) + texture).clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def photograph():
+    """A photograph, 427 x 640."""
+    from sklearn.datasets import load_sample_images
+
+    return load_sample_images().images[0].copy()  # it comes read-only
+
+
 @pytest.fixture(scope="module")
 def one_thread():
     """One thread for torch, whatever the environment says."""

@@ -11,21 +11,6 @@ from pretrain.colour import Colour, blur, coloured
 from pretrain.views import ViewSettings, crop_box, draw_colour, draw_jitter, make_view, resampled
 
 
-@pytest.fixture
-def image():
-    """A smooth colour gradient with some texture, 60 x 90."""
-    y, x = np.mgrid[0:60, 0:90]
-    texture = np.random.default_rng(0).integers(0, 30, (60, 90, 1))
-    return (np.stack([y * 3, x * 2, 200 - y], axis=-1) + texture).clip(0, 255).astype(np.uint8)
-
-
-@pytest.fixture(scope="module")
-def photograph():
-    from sklearn.datasets import load_sample_images
-
-    return load_sample_images().images[0].copy()  # it comes read-only
-
-
 @pytest.mark.parametrize("channel", range(3))
 def test_jittered_colours_are_distributed_as_torchvisions(image, channel):
     s, rng = ViewSettings(), np.random.default_rng(0)

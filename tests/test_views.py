@@ -21,21 +21,6 @@ from pretrain.views import (
 )
 
 
-@pytest.fixture
-def image():
-    """A smooth colour gradient with some texture, 60 x 90."""
-    y, x = np.mgrid[0:60, 0:90]
-    texture = np.random.default_rng(0).integers(0, 30, (60, 90, 1))
-    return (np.stack([y * 3, x * 2, 200 - y], axis=-1) + texture).clip(0, 255).astype(np.uint8)
-
-
-@pytest.fixture(scope="module")
-def photograph():
-    from sklearn.datasets import load_sample_images
-
-    return load_sample_images().images[0].copy()  # it comes read-only
-
-
 def test_a_view_depends_on_its_seed_alone(image):
     s = ViewSettings(size=32, blur=0.5)
     views = [make_view(image, s, np.random.default_rng((1, 2, 3))) for _ in range(2)]
