@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -349,3 +350,9 @@ def test_labels_are_shares(share, tmp_path, capsys):
     with pytest.raises(SystemExit):
         run("--data", tmp_path, "--out", tmp_path / "out", "--labels", share)
     assert "--labels" in capsys.readouterr().err
+
+
+def test_the_command_leaves_sigterm_as_it_was(tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    assert evidence.main(["--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -54,8 +54,11 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what is missing and report; 1 when something failed."""
     args = _parser().parse_args(argv)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill ends the commands too, like Ctrl-C
-    return outputs.status("benchmarks.evidence", lambda: _run(args), "the same command goes on")
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill ends the commands too, like Ctrl-C
+    try:
+        return outputs.status("benchmarks.evidence", lambda: _run(args), "the same command goes on")
+    finally:
+        signal.signal(signal.SIGTERM, before)  # who calls this may fork, and a fork that catches SIGTERM can miss it
 
 
 def _run(args: argparse.Namespace) -> None:
