@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pretrain
 from pretrain import __version__, ranks
 from pretrain.settings import Settings, as_plain, load_settings
 
@@ -81,11 +82,11 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
     return found
 
 
-def source_fingerprint() -> str:
-    """16 hex digits from the package's own files."""
+def source_fingerprint(package: Path = Path(pretrain.__file__).parent) -> str:
+    """16 hex digits from the names and contents of all modules below ``package``."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(f"{path.name}\0".encode() + path.read_bytes())
+    for path in sorted(package.rglob("*.py")):
+        digest.update(f"{path.relative_to(package).as_posix()}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
 

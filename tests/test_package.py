@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PARTS = ["pretrain", "transfer", "configs", "pyproject.toml", "README.md", "LICENSE"]
+PARTS = ["pretrain", "transfer", "configs", "pyproject.toml", "setup.py", "README.md", "LICENSE"]
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +32,13 @@ def python(site, code):
     done = subprocess.run(command, capture_output=True, text=True, cwd=site, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_every_module_is_installed(site):
+    for package in ("pretrain", "transfer"):
+        modules = {p.relative_to(ROOT) for p in (ROOT / package).rglob("*.py")}
+        assert len(modules) > 50
+        assert modules == {p.relative_to(site) for p in (site / package).rglob("*.py") if "configs" not in p.parts}
 
 
 def test_every_config_travels_inside_the_packages(site):

@@ -1,0 +1,7 @@
+"""Which packages there are: every folder of the two, and the configs, which pyproject.toml lays inside them."""
+
+from setuptools import find_packages, setup
+
+CONFIGS = ["pretrain.configs", "transfer.configs.detection", "transfer.configs.segmentation"]
+
+setup(packages=find_packages(include=["pretrain", "pretrain.*", "transfer", "transfer.*"]) + CONFIGS)
