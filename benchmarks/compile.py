@@ -25,7 +25,7 @@ import torch
 from benchmarks import outputs, timing
 from benchmarks.modes import PLAIN, Case, Trainee, add_case_arguments, chosen, random_views
 from benchmarks.outputs import progress
-from pretrain.compilation import check_compiler
+from pretrain.algorithm.compilation import check_compiler
 from transfer.markdown import table
 
 METHOD = "simclr"  # one backbone pass and nothing of the upper level: what a compiled backbone can gain at most

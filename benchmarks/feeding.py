@@ -14,13 +14,13 @@ from mmengine.optim import OptimWrapperDict
 
 from benchmarks.pictures import jpegs
 from benchmarks.timing import spread, timed
-from pretrain.algorithm import Pretraining
-from pretrain.data import BatchOrder
-from pretrain.optim import build_optimizers
-from pretrain.plan import Plan
-from pretrain.settings import Settings, load_settings
-from pretrain.sources import open_source
-from pretrain.train import PREFETCHED, build_loader
+from pretrain.algorithm.pretraining import Pretraining
+from pretrain.data.order import BatchOrder
+from pretrain.data.sources import open_source
+from pretrain.settings.schema import Settings, load_settings
+from pretrain.training.optimizers import build_optimizers
+from pretrain.training.plan import Plan
+from pretrain.training.train import PREFETCHED, build_loader
 
 TRAINING_TARGET = 0.9
 

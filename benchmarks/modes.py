@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pretrain.algorithm import Pretraining
-from pretrain.optim import build_optimizers
-from pretrain.settings import Settings, load_settings
+from pretrain.algorithm.pretraining import Pretraining
+from pretrain.settings.schema import Settings, load_settings
+from pretrain.training.optimizers import build_optimizers
 
 METHOD = "metamask_compmod"
 NEVER = 10**9  # an iteration that no run reaches
@@ -64,7 +64,7 @@ class Case:
         precision: of the real step's backbone pass, fp32 or bf16.
         head: hidden width of the heads; the method's own is 2048.
         clip: largest gradient norm; None for no clipping.
-        method: one of `pretrain.objective.METHODS`.
+        method: one of `pretrain.method.objective.METHODS`.
         compile: whether the real step's backbone pass is compiled.
     """
 
@@ -79,7 +79,7 @@ class Case:
 
     def settings(self, mode: Mode, lr: float) -> Settings:
         """The method in ``mode``; the log's own figures are left out of the step."""
-        # A batch below 17 would make the coding series diverge at MEC's distortion (pretrain.settings._check_coding).
+        # A batch below 17 would make the coding series diverge at MEC's distortion (`settings.schema._check_coding`).
         objective = {
             "coding_distortion": max(0.06, 2 / self.n),
             "redundancy_widths": (self.head,) * 3,
@@ -178,7 +178,11 @@ class Trainee:
 
 
 def random_views(case: Case, device: torch.device) -> dict[str, Tensor]:
-    """A batch as `pretrain.data.collate` makes it: (2, N, 3, size, size) uint8, channels last in memory, on the CPU."""
+    """A batch as `pretrain.data.two_views.collate` makes it, on the CPU.
+
+    Returns:
+        (2, N, 3, size, size) uint8, channels last in memory.
+    """
     generator = torch.Generator().manual_seed(0)
     shape = (2, case.n, case.size, case.size, 3)
     pixels = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)

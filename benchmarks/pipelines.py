@@ -9,13 +9,13 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from pretrain.views import ViewSettings, make_views
+from pretrain.data.views import ViewSettings, make_views
 
 Pipeline = Callable[[bytes], object]  # one encoded image -> two views
 
 
 def ours(size: int) -> Pipeline:
-    """`pretrain.views` with SimCLR's full set: colour strength 1, blur with probability 0.5."""
+    """`pretrain.data.views` with SimCLR's full set: colour strength 1, blur with probability 0.5."""
     settings = ViewSettings(size=size, brightness=0.8, contrast=0.8, saturation=0.8, hue=0.2, blur=0.5)
     numbers = itertools.count()
 

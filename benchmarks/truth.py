@@ -14,19 +14,20 @@ from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
 from benchmarks.modes import Case, Mode, Trainee
-from pretrain.algorithm import Pretraining
+from pretrain.algorithm.lower import Forward
+from pretrain.algorithm.pretraining import Pretraining
+from pretrain.algorithm.upper import Batch, UpperLevel
 from pretrain.backbones import IMAGENET_MEAN, IMAGENET_STD
-from pretrain.bilevel import Hypergradient
-from pretrain.data import BatchOrder, TwoViews, collate
-from pretrain.features import Input, extract_features
-from pretrain.frozen import hits, knn_scores
-from pretrain.labelled import labelled_splits
-from pretrain.real_step import Forward
-from pretrain.settings import MetaSettings
-from pretrain.sources import open_source
-from pretrain.tangent import Tensors
-from pretrain.upper import Batch, UpperLevel
-from pretrain.views import ViewSettings
+from pretrain.data.order import BatchOrder
+from pretrain.data.sources import open_source
+from pretrain.data.two_views import TwoViews, collate
+from pretrain.data.views import ViewSettings
+from pretrain.method.bilevel import Hypergradient
+from pretrain.method.tangent import Tensors
+from pretrain.probes.classifiers import hits, knn_scores
+from pretrain.probes.features import Input, extract_features
+from pretrain.probes.labelled import labelled_splits
+from pretrain.settings.schema import MetaSettings
 
 VARIABLES = ("mask", "fusion")
 

@@ -1,6 +1,6 @@
 """``python -m pretrain CONFIG --data DIR --work-dir DIR``: images without labels in, ``backbone.safetensors`` out.
 
-``python -m pretrain evaluate WEIGHTS --data DIR ...`` judges such a file on images with classes (`pretrain.evaluate`).
+``python -m pretrain evaluate WEIGHTS --data DIR ...`` judges such a file on images with classes.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pretrain import __version__
 from pretrain.errors import InputError, Interrupted, RankLost, ReportedElsewhere
 
 if TYPE_CHECKING:  # settings and plan import torch
-    from pretrain.plan import Plan
-    from pretrain.settings import Settings
+    from pretrain.settings.schema import Settings
+    from pretrain.training.plan import Plan
 
 # OpenMP threads that spin while they wait slow a busy machine down by an order of magnitude (8 s instead of 0.7 s an
 # iteration, measured with two processes on two cores). Read when torch is loaded, hence here.
@@ -64,13 +64,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from pretrain import ranks
-    from pretrain.config import read_config
-    from pretrain.hooks import clock
-    from pretrain.plan import make_plan
-    from pretrain.settings import load_settings
-    from pretrain.sources import open_source
-    from pretrain.train import check_processes, train
+    from pretrain.data.sources import open_source
+    from pretrain.distributed import ranks
+    from pretrain.settings.config_files import read_config
+    from pretrain.settings.schema import load_settings
+    from pretrain.training.hooks import clock
+    from pretrain.training.plan import make_plan
+    from pretrain.training.train import check_processes, train
 
     def look() -> tuple[Settings, Plan]:
         settings = load_settings(read_config(args.config, args.cfg_options))
@@ -92,8 +92,8 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _rehearse(settings: Settings, plan: Plan, init: Path | None) -> int:
-    from pretrain import ranks
-    from pretrain.rehearsal import describe, rehearse
+    from pretrain.distributed import ranks
+    from pretrain.training.rehearsal import describe, rehearse
 
     estimate = rehearse(settings, plan, init)
     if ranks.rank() == 0:
@@ -102,13 +102,13 @@ def _rehearse(settings: Settings, plan: Plan, init: Path | None) -> int:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    from pretrain.evaluate import run
+    from pretrain.probes.evaluate import run
 
     return run(args)
 
 
 def _evaluation_parser() -> argparse.ArgumentParser:
-    from pretrain.evaluate import add_arguments
+    from pretrain.probes.evaluate import add_arguments
 
     parser = argparse.ArgumentParser(
         prog="python -m pretrain evaluate", description="Judge frozen features on images with classes."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import safetensors.torch
 import torchvision
 from torch import Tensor, nn
 
+from pretrain.atomic import whole
 from pretrain.errors import InputError
 
 ARCHITECTURES = ("resnet18", "resnet34", "resnet50", "resnet101")
@@ -66,12 +66,25 @@ def save_backbone(path: Path, backbone: nn.Module, metadata: Mapping[str, Any]) 
     """
     header = {"format": FORMAT} | {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
     tensors = {name: t.detach().cpu().float().contiguous() for name, t in _tensors(backbone).items()}
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with whole(path) as partial:
         safetensors.torch.save_file(tensors, partial, metadata=header)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """All tensors of a safetensors file by name, and its metadata, values that are JSON text decoded.
+
+    Raises:
+        InputError: no such file, or not a readable safetensors file.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            header = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except FileNotFoundError:
+        raise InputError(f"weights: expected a file, found nothing at {path}") from None
+    except safetensors.SafetensorError as error:
+        raise InputError(f"{path} is not a readable safetensors file ({error}); give a backbone.safetensors") from None
+    return tensors, {k: _decoded(v) for k, v in header.items()}
 
 
 def load_backbone(path: Path) -> tuple[nn.Module, dict[str, Any]]:
@@ -83,20 +96,12 @@ def load_backbone(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     Raises:
         InputError: not such a file, or a tensor is missing, extra or of another shape.
     """
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            header = dict(file.metadata() or {})
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except FileNotFoundError:
-        raise InputError(f"weights: expected a file, found nothing at {path}") from None
-    except safetensors.SafetensorError as error:
-        raise InputError(f"{path} is not a readable safetensors file ({error}); give a backbone.safetensors") from None
-    if header.get("format") != FORMAT:
+    tensors, metadata = read_tensors(path)
+    if metadata.get("format") != FORMAT:
         raise InputError(
-            f"{path}: expected format {FORMAT}, found {header.get('format')!r}; convert foreign weights with "
+            f"{path}: expected format {FORMAT}, found {metadata.get('format')!r}; convert foreign weights with "
             f"'python -m transfer convert FILE --to torchvision'"
         )
-    metadata = {k: _decoded(v) for k, v in header.items()}
     backbone = build_backbone(metadata["arch"], metadata["stem"])
     fill_backbone(backbone, tensors, str(path))
     return backbone, metadata

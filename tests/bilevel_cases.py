@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from pretrain.bilevel import Problem, TrialStep, Weights
-from pretrain.objective import METHODS, Objective, ObjectiveSettings
+from pretrain.method.bilevel import Problem, TrialStep, Weights
+from pretrain.method.objective import METHODS, Objective, ObjectiveSettings
 
 SMALL = ObjectiveSettings(
     redundancy_widths=(12, 12),
@@ -71,7 +71,7 @@ def as_problem(
     comp_at: dict[str, Tensor] | None = None,
     fixed: Tensor | None = None,
 ) -> Problem:
-    """The problem by `functional_call`, written here independently of `pretrain.upper`.
+    """The problem by `functional_call`, written here independently of `pretrain.algorithm.upper`.
 
     L_comp reads ``fixed``, by default the features at the weights ``comp_at``, by default those of ``net``.
     """

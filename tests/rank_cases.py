@@ -8,12 +8,13 @@ import torch
 from torch import nn
 from torchvision.models.resnet import BasicBlock
 
-from pretrain import algorithm, mixed_precision, ranks
-from pretrain.algorithm import Pretraining
-from pretrain.objective import METHODS
-from pretrain.optim import build_optimizers
-from pretrain.settings import load_settings
-from pretrain.views import ViewSettings, draw_colour
+from pretrain.algorithm import mixed_precision, pretraining
+from pretrain.algorithm.pretraining import Pretraining
+from pretrain.data.views import ViewSettings, draw_colour
+from pretrain.distributed import ranks
+from pretrain.method.objective import METHODS
+from pretrain.settings.schema import load_settings
+from pretrain.training.optimizers import build_optimizers
 
 IMAGES, STEPS, FEW = 8, 10, 4
 HEADS = {
@@ -55,7 +56,7 @@ def model_of(method, **sections):
     config = {"method": method, "objective": HEADS, "data": {"batch": IMAGES}, "optimizer": {"lr": 0.01}, **sections}
     torch.manual_seed(0)
     narrow = {"build_backbone": small_resnet, "feature_width": lambda _: 12}
-    with patch.multiple(algorithm, **narrow):
+    with patch.multiple(pretraining, **narrow):
         return Pretraining(settings=load_settings(config), iterations=STEPS).train()
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from pretrain.backbones import load_backbone
-from pretrain.checkpoint_files import find_checkpoints
+from pretrain.training.checkpoint_files import find_checkpoints
 
 CONFIG = """
 method = "metamask_compmod"
@@ -34,7 +34,7 @@ run = dict(log_every=1, checkpoint_every=3)
 ITERATIONS = 9
 
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["pretrain.train", "pretrain.__main__", "torch.utils.tensorboard"])
+_processes.set_forkserver_preload(["pretrain.training.train", "pretrain.__main__", "torch.utils.tensorboard"])
 
 
 def write_inputs(folder):

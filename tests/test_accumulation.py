@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from pretrain.errors import InputError
-from pretrain.optim import build_optimizers
-from pretrain.settings import load_settings
+from pretrain.settings.schema import load_settings
+from pretrain.training.optimizers import build_optimizers
 from tests.test_optim import build
 
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pretrain.algorithm import Pretraining
-from pretrain.bilevel import Problem
-from pretrain.objective import METHODS, per_view
-from pretrain.optim import build_optimizers
-from pretrain.settings import load_settings
-from pretrain.upper import Batch
+from pretrain.algorithm.pretraining import Pretraining
+from pretrain.algorithm.upper import Batch
+from pretrain.method.bilevel import Problem
+from pretrain.method.objective import METHODS, per_view
+from pretrain.settings.schema import load_settings
+from pretrain.training.optimizers import build_optimizers
 from tests.bilevel_cases import as_problem, relative_error, unrolled
 
 TINY = {

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from torchvision.datasets import CIFAR10, STL10
 
-from pretrain.archives import read_split
+from pretrain.data.archives import read_split
+from pretrain.data.sources import open_source
 from pretrain.errors import InputError
-from pretrain.sources import open_source
 from tests.labelled_sets import cifar10, stl10
 
 

@@ -17,8 +17,8 @@ from benchmarks.evidence.sets import Photographs, Split, cut
 from benchmarks.evidence.sizes import CPU, GPU, SIZES
 from benchmarks.evidence.steps import Step
 from benchmarks.outputs import Failed
-from pretrain.config import read_config
-from pretrain.settings import load_settings
+from pretrain.settings.config_files import read_config
+from pretrain.settings.schema import load_settings
 from tests.fake_runs import make_run
 from transfer import digits
 

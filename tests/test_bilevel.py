@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pretrain.bilevel import MODES, Problem, TrialStep, Weights, hypergradient, sgd_step, trial_gradient
-from pretrain.objective import METHODS
+from pretrain.method.bilevel import MODES, Problem, TrialStep, Weights, hypergradient, sgd_step, trial_gradient
+from pretrain.method.objective import METHODS
 from tests.bilevel_cases import SMALL, make_case, relative_error, unrolled, upper_value
 
 BILEVEL = [name for name, row in METHODS.items() if row.base]

@@ -1,7 +1,7 @@
 """The hypergradient in float32 on a real ResNet-18, with random and with trained weights.
 
 Prints the error of every mode, and of the feature difference over a range of steps (run with ``-s`` to see it):
-the choice of `pretrain.tangent.RELATIVE_STEP`.
+the choice of `pretrain.method.tangent.RELATIVE_STEP`.
 """
 
 import numpy as np
@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from pretrain.backbones import build_backbone
-from pretrain.bilevel import (
+from pretrain.data.views import ViewSettings, make_view
+from pretrain.method.bilevel import (
     TrialStep,
     Weights,
     head_slopes,
@@ -18,9 +19,8 @@ from pretrain.bilevel import (
     trial_gradient,
     upper_gradient,
 )
-from pretrain.objective import METHODS, Objective, ObjectiveSettings, per_view
-from pretrain.tangent import RELATIVE_STEP, feature_tangent
-from pretrain.views import ViewSettings, make_view
+from pretrain.method.objective import METHODS, Objective, ObjectiveSettings, per_view
+from pretrain.method.tangent import RELATIVE_STEP, feature_tangent
 from tests.bilevel_cases import as_problem, cosine, relative_error
 
 SETTINGS = ObjectiveSettings(redundancy_widths=(128, 128), contrastive_widths=(128, 64))

@@ -1,4 +1,4 @@
-from pretrain.changes import source_fingerprint
+from pretrain.training.changes import source_fingerprint
 
 
 def test_the_fingerprint_sees_every_module_of_every_folder(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pretrain.coding import coding_loss, coding_matrix, top_singular_value
+from pretrain.method.coding import coding_loss, coding_matrix, top_singular_value
 
 
 def rows(n, d, seed=0):

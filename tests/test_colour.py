@@ -7,8 +7,8 @@ import torch
 import torchvision.transforms.v2 as transforms
 import torchvision.transforms.v2.functional as reference
 
-from pretrain.colour import Colour, blur, coloured
-from pretrain.views import ViewSettings, crop_box, draw_colour, draw_jitter, make_view, resampled
+from pretrain.data.colour import Colour, blur, coloured
+from pretrain.data.views import ViewSettings, crop_box, draw_colour, draw_jitter, make_view, resampled
 
 
 @pytest.mark.parametrize("channel", range(3))

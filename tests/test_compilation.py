@@ -13,14 +13,14 @@ import pytest
 import torch
 from torch import nn
 
-from pretrain import changes
 from pretrain.__main__ import main
+from pretrain.algorithm.compilation import Compiled
 from pretrain.backbones import load_backbone
-from pretrain.checkpoint_files import find_checkpoints
-from pretrain.compilation import Compiled
 from pretrain.errors import InputError
-from pretrain.optim import build_optimizers
-from pretrain.settings import load_settings
+from pretrain.settings.schema import load_settings
+from pretrain.training import changes
+from pretrain.training.checkpoint_files import find_checkpoints
+from pretrain.training.optimizers import build_optimizers
 from tests.bilevel_cases import relative_error
 from tests.rank_cases import model_of, share_of
 from tests.runs import arguments, write_inputs

@@ -2,11 +2,13 @@ import cv2
 import numpy as np
 import pytest
 
-from pretrain.colour import Colour, Operation, coloured
-from pretrain.data import SHUFFLED_SHARDS, BatchOrder, TwoViews, UnreadableImages, collate, epoch_order
+from pretrain.data.colour import Colour, Operation, coloured
+from pretrain.data.order import SHUFFLED_SHARDS, BatchOrder, epoch_order
+from pretrain.data.sources import find_images, open_source
+from pretrain.data.two_views import TwoViews, collate
+from pretrain.data.views import ViewSettings
 from pretrain.errors import InputError
-from pretrain.sources import find_images, open_source
-from pretrain.views import ViewSettings
+from pretrain.training.hooks import UnreadableImages
 
 
 @pytest.fixture

@@ -5,10 +5,11 @@ import pytest
 import torch
 import torchvision.transforms.v2.functional as reference
 
-from pretrain import changes, device_colour
-from pretrain.colour import Colour, Operation, coloured, largest_radius
-from pretrain.settings import load_settings
-from pretrain.views import ViewSettings, draw_view
+from pretrain.data import device_colour
+from pretrain.data.colour import Colour, Operation, coloured, largest_radius
+from pretrain.data.views import ViewSettings, draw_view
+from pretrain.settings.schema import load_settings
+from pretrain.training import changes
 from tests.test_algorithm import start
 
 STRONG = {"brightness": 0.8, "contrast": 0.8, "saturation": 0.8, "hue": 0.2, "blur": 0.5}
@@ -155,7 +156,7 @@ def test_an_image_is_the_same_to_the_bit_in_any_batch(drawn, size):
 
 
 def batch_of(drawn, step):
-    """Six images of 32 pixels as `pretrain.data.collate` gives them."""
+    """Six images of 32 pixels as `pretrain.data.two_views.collate` gives them."""
     views, colours = zip(*drawn[32][step : step + 12], strict=True)
     return {
         "views": torch.from_numpy(np.stack(views)).view(2, 6, 32, 32, 3).permute(0, 1, 4, 2, 3),

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from pretrain import evaluate
 from pretrain.__main__ import main
 from pretrain.backbones import build_backbone, save_backbone
-from pretrain.evaluate import load_frozen
-from pretrain.sources import find_images, fingerprint
+from pretrain.data.sources import find_images, fingerprint
+from pretrain.probes import evaluate
+from pretrain.probes.evaluate import load_frozen
 from tests.labelled_sets import cifar10, class_folder
 
 ABOUT = {

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from pretrain import changes
 from pretrain.__main__ import main
 from pretrain.backbones import load_backbone
-from pretrain.checkpoint_files import damage, find_checkpoints
+from pretrain.training import changes
+from pretrain.training.checkpoint_files import damage, find_checkpoints
 from tests.runs import arguments, write_inputs
 
 SHORT = ["data.workers=0", "schedule.iterations=3", "run.checkpoint_every=1", "method=simclr", "meta.look_ahead=False"]
@@ -93,7 +93,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_checkpoint_before(run, capsys):
     first, last = find_checkpoints(run.work / "checkpoints")
     last.unlink()
     partial = run.work / "checkpoints" / f".{last.name}.partial"
-    from pretrain.checkpoints import Checkpoints
+    from pretrain.training.checkpoints import Checkpoints
 
     def full(hook, runner, original=Checkpoints.before_train):
         original(hook, runner)  # it clears away what a kill left
@@ -208,7 +208,7 @@ def test_resume_begins_where_nothing_was_saved_and_mends_a_torn_log(finished, tm
 
 
 def test_every_setting_that_does_not_matter_exists():
-    from pretrain.settings import Settings, as_plain
+    from pretrain.settings.schema import Settings, as_plain
 
     known = {f"{section}.{key}" for section, v in as_plain(Settings()).items() if isinstance(v, dict) for key in v}
     assert {"method", *known} >= changes.HARMLESS | changes.FIXED

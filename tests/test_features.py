@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from pretrain import features
 from pretrain.backbones import IMAGENET_MEAN, IMAGENET_STD, build_backbone
-from pretrain.features import Input, central_square, evaluating, extract_features
+from pretrain.probes import features
+from pretrain.probes.features import Input, central_square, evaluating, extract_features
 
 PLAIN = Input(size=8, resize=8, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 

@@ -8,7 +8,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
-from pretrain.frozen import (
+from pretrain.probes.classifiers import (
     hits,
     holdout,
     knn_predict,
@@ -59,7 +59,7 @@ def test_large_sets_are_compared_in_parts_with_the_same_result(monkeypatch):
     bank, labels = clusters(60, 0)
     query, _ = clusters(31, 1)
     whole = knn_scores(bank, labels, query, classes=4)
-    monkeypatch.setattr("pretrain.frozen._SIMILARITIES", 60 * 7)
+    monkeypatch.setattr("pretrain.probes.classifiers._SIMILARITIES", 60 * 7)
     assert torch.allclose(knn_scores(bank, labels, query, classes=4), whole)
 
 

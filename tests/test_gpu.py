@@ -5,8 +5,8 @@ import copy
 import pytest
 import torch
 
-from pretrain.objective import METHODS
-from pretrain.optim import build_optimizers
+from pretrain.method.objective import METHODS
+from pretrain.training.optimizers import build_optimizers
 from tests.test_algorithm import batch, start
 
 pytestmark = pytest.mark.gpu

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from pretrain.heads import DimensionalMask, ViewFusion, mlp
+from pretrain.method.heads import DimensionalMask, ViewFusion, mlp
 
 
 def test_mlp_has_a_norm_after_every_layer_but_the_last():

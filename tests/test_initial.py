@@ -4,8 +4,8 @@ import torchvision
 
 from pretrain.backbones import build_backbone, save_backbone
 from pretrain.errors import InputError
-from pretrain.initial import normalised_as, read_initial
-from pretrain.settings import Settings
+from pretrain.settings.schema import Settings
+from pretrain.training.initial import normalised_as, read_initial
 
 MEAN, STD = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
 
@@ -114,7 +114,7 @@ def test_other_files_are_one_line(tmp_path, capsys, content, message):
 
 def test_a_damaged_safetensors_file_is_one_line(tmp_path):
     (tmp_path / "x.safetensors").write_bytes(b"\x05\0\0\0\0\0\0\0junk!")
-    with pytest.raises(InputError, match="expected a safetensors file"):
+    with pytest.raises(InputError, match="not a readable safetensors file"):
         read_initial(tmp_path / "x.safetensors")
 
 

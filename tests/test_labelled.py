@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from torchvision.datasets import CIFAR10
 
+from pretrain.data.sources import find_images
 from pretrain.errors import InputError
-from pretrain.labelled import class_folders, class_names, labelled_splits
-from pretrain.sources import find_images
+from pretrain.probes.labelled import class_folders, class_names, labelled_splits
 from tests.labelled_sets import COLOURS, cifar10, class_folder, stl10
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from pretrain.losses import barlow_twins_loss, byol_loss, cross_correlation, nt_xent_loss
+from pretrain.method.losses import barlow_twins_loss, byol_loss, cross_correlation, nt_xent_loss
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pretrain.bilevel import TrialStep, hypergradient
+from pretrain.algorithm.upper import Batch, UpperLevel
 from pretrain.errors import InputError
-from pretrain.objective import METHODS, per_view
-from pretrain.settings import MetaSettings, load_settings
-from pretrain.upper import Batch, UpperLevel
+from pretrain.method.bilevel import TrialStep, hypergradient
+from pretrain.method.objective import METHODS, per_view
+from pretrain.settings.schema import MetaSettings, load_settings
 from tests.bilevel_cases import as_problem, cosine, relative_error
 from tests.test_algorithm import start
 from tests.test_bilevel_float32 import LR, make_photographs, networks

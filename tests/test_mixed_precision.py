@@ -7,13 +7,13 @@ from unittest.mock import patch
 import pytest
 import torch
 
-from pretrain import mixed_precision
 from pretrain.__main__ import main
-from pretrain.checkpoint_files import find_checkpoints
+from pretrain.algorithm import mixed_precision
+from pretrain.algorithm.mixed_precision import LossScale, widened
 from pretrain.errors import InputError
-from pretrain.mixed_precision import LossScale, widened
-from pretrain.objective import METHODS
-from pretrain.optim import build_optimizers
+from pretrain.method.objective import METHODS
+from pretrain.training.checkpoint_files import find_checkpoints
+from pretrain.training.optimizers import build_optimizers
 from tests.bilevel_cases import cosine, relative_error
 from tests.rank_cases import model_of, share_of
 from tests.runs import Run, arguments, assert_same_to_the_bit, write_inputs
@@ -263,7 +263,7 @@ def test_two_processes_resume_with_one_scale(inputs, tmp_path):
 
 def first_scale(value):
     """For both processes: grows after every good iteration."""
-    return {"pretrain.mixed_precision": {"GROWTH": 1, "FIRST_SCALE": value}}
+    return {"pretrain.algorithm.mixed_precision": {"GROWTH": 1, "FIRST_SCALE": value}}
 
 
 def test_a_non_finite_loss_still_ends_the_training(on_the_edge, tmp_path, capsys):

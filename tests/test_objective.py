@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pretrain.coding import coding_loss
 from pretrain.errors import InputError
-from pretrain.losses import barlow_twins_loss, byol_loss, nt_xent_loss
-from pretrain.objective import METHODS, Objective, ObjectiveSettings, resolve_method
+from pretrain.method.coding import coding_loss
+from pretrain.method.losses import barlow_twins_loss, byol_loss, nt_xent_loss
+from pretrain.method.objective import METHODS, Objective, ObjectiveSettings, resolve_method
 from tests.bilevel_cases import SMALL
 
 WIDTH, N = 8, 9

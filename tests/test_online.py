@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from pretrain import online
 from pretrain.__main__ import main
 from pretrain.backbones import build_backbone
+from pretrain.data.sources import find_images
 from pretrain.errors import InputError
-from pretrain.features import Input
-from pretrain.online import OnlineKnn
-from pretrain.plan import find_checkpoints
-from pretrain.sources import find_images
+from pretrain.probes.features import Input
+from pretrain.training import online_knn
+from pretrain.training.online_knn import OnlineKnn
+from pretrain.training.plan import find_checkpoints
 from tests.labelled_sets import class_folder
 
 CONFIG = """
@@ -88,8 +88,8 @@ def test_bank_and_query_share_no_image_and_depend_on_the_seed(data):
 
 
 def test_a_large_set_is_looked_at_in_part(data, monkeypatch):
-    monkeypatch.setattr(online, "LARGEST_BANK", 5)
-    monkeypatch.setattr(online, "LARGEST_QUERY", 2)
+    monkeypatch.setattr(online_knn, "LARGEST_BANK", 5)
+    monkeypatch.setattr(online_knn, "LARGEST_QUERY", 2)
     assert (len(hook(data).bank), len(hook(data).query)) == (5, 2)
 
 

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from pretrain.algorithm import Pretraining
-from pretrain.optim import LARS, build_optimizers
-from pretrain.settings import load_settings
+from pretrain.algorithm.pretraining import Pretraining
+from pretrain.settings.schema import load_settings
+from pretrain.training.optimizers import LARS, build_optimizers
 
 TINY = {
     "redundancy_widths": [8, 8],

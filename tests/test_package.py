@@ -49,7 +49,7 @@ def test_every_config_travels_inside_the_packages(site):
 
 
 def test_the_commands_of_the_readme_find_their_configs(site):
-    code = "from pathlib import Path; import pretrain; from pretrain.config import read_config; "
+    code = "from pathlib import Path; import pretrain; from pretrain.settings.config_files import read_config; "
     code += "print(pretrain.__file__, read_config(Path('configs/pretrain/metamask_r18_any_100e.py'))['method'])"
     assert python(site, code).split() == [str(site / "pretrain/__init__.py"), "metamask"]
     code = "from transfer import d2; "

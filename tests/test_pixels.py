@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from pretrain.pixels import REDUCED_EIGHTHS, decode, read_header, read_image
+from pretrain.data.pixels import REDUCED_EIGHTHS, decode, read_header, read_image
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pretrain.objective import METHODS
+from pretrain.method.objective import METHODS
 from tests.rank_cases import CASES, FEW, STEPS, overflow_of, steps_of
 from tests.runs import free_port
 

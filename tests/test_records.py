@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
-from pretrain import rehearsal
 from pretrain.__main__ import main
-from pretrain.config import config_text, read_config
-from pretrain.plots import curves_png, histograms_png
-from pretrain.report import write_report
-from pretrain.settings import Settings, as_plain, load_settings
-from pretrain.snapshots import read_snapshots
+from pretrain.reporting.mask_snapshots import read_snapshots
+from pretrain.reporting.plots import curves_png, histograms_png
+from pretrain.reporting.report import write_report
+from pretrain.settings.config_files import config_text, read_config
+from pretrain.settings.schema import Settings, as_plain, load_settings
+from pretrain.training import rehearsal
 from tests.test_train import CONFIG
 
 
@@ -67,7 +67,7 @@ def test_the_resolved_config_is_the_same_training(finished, images, tmp_path):
 
 
 def test_the_environment_is_kept_for_every_start(finished, images):
-    from pretrain.environment import save_environment
+    from pretrain.reporting.environment import save_environment
 
     starts = json.loads((finished / "environment.json").read_text())
     assert len(starts) == 1
@@ -104,8 +104,8 @@ def test_a_dry_run_says_what_the_run_will_cost_and_leaves_nothing(images, tmp_pa
 
 
 def test_the_estimate_is_of_the_measured_iterations(images, monkeypatch):
-    from pretrain.plan import make_plan
-    from pretrain.sources import open_source
+    from pretrain.data.sources import open_source
+    from pretrain.training.plan import make_plan
 
     settings = load_settings(read_config(images / "tiny.py"))
     plan = make_plan(settings, open_source([images]), images / "never")
@@ -130,8 +130,8 @@ def test_the_estimate_is_of_the_measured_iterations(images, monkeypatch):
 
 
 def test_the_memory_of_many_ranks(images):
-    from pretrain.plan import make_plan
-    from pretrain.sources import open_source
+    from pretrain.data.sources import open_source
+    from pretrain.training.plan import make_plan
 
     settings = load_settings(read_config(images / "tiny.py"))
     plan = make_plan(settings, open_source([images]), images / "never")

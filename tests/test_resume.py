@@ -8,7 +8,7 @@ import time
 import pytest
 import torch
 
-from pretrain.checkpoint_files import BEST, find_checkpoints
+from pretrain.training.checkpoint_files import BEST, find_checkpoints
 from tests import runs
 from tests.runs import Run, assert_same_to_the_bit
 

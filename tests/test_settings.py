@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from pretrain.algorithm import Pretraining
-from pretrain.config import read_config
+from pretrain.algorithm.pretraining import Pretraining
 from pretrain.errors import InputError
-from pretrain.optim import build_optimizers
-from pretrain.settings import Settings, load_settings
+from pretrain.settings.config_files import read_config
+from pretrain.settings.schema import Settings, load_settings
+from pretrain.training.optimizers import build_optimizers
 
 
 def test_sections_are_filled_and_numbers_converted():

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import webdataset
 
-from pretrain.data import BatchOrder, TwoViews, collate
+from pretrain.data.order import BatchOrder
+from pretrain.data.shards import expand_shards
+from pretrain.data.sources import open_source
+from pretrain.data.two_views import TwoViews, collate
+from pretrain.data.views import ViewSettings
 from pretrain.errors import InputError
-from pretrain.shards import expand_shards
-from pretrain.sources import open_source
-from pretrain.views import ViewSettings
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
+from pretrain.data.sources import ImageFiles, find_images, fingerprint, open_source
 from pretrain.errors import InputError
-from pretrain.sources import ImageFiles, find_images, fingerprint, open_source
 
 
 @pytest.fixture

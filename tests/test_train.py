@@ -10,7 +10,7 @@ import torch
 
 from pretrain.__main__ import main
 from pretrain.backbones import build_backbone, load_backbone
-from pretrain.plan import find_checkpoints
+from pretrain.training.plan import find_checkpoints
 
 CONFIG = """
 method = "metamask"

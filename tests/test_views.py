@@ -8,17 +8,9 @@ import torchvision.transforms.v2 as transforms
 import torchvision.transforms.v2.functional as reference
 from scipy.stats import ks_2samp
 
-from pretrain import views
+from pretrain.data import views
+from pretrain.data.views import ViewSettings, crop_box, eighths_for, make_view, make_views, resampled, scaled_box
 from pretrain.errors import InputError
-from pretrain.views import (
-    ViewSettings,
-    crop_box,
-    eighths_for,
-    make_view,
-    make_views,
-    resampled,
-    scaled_box,
-)
 
 
 def test_a_view_depends_on_its_seed_alone(image):

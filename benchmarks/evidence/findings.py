@@ -12,6 +12,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.evidence.cells import Cell, run_name
 from benchmarks.evidence.sizes import Size
+from pretrain.reporting.metrics_file import NAME, MetricsFile
 from transfer.results import FILE_NAME
 from transfer.runs import read_run
 
@@ -60,7 +61,7 @@ def _collect(cell: Cell, size: Size, out: Path) -> Finding | None:
         return None
     records = {run.name: read_run(run).metrics for run in found}
     judged = json.loads((folder / "knn.json").read_text(encoding="utf-8"))
-    lines = _log(folder / "pretrain" / "metrics.jsonl")
+    lines = MetricsFile(folder / "pretrain" / NAME).read()
     return Finding(
         cell,
         _seconds(lines, size.pretraining["data.batch"]),
@@ -77,12 +78,6 @@ def _collect(cell: Cell, size: Size, out: Path) -> Finding | None:
 def _measured(records: Mapping[str, Mapping[str, Mapping[str, float | None]]], task: str) -> dict[str, float]:
     """AP by run; what was not measured is not there."""
     return {name: ap for name, metrics in records.items() if (ap := metrics[task]["AP"]) is not None}
-
-
-def _log(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def _seconds(lines: Sequence[dict[str, Any]], batch: int) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from benchmarks import single_objects
 from benchmarks.evidence.sets import Photographs, Split
 from benchmarks.evidence.sizes import Init, Size
 from benchmarks.evidence.steps import Step
+from pretrain.reporting.metrics_file import NAME, MetricsFile
 
 WARM_UP = 0.1  # share of the iterations
 BACKBONE = "backbone.safetensors"
@@ -88,7 +88,7 @@ def ending(folder: Path) -> Ending | None:
     """How ``folder/pretrain``, logged at every iteration, ended; None when it did not."""
     if not (folder / "pretrain" / BACKBONE).exists():
         return None
-    lines = (folder / "pretrain" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    last = [json.loads(line) for line in lines[-max(2, math.ceil(len(lines) / 5)) :]]
+    lines = MetricsFile(folder / "pretrain" / NAME).read()
+    last = lines[-max(2, math.ceil(len(lines) / 5)) :]
     judged = [line.get("contrastive", line["loss"]) for line in last]
     return Ending(fmean(judged), stdev(judged) / math.sqrt(len(judged)), fmean(line["loss"] for line in last))

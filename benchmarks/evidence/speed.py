@@ -7,12 +7,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pretrain.config import read_config
+from pretrain.data.sources import open_source
 from pretrain.errors import InputError
-from pretrain.plan import make_plan
-from pretrain.rehearsal import rehearse
-from pretrain.settings import load_settings
-from pretrain.sources import open_source
+from pretrain.settings.config_files import read_config
+from pretrain.settings.schema import load_settings
+from pretrain.training.plan import make_plan
+from pretrain.training.rehearsal import rehearse
 
 
 def main(argv: list[str]) -> int:

@@ -1,0 +1,1 @@
+"""One step of w and ψ, as MMEngine calls it."""

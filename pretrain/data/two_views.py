@@ -1,0 +1,86 @@
+"""Two views of each image, in an order that can be picked up anywhere.
+
+Every view is drawn from (seed, epoch, image, view) alone and the order of an epoch from (seed, epoch), so that
+neither the number of workers nor a restart in the middle of an epoch changes a single pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from pretrain.data.colour import coloured
+from pretrain.data.pixels import Image
+from pretrain.data.sources import Source
+from pretrain.data.views import Drawn, ViewSettings, draw_views
+from pretrain.errors import InputError
+
+_TRIES = 32
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Two views of one image, (2, size, size, 3) uint8, and the unreadable files met on the way to it.
+
+    Attributes:
+        colour: what the device still has to do with them, (2, 11) float64 (`pretrain.data.colour.Colour.row`); None for
+            nothing.
+    """
+
+    views: Image
+    path: str
+    unreadable: tuple[str, ...]
+    colour: NDArray[np.float64] | None = None
+
+
+class TwoViews(Dataset[Sample]):
+    """Two views of each image; indexed by (epoch, image number). An unreadable image gives way to the next one."""
+
+    def __init__(self, source: Source, settings: ViewSettings, seed: int) -> None:
+        self.source, self.settings, self.seed = source, settings, seed
+
+    def __len__(self) -> int:
+        """The number of images."""
+        return len(self.source)
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        """The two views of image ``key[1]`` in epoch ``key[0]``."""
+        epoch, index = key
+        unreadable: list[str] = []
+        for offset in range(min(_TRIES, len(self))):
+            k = (index + offset) % len(self)
+            rngs = [np.random.default_rng((self.seed, epoch, index, view)) for view in range(2)]
+            drawn = draw_views(self.source.read(k), self.settings, rngs)
+            if drawn is not None:
+                views, colour = self._finished(drawn)
+                return Sample(views, self.source.name(k), tuple(unreadable), colour)
+            unreadable.append(self.source.name(k))
+        raise InputError(
+            f"{len(unreadable)} images in a row cannot be read, the first is {unreadable[0]}; check --data"
+        )
+
+    def _finished(self, drawn: Sequence[Drawn]) -> tuple[Image, NDArray[np.float64] | None]:
+        if self.settings.colour == "device":
+            return np.stack([view for view, _ in drawn]), np.stack([colour.row() for _, colour in drawn])
+        return np.stack([coloured(view, colour) for view, colour in drawn]), None
+
+
+def collate(samples: Sequence[Sample]) -> dict[str, Any]:
+    """``views`` (2, N, 3, size, size) uint8 with the channels last in memory, ``paths``, ``unreadable``.
+
+    Where the device does the colour work, also ``colour``, (2, N, 11) float64.
+    """
+    views = torch.from_numpy(np.stack([s.views for s in samples], axis=1))
+    colours = [s.colour for s in samples if s.colour is not None]
+    return {
+        "views": views.permute(0, 1, 4, 2, 3),
+        "paths": [s.path for s in samples],
+        "unreadable": [path for s in samples for path in s.unreadable],
+        **({"colour": torch.from_numpy(np.stack(colours, axis=1))} if colours else {}),
+    }

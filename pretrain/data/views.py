@@ -1,0 +1,198 @@
+"""Random views of an image, on uint8 arrays: crop, flip, colour, grey, blur (SimCLR, Chen et al. 2020, appendix A).
+
+Everything random comes from the generator that is passed in, so that a view depends on its seed alone. OpenCV does
+the pixel work, on bytes, and on the crop, never on the image. The crops are drawn before the image is decoded, so that
+a JPEG is decoded no larger than they need. What is drawn never depends on pixels: the colour work can be done anywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from pretrain.data.colour import Colour, Operation, coloured
+from pretrain.data.pixels import REDUCED_EIGHTHS, SMALLEST_SIDE, Image, decode, read_header
+from pretrain.errors import InputError
+
+Box = tuple[int, int, int, int]  # top, left, height, width, pixels
+Drawn = tuple[Image, Colour]  # a view as it is before its colour work, and what is to be done
+
+# (side of the low-pass kernel, up to which ratio of crop to view); beyond the last one the area filter serves.
+_KERNELS = ((3, 2.0), (5, 3.5), (7, 5.0))
+_AREA_FROM = 5.0
+
+
+@dataclass(frozen=True)
+class ViewSettings:
+    """The distribution of views; the defaults are MetaMask's release (SimCLR's CIFAR set, no blur).
+
+    Attributes:
+        size: side of the square view, pixels.
+        crop_min, crop_max: share of the image's area that the crop covers.
+        ratio: largest width-to-height ratio of the crop; its inverse is the smallest.
+        flip: probability of a horizontal flip.
+        jitter: probability of colour jitter.
+        brightness, contrast, saturation: factors are uniform in [1 - x, 1 + x].
+        hue: shift is uniform in [-x, x] turns of the colour wheel, x <= 0.5.
+        grey: probability of greyscale.
+        blur: probability of Gaussian blur.
+        blur_min, blur_max: its sigma, pixels; the kernel is a tenth of the view wide, less where its ends are 0.
+        colour: who does jitter, grey and blur of the views, with the same random choices: loader (OpenCV, on bytes), or
+            device (`pretrain.data.device_colour`, in float32 on the whole batch, rounding nothing).
+    """
+
+    size: int = 224
+    crop_min: float = 0.08
+    crop_max: float = 1.0
+    ratio: float = 4 / 3
+    flip: float = 0.5
+    jitter: float = 0.8
+    brightness: float = 0.4
+    contrast: float = 0.4
+    saturation: float = 0.4
+    hue: float = 0.1
+    grey: float = 0.2
+    blur: float = 0.0
+    blur_min: float = 0.1
+    blur_max: float = 2.0
+    colour: str = "loader"
+
+    def __post_init__(self) -> None:
+        """Refuse settings outside their range."""
+        if self.size < 8:
+            raise InputError(f"views.size: expected at least 8 pixels, found {self.size}")
+        if not 0 < self.crop_min <= self.crop_max <= 1:
+            raise InputError(
+                f"views.crop_min, crop_max: expected 0 < min <= max <= 1, found {self.crop_min}, {self.crop_max}"
+            )
+        for name in ("flip", "jitter", "grey", "blur", "brightness", "contrast", "saturation"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"views.{name}: expected a number in 0-1, found {getattr(self, name)}")
+        if not 0 <= self.hue <= 0.5:
+            raise InputError(f"views.hue: expected a number in 0-0.5, found {self.hue}")
+        if not 0 <= self.blur_min <= self.blur_max or self.blur_max == 0:
+            raise InputError(
+                f"views.blur_min, blur_max: expected 0 <= min <= max and max > 0, found {self.blur_min} and "
+                f"{self.blur_max}"
+            )
+        if self.colour not in ("loader", "device"):
+            raise InputError(f"views.colour: expected one of loader, device, found {self.colour!r}")
+
+
+def make_views(encoded: bytes, settings: ViewSettings, rngs: Sequence[np.random.Generator]) -> list[Image] | None:
+    """One random view per generator of one encoded image, decoded once: each (size, size, 3) uint8 in RGB.
+
+    None when the image cannot be decoded or is smaller than `SMALLEST_SIDE`.
+    """
+    drawn = draw_views(encoded, settings, rngs)
+    return None if drawn is None else [coloured(view, colour) for view, colour in drawn]
+
+
+def draw_views(encoded: bytes, settings: ViewSettings, rngs: Sequence[np.random.Generator]) -> list[Drawn] | None:
+    """The views of `make_views` as they are before their colour work, each with what is drawn for it."""
+    header = read_header(encoded)
+    if header is None:
+        image = decode(encoded)
+        if image is None or min(image.shape[:2]) < SMALLEST_SIDE:
+            return None
+        return [draw_view(image, settings, rng) for rng in rngs]
+    if min(header.size) < SMALLEST_SIDE:
+        return None
+    boxes = [crop_box(*header.size, settings, rng) for rng in rngs]
+    eighths = eighths_for(boxes, settings.size)
+    image = decode(encoded, header, eighths)
+    if image is None:
+        return None
+    if image.shape[:2] != header.size:
+        boxes = [scaled_box(box, eighths, image.shape[:2]) for box in boxes]
+    crops = [resampled(image, box, settings.size) for box in boxes]
+    return [_drawn(crop, settings, rng) for crop, rng in zip(crops, rngs, strict=True)]
+
+
+def make_view(image: Image, settings: ViewSettings, rng: np.random.Generator) -> Image:
+    """One random view: RGB (H, W, 3) uint8 -> (size, size, 3) uint8."""
+    return coloured(*draw_view(image, settings, rng))
+
+
+def draw_view(image: Image, settings: ViewSettings, rng: np.random.Generator) -> Drawn:
+    """The view of `make_view` as it is before its colour work, and what is drawn for it."""
+    box = crop_box(image.shape[0], image.shape[1], settings, rng)
+    return _drawn(resampled(image, box, settings.size), settings, rng)
+
+
+def _drawn(crop: Image, settings: ViewSettings, rng: np.random.Generator) -> Drawn:
+    view = cv2.flip(crop, 1) if rng.random() < settings.flip else crop
+    return view, draw_colour(settings, rng)
+
+
+def crop_box(height: int, width: int, settings: ViewSettings, rng: np.random.Generator) -> Box:
+    """(top, left, height, width) of a crop: area uniform, log-ratio uniform, ten tries, then the central square."""
+    log_ratio = math.log(settings.ratio)
+    for _ in range(10):
+        area = height * width * rng.uniform(settings.crop_min, settings.crop_max)
+        ratio = math.exp(rng.uniform(-log_ratio, log_ratio))
+        w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < w <= width and 0 < h <= height:
+            return int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1)), h, w
+    side = min(height, width)
+    return (height - side) // 2, (width - side) // 2, side, side
+
+
+def eighths_for(boxes: Sequence[Box], size: int) -> int:
+    """The smallest scale, in eighths, at which no crop has a side shorter than the view's; 8 is full size."""
+    shortest = min(min(height, width) for _, _, height, width in boxes)
+    return next((m for m in REDUCED_EIGHTHS if shortest * m >= size * 8), 8)
+
+
+def scaled_box(box: Box, eighths: int, size: tuple[int, int]) -> Box:
+    """A crop of the full image in the pixels of one decoded at ``eighths``, whose (height, width) is ``size``.
+
+    One decoded pixel covers 8 / eighths of the image's exactly; the last ones may reach past its border.
+    """
+    top, left, height, width = box
+    bottom, right = round((top + height) * eighths / 8), round((left + width) * eighths / 8)
+    top, left = round(top * eighths / 8), round(left * eighths / 8)
+    return top, left, max(1, min(bottom, size[0]) - top), max(1, min(right, size[1]) - left)
+
+
+def resampled(image: Image, box: Box, size: int) -> Image:
+    """A crop as (size, size, 3): linear, after a low-pass filter where it shrinks.
+
+    Pillow's and torchvision's antialiasing filter is a triangle as wide as the shrinking. A small Gaussian and a linear
+    interpolation come closer to it than OpenCV's area filter, in a third of its time: at a ratio of 1.6 the mean
+    difference is 0.34 levels (area: 0.40) and fine detail 4 % weaker (6 % stronger), at 2 it is 0.3 (1.4) and 2 %
+    stronger (28 %), measured on photographs at 64 pixels.
+    """
+    top, left, height, width = box
+    crop = image[top : top + height, left : left + width]
+    shrink = max(height, width) / size
+    if shrink > _AREA_FROM:
+        return cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA)
+    if shrink > 1:
+        side = next(side for side, ratio in _KERNELS if shrink <= ratio)
+        crop = cv2.GaussianBlur(crop, (side, side), 0.38 * width / size, sigmaY=0.38 * height / size)
+    return cv2.resize(crop, (size, size), interpolation=cv2.INTER_LINEAR)
+
+
+def draw_colour(settings: ViewSettings, rng: np.random.Generator) -> Colour:
+    """Colour jitter, grey and blur, each with its probability."""
+    operations = draw_jitter(settings, rng) if rng.random() < settings.jitter else ()
+    if rng.random() < settings.grey:
+        operations += ((Operation.GREY, 0.0),)
+    blurred = rng.random() < settings.blur
+    return Colour(operations, rng.uniform(settings.blur_min, settings.blur_max) if blurred else None)
+
+
+def draw_jitter(settings: ViewSettings, rng: np.random.Generator) -> tuple[tuple[Operation, float], ...]:
+    """Brightness, contrast, saturation and hue in random order, each by a random amount; none whose range is 0."""
+    s, drawn = settings, []
+    ranges = (1, s.brightness), (1, s.contrast), (1, s.saturation), (0, s.hue)
+    for operation in rng.permutation(4).tolist():
+        centre, reach = ranges[operation]
+        if reach:
+            drawn.append((Operation(operation), rng.uniform(centre - reach, centre + reach)))
+    return tuple(drawn)

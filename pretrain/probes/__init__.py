@@ -1,0 +1,1 @@
+"""Frozen features judged: nearest neighbours and linear probe."""

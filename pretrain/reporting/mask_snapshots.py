@@ -1,0 +1,59 @@
+"""The mask at the start, in the middle and at the end of a training, kept for the report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import Tensor
+
+from pretrain.atomic import write_text
+
+FILE = "mask.json"
+
+
+class MaskSnapshots(Hook):
+    """Writes M to ``mask.json``: iteration -> its D weights, before the first iteration, at half and after the last.
+
+    Args:
+        out: the file; entries of iterations that a resumed run will do again are dropped.
+    """
+
+    priority = "LOW"  # before the checkpoint, so that a resumed run finds what it had
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+
+    @master_only
+    def before_train(self, runner: Runner) -> None:
+        """Keep the start, and what a resumed run has already passed."""
+        kept = {k: v for k, v in read_snapshots(self.out).items() if k <= runner.iter}
+        if runner.iter == 0:
+            kept = {0: _weights(runner)}
+        write_text(self.out, json.dumps(kept))
+
+    @master_only
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Tensor] | None = None
+    ) -> None:
+        """Keep the middle and the end."""
+        done = batch_idx + 1
+        if done in (runner.max_iters // 2, runner.max_iters):
+            write_text(self.out, json.dumps({**read_snapshots(self.out), done: _weights(runner)}))
+
+
+def read_snapshots(path: Path) -> dict[int, list[float]]:
+    """Iteration -> M, in the order of the iterations; {} without a file."""
+    if not path.is_file():
+        return {}
+    return {int(k): v for k, v in json.loads(path.read_text(encoding="utf-8")).items()}
+
+
+def _weights(runner: Runner) -> list[float]:
+    values: list[float] = runner.model.objective.mask.weights().detach().float().cpu().tolist()
+    return values

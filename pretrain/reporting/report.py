@@ -1,0 +1,131 @@
+"""``pretrain.md``: what a finished training did, in figures and curves, from the files that it left."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from pretrain.atomic import write_bytes
+from pretrain.reporting.mask_snapshots import FILE as MASK_FILE
+from pretrain.reporting.mask_snapshots import read_snapshots
+from pretrain.reporting.metrics_file import NAME, MetricsFile
+from pretrain.reporting.plots import Curve, curves_png, histograms_png
+
+FOLDER = "report"  # of the pictures, beside pretrain.md
+
+_LOSSES = {
+    "loss": "lower loss (what w descends)",
+    "redundancy": "redundancy (Barlow Twins)",
+    "contrastive": "contrastive (NT-Xent)",
+    "bootstrap": "bootstrap (BYOL)",
+    "mcr": "L_mcr (CompMod)",
+    "upper_loss": "upper loss (what m and ξ descend)",
+}
+_FEATURES: dict[str, dict[str, str]] = {
+    "effective rank": {"effective_rank": "features h", "effective_rank_z": "embeddings z"},
+    "spread of the normalised features": {"feature_std": "std"},
+    "mean |off-diagonal| correlation of h": {"redundancy_h": "redundancy"},
+    "k-nearest neighbours, %": {"knn": "held-out training images"},
+    "mask weights": {"mask_p95": "95 %", "mask_median": "median", "mask_p05": "5 %"},
+    "top of the coding matrices": {"coding_top": "λ Ẑ Ẑᵀ", "coding_top_mcr": "λ Ẑ Zᵀ"},
+    "learning rate": {"lr": "w"},
+    "loss scale (float16)": {"loss_scale": "scale"},
+}
+_HYPERGRADIENT = {
+    "mask m": {"mask_direct": "direct", "mask_second_order": "second order"},
+    "fusion ξ": {"fusion_direct": "direct", "fusion_second_order": "second order"},
+}
+_TABLE = {**_LOSSES, "effective_rank": "effective rank of h", "feature_std": "std of the normalised features"}
+
+Lines = Sequence[Mapping[str, float]]
+
+
+def write_report(folder: Path, about: Mapping[str, str], meta_start: int = 0) -> Path:
+    """Write ``pretrain.md`` and its pictures into a run's folder.
+
+    Args:
+        folder: holds ``metrics.jsonl`` and, with a mask, ``mask.json``.
+        about: what the run was, heading -> text, for the first table.
+        meta_start: first iteration with a meta step, marked in the curves; 0 for none.
+
+    Returns:
+        The path of ``pretrain.md``.
+    """
+    lines = MetricsFile(folder / NAME).read()
+    pictures = folder / FOLDER
+    pictures.mkdir(exist_ok=True)
+    parts = [f"# Pretraining: {about['method']}", "", *_rows(about), ""]
+    parts += ["## From first to last", "", *_changes(lines), ""]
+    for title, name, draw in _pictures(lines, read_snapshots(folder / MASK_FILE), meta_start):
+        write_bytes(pictures / f"{name}.png", draw())
+        parts += [f"## {title}", "", f"![{title}]({FOLDER}/{name}.png)", ""]
+    if meta_start:
+        parts += [f"Dotted lines: iteration {meta_start}, from which the upper variables move.", ""]
+    parts += ["Every number over time: `metrics.jsonl`, and `tensorboard --logdir tensorboard`.", ""]
+    parts += [
+        "## What next",
+        "",
+        "    python -m transfer convert backbone.safetensors --to detectron2 --out detectron2.pth",
+    ]
+    parts += ["    python -m pretrain evaluate backbone.safetensors --data DIR --protocol knn --out knn.json", ""]
+    out = folder / "pretrain.md"
+    write_bytes(out, "\n".join(parts).encode())
+    return out
+
+
+def _pictures(
+    lines: Lines, masks: Mapping[int, list[float]], meta_start: int
+) -> list[tuple[str, str, Callable[[], bytes]]]:
+    """(title, file name, how to draw it) of every picture that there is something to show in."""
+    losses = _panels(lines, {title: {key: title} for key, title in _LOSSES.items()})
+    features = _panels(lines, _FEATURES)
+    both = _panels(lines, _HYPERGRADIENT)
+    found: list[tuple[str, str, Callable[[], bytes]]] = []
+    if losses:
+        found.append(("Losses", "losses", lambda: curves_png(losses, marks=meta_start)))
+    if features:
+        found.append(("Features", "features", lambda: curves_png(features, marks=meta_start)))
+    if both:
+        title = "Hypergradient: ‖direct‖ against ‖second order‖"
+        found.append((title, "hypergradient", lambda: curves_png(both, log_scale=True, marks=meta_start)))
+    if masks:
+        found.append(("Mask", "mask", lambda: histograms_png(masks, "weight of a feature dimension")))
+    return found
+
+
+def _panels(lines: Lines, groups: Mapping[str, Mapping[str, str]]) -> list[tuple[str, list[Curve]]]:
+    """The groups of which anything was logged."""
+    panels = []
+    for title, names in groups.items():
+        curves: list[Curve] = []
+        for key, label in names.items():
+            points = [(int(line["iteration"]), float(line[key])) for line in lines if key in line]
+            if points:
+                curves.append((label, [x for x, _ in points], [y for _, y in points]))
+        if curves:
+            panels.append((title, curves))
+    return panels
+
+
+def _changes(lines: Lines) -> list[str]:
+    """First, middle and last logged value of what tells most."""
+    if not lines:
+        return ["Nothing was logged: the training was shorter than `run.log_every`."]
+    rows = []
+    for key, name in _TABLE.items():
+        points = [line for line in lines if key in line]
+        if points:
+            shown = [points[0], points[len(points) // 2], points[-1]]
+            rows.append(f"| {name} | " + " | ".join(_number(line[key]) for line in shown) + " |")
+    steps = [lines[0], lines[len(lines) // 2], lines[-1]]
+    header = "| | " + " | ".join(f"about iteration {int(line['iteration'])}" for line in steps) + " |"
+    return [header, "|---|--:|--:|--:|", *rows]
+
+
+def _rows(about: Mapping[str, str]) -> list[str]:
+    return ["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in about.items())]
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}" if math.isfinite(value) else "–"

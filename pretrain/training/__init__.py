@@ -1,0 +1,1 @@
+"""The run around the step: optimisers, hooks, checkpoints, resuming, rehearsal."""
