@@ -46,7 +46,7 @@ def seen(category: str, mask: NDArray[np.bool_]) -> Seen | None:
 def outlines(mask: NDArray[np.bool_]) -> list[list[float]]:
     """The outer outlines of a mask (H, W), each 1/8 pixel inside its edge.
 
-    Holes count as inside: COCO's polygons know none. `transfer.polygons` makes outlines that rasterise to the very
+    Holes count as inside: COCO's polygons know none. `transfer.demo.polygons` makes outlines that rasterise to the very
     mask; these stay because sets that were trained on have them.
     """
     large = cv2.resize(mask.astype(np.uint8), None, fx=FINE, fy=FINE, interpolation=cv2.INTER_NEAREST)

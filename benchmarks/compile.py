@@ -26,7 +26,7 @@ from benchmarks import outputs, timing
 from benchmarks.modes import PLAIN, Case, Trainee, add_case_arguments, chosen, random_views
 from benchmarks.outputs import progress
 from pretrain.algorithm.compilation import check_compiler
-from transfer.markdown import table
+from transfer.reporting.markdown import table
 
 METHOD = "simclr"  # one backbone pass and nothing of the upper level: what a compiled backbone can gain at most
 ON_CPU = (Case("resnet18", 64, 64),)

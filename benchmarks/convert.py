@@ -16,9 +16,9 @@ from pathlib import Path
 import torch
 import torchvision
 
-from transfer import convert, detectron2_target, networks
-from transfer.checkpoint import read
-from transfer.verify import TONGUES
+from transfer.checkpoints.checkpoint import read
+from transfer.conversion import convert, detectron2_network, networks
+from transfer.conversion.proof import TONGUES
 
 LIMIT_S = 20.0
 
@@ -42,7 +42,7 @@ def measure(arch: str) -> dict[str, object]:
         seconds per step (imports apart), their total, and the largest relative error of all proofs.
     """
     networks.imported("timm")
-    detectron2_target.imported("detectron2.modeling")
+    detectron2_network.imported("detectron2.modeling")
     seconds: dict[str, float] = {}
     cpu = time.process_time()
     worst = 0.0

@@ -42,9 +42,9 @@ from PIL import Image
 from benchmarks import outputs
 from benchmarks.fingerprints import fingerprint
 from benchmarks.packages import Package, fetch, find, listed, unpack
-from transfer.atomic import check_new_folder, new_folder
+from transfer.comparison.bootstrap import Progress
 from transfer.errors import InputError
-from transfer.progress import Progress
+from transfer.files.atomic import check_new_folder, new_folder
 
 MANIFEST = Path(__file__).with_name("cutouts.csv")
 BACKGROUND = "background"  # in place of a category

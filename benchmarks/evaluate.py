@@ -33,8 +33,8 @@ from pycocotools.cocoeval import COCOeval
 from benchmarks import outputs
 from benchmarks.outputs import progress
 from transfer.__main__ import main as transfer
-from transfer.markdown import table
-from transfer.record import TASKS
+from transfer.records.record import TASKS
+from transfer.reporting.markdown import table
 
 TARGETS = {"bbox": 100.0, "segm": 30.0, "files to record": 10.0}
 HEIGHT, WIDTH, CLASSES = 480, 640, 80

@@ -23,7 +23,7 @@ from benchmarks.cost import MEMORY_TARGET, measure
 from benchmarks.modes import METHOD, MODES, Case, add_case_arguments, chosen
 from benchmarks.outputs import progress
 from benchmarks.truth import TruthSettings, run
-from transfer.markdown import table
+from transfer.reporting.markdown import table
 
 ON_CPU = (Case("resnet18", 64, 64), Case("resnet50", 96, 16))
 TRUTH_CLIP = 1.0  # as in our configs: without it the first gradients of a summed loss ruin the weights

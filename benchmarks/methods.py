@@ -27,7 +27,7 @@ import torch
 from benchmarks import outputs
 from benchmarks.outputs import Failed
 from pretrain.method.objective import METHODS
-from transfer.markdown import table
+from transfer.reporting.markdown import table
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "pretrain"
 WEIGHTS = "backbone.safetensors"

@@ -36,9 +36,9 @@ from benchmarks.annotations import Seen, coco, seen, voc
 from benchmarks.collage import Sources, compose, sources
 from benchmarks.fingerprints import fingerprint
 from benchmarks.processes import processes
-from transfer.atomic import check_new_folder, new_folder
+from transfer.comparison.bootstrap import Progress
 from transfer.errors import InputError
-from transfer.progress import Progress
+from transfer.files.atomic import check_new_folder, new_folder
 
 QUALITY = 92  # of the JPEGs
 SIZES = (32, 640)  # the photographs have up to 640 pixels

@@ -29,7 +29,7 @@ from benchmarks.outputs import Failed, progress
 from benchmarks.pictures import SIZES, jpegs
 from benchmarks.pipelines import PIPELINES, Pipeline
 from benchmarks.timing import ratios, spread
-from transfer.markdown import table
+from transfer.reporting.markdown import table
 
 VIEWS = (64, 128, 224)
 MEAN_TARGET, CELL_TARGET = 4.0, 2.5  # times lightly: geometric mean, every cell

@@ -132,7 +132,7 @@ def _lightly(model: nn.Module) -> nn.Module:
     return nn.Sequential(model.conv1, model.bn1, model.layer1, model.layer2, model.layer3, model.layer4)
 
 
-# What each project writes, given a torchvision network: name of its row in transfer/layouts.py -> builder.
+# What each project writes, given a torchvision network: name of its row in transfer/checkpoints/layouts.py -> builder.
 LAYOUTS: dict[str, Callable[[nn.Module], Any]] = {
     "MoCo v1/v2": lambda m: {
         "epoch": 200,
@@ -257,7 +257,7 @@ def _headless_with(model: nn.Module, **parts: nn.Module) -> State:
 
 
 def to_detectron2_by_hand(name: str) -> str:
-    """The published renaming, in another way than transfer/names.py: by replacing text, checked by eye."""
+    """The published renaming, in another way than transfer/checkpoints/names.py: by replacing text, checked by eye."""
     if name.startswith(("conv1.", "bn1.")):
         name = f"stem.{name}"
     for number in (4, 3, 2, 1):

@@ -8,8 +8,9 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from tests.records import make_record
-from transfer import precision, results
-from transfer.matches import Matcher
+from transfer.comparison.matcher import Matcher
+from transfer.evaluation import weighted_ap
+from transfer.records import record_file
 
 
 def make_run(folder, data, init="random", seed=0, shift=3, found=1.0, **changes):
@@ -35,7 +36,7 @@ def make_run(folder, data, init="random", seed=0, shift=3, found=1.0, **changes)
     (folder / "inference").mkdir(parents=True)
     file = folder / "inference/coco_instances_results.json"
     file.write_text(json.dumps(detections))
-    val = results.Split(
+    val = record_file.Split(
         str(data / "coco/val"),
         str(annotations),
         hashlib.sha256(annotations.read_bytes()).hexdigest(),
@@ -45,26 +46,26 @@ def make_run(folder, data, init="random", seed=0, shift=3, found=1.0, **changes)
     )
     fields = {
         "name": folder.name,
-        "data": results.Data(val, val),
+        "data": record_file.Data(val, val),
         "detections": "inference/coco_instances_results.json",
     }
     record = make_record(init, seed, **(fields | changes))
     metrics, per_class = measure(annotations, file)
     metrics = {task: record.metrics[task] | values for task, values in metrics.items()}
-    results.write(folder / results.FILE_NAME, dataclasses.replace(record, metrics=metrics, per_class=per_class))
+    record_file.write(folder / record_file.FILE_NAME, dataclasses.replace(record, metrics=metrics, per_class=per_class))
     return folder
 
 
 def measure(annotations, detections):
     """AP, AP50, AP75 and per class, in percent, of a results file."""
     matcher = Matcher(annotations, "coco")
-    read = matcher.read(detections, results.TASKS)
+    read = matcher.read(detections, record_file.TASKS)
     metrics, per_class = {}, {}
-    for task in results.TASKS:
+    for task in record_file.TASKS:
         matches = matcher.match(read, task)
-        once = precision.average_precision(matches, np.ones((1, matcher.images), dtype=np.int64))
-        metrics[task] = {name: _number(value[0]) for name, value in precision.summary(once).items()}
-        aps = precision.per_class(once)[0]
+        once = weighted_ap.average_precision(matches, np.ones((1, matcher.images), dtype=np.int64))
+        metrics[task] = {name: _number(value[0]) for name, value in weighted_ap.summary(once).items()}
+        aps = weighted_ap.per_class(once)[0]
         per_class[task] = {name: _number(ap) for name, ap in zip(matches.classes, aps, strict=True)}
     return metrics, per_class
 

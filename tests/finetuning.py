@@ -2,7 +2,8 @@
 
 import torch
 
-from transfer import names, train_net
+from transfer import train_net
+from transfer.checkpoints import names
 
 SMALL = "any_mask_rcnn_R_18_FPN_small"
 # As little computing as the chain allows.

@@ -3,8 +3,8 @@ import stat
 
 import pytest
 
-from transfer import atomic
 from transfer.errors import InputError
+from transfer.files import atomic
 
 
 def test_a_file_is_written_whole_with_the_usual_rights(tmp_path):

@@ -8,14 +8,16 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.samplers import RepeatFactorTrainingSampler, TrainingSampler
 
 from tests.coco_sets import edit, write_coco
-from transfer import batches, d2, splits
+from transfer.data import splits
+from transfer.data.labels import Labels
+from transfer.detectors import config as detector_config
 from transfer.errors import InputError
-from transfer.labels import Labels
+from transfer.finetuning import batches
 
 
 @pytest.fixture
 def cfg(tmp_path):
-    cfg = d2.read_config(d2.find_config("any_mask_rcnn_R_18_FPN_small"))
+    cfg = detector_config.read_config(detector_config.find_config("any_mask_rcnn_R_18_FPN_small"))
     split, _ = splits.from_files(*write_coco(tmp_path / "set", 7), masks=True)
     name = splits.register(split, "train")
     cfg.merge_from_list(["DATASETS.TRAIN", (name,), "SEED", 5, "SOLVER.IMS_PER_BATCH", 2])

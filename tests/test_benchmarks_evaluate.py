@@ -5,7 +5,7 @@ import json
 import pytest
 
 from benchmarks import evaluate
-from transfer import detections, ground_truth
+from transfer.evaluation import detections, ground_truth
 
 
 @pytest.fixture(scope="module")

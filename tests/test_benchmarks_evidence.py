@@ -20,7 +20,7 @@ from benchmarks.outputs import Failed
 from pretrain.settings.config_files import read_config
 from pretrain.settings.schema import load_settings
 from tests.fake_runs import make_run
-from transfer import digits
+from transfer.demo import digits
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 
@@ -81,7 +81,7 @@ def test_the_cells_of_both_sizes():
 
 @pytest.mark.parametrize("name", SIZES)
 def test_the_length_of_fine_tuning_is_what_the_flags_make_it(name, photographs, tmp_path):
-    from transfer import plan as finetuning
+    from transfer.finetuning import plan as finetuning
     from transfer.train_net import parser
 
     size = SIZES[name]

@@ -5,9 +5,10 @@ from detectron2.config import get_cfg
 from detectron2.modeling import build_model
 
 from tests.checkpoints import backbone, network, save_own, small_stem
-from transfer import c4, convert
-from transfer.checkpoint import read
-from transfer.verify import count_loaded
+from transfer.checkpoints.checkpoint import read
+from transfer.conversion import convert
+from transfer.conversion.proof import count_loaded
+from transfer.detectors import parts
 
 
 def _config(overlay, **keys):
@@ -142,6 +143,6 @@ def test_r50_c4_and_extra_norm(tmp_path):
 
 
 def test_registered_names():
-    names = c4.registered()
+    names = parts.registered()
     assert {"Res5BasicROIHeads", "ExtraNormRes5ROIHeads", "StandardROIHeads"} <= names["MODEL.ROI_HEADS.NAME"]
     assert "build_small_stem_resnet_fpn_backbone" in names["MODEL.BACKBONE.NAME"]

@@ -3,8 +3,8 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from transfer import charts
-from transfer.charts import Line, Point, Row
+from transfer.drawing import charts
+from transfer.drawing.charts import Line, Point, Row
 
 
 def elements(svg, tag, kind=None):

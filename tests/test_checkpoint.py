@@ -13,10 +13,10 @@ from tests.checkpoints import (
     small_stem,
     to_detectron2_by_hand,
 )
-from transfer import resnets
-from transfer.checkpoint import examine, read, read_converted_metadata
+from transfer.checkpoints import resnets
+from transfer.checkpoints.checkpoint import examine, read, read_converted_metadata
+from transfer.checkpoints.layouts import IMAGENET, MSRA
 from transfer.errors import CheckpointError, InputError
-from transfer.layouts import IMAGENET, MSRA
 
 
 @pytest.fixture(scope="module")

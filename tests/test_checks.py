@@ -1,6 +1,6 @@
 import torch
 
-from transfer import checks
+from transfer.checkpoints import completeness
 
 EXPECTED = {"a.weight": (2, 3), "a.running_var": (2,), "b.bias": (1,)}
 
@@ -10,7 +10,7 @@ def _state():
 
 
 def test_a_sound_state_has_no_problems():
-    result = checks.compare(_state(), EXPECTED)
+    result = completeness.compare(_state(), EXPECTED)
     assert (result.found, result.expected, result.problems(), result.dtypes) == (3, 3, [], {})
 
 
@@ -19,7 +19,7 @@ def test_every_kind_is_told_at_once():
     state["c"] = state.pop("b.bias")
     state["a.weight"] = torch.ones(3, 2)
     state["a.running_var"][1] = -1
-    result = checks.compare(state, EXPECTED)
+    result = completeness.compare(state, EXPECTED)
     assert result.missing == ["b.bias"]
     assert result.unexpected == ["c"]
     assert result.misshapen == {"a.weight": ((2, 3), (3, 2))}
@@ -28,5 +28,5 @@ def test_every_kind_is_told_at_once():
 
 
 def test_long_lists_are_cut_and_counted():
-    assert checks.listed("abcde") == "a, b, c, and 2 more"
-    assert checks.listed([]) == ""
+    assert completeness.listed("abcde") == "a, b, c, and 2 more"
+    assert completeness.listed([]) == ""

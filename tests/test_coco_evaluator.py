@@ -12,8 +12,8 @@ from detectron2.structures import Boxes, Instances
 
 from tests.coco_sets import edit, write_coco
 from tests.detector_sets import write_lvis_home
-from transfer import detections, ground_truth
-from transfer.coco_evaluator import LVIS_FILE_NAME, LvisEvaluator
+from transfer.evaluation import detections, ground_truth
+from transfer.finetuning.evaluators import LVIS_FILE_NAME, LvisEvaluator
 
 # pycocotools 2.0.11 and lvis 0.5.3 meet newer Pythons and numpys; nothing here can change that.
 pytestmark = [

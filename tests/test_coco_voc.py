@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from transfer.coco_voc import CocoVocWriter
-from transfer.scenes import Scene
+from transfer.demo.coco_voc import CocoVocWriter
+from transfer.demo.scenes import Scene
 
 # pycocotools 2.0.11 meets numpy 2 with an outdated __array__; nothing here can change that.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")

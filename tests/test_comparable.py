@@ -3,8 +3,9 @@ import dataclasses
 import pytest
 
 from tests.records import make_record
-from transfer import comparable, results
+from transfer.comparison import comparable
 from transfer.errors import InputError
+from transfer.records import record_file
 
 FIELDS = [*comparable.SAME_EVERYWHERE, *comparable.SAME_AT_A_LABEL_FRACTION]
 
@@ -67,10 +68,10 @@ def test_two_runs_under_one_name_are_refused():
 
 
 def test_a_frozen_backbone_is_another_protocol_but_another_size_is_not():
-    whole = make_record(cost=results.Cost(parameters=100, trainable=100))
-    frozen = make_record("a", name="frozen", cost=results.Cost(parameters=100, trainable=40))
+    whole = make_record(cost=record_file.Cost(parameters=100, trainable=100))
+    frozen = make_record("a", name="frozen", cost=record_file.Cost(parameters=100, trainable=40))
     with pytest.raises(InputError, match=r"the same cost\.trainable, found 100 in random-0 and 40 in frozen"):
         comparable.check_comparable([whole, frozen])
-    larger = make_record("b", cost=results.Cost(parameters=250, trainable=250))
-    unknown = make_record("c", cost=results.Cost())
+    larger = make_record("b", cost=record_file.Cost(parameters=250, trainable=250))
+    unknown = make_record("c", cost=record_file.Cost())
     comparable.check_comparable([whole, larger, unknown])

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from tests.records import make_record
-from transfer import compare
-from transfer.bootstrap import Images, Resampled
+from transfer.comparison import compare
+from transfer.comparison.bootstrap import Images, Resampled
 from transfer.errors import InputError
 
 

@@ -8,8 +8,10 @@ import torch
 from tests.coco_sets import write_coco
 from tests.detector_sets import write_cityscapes_home, write_coco_home, write_lvis_home, write_voc
 from transfer import __main__ as transfer
-from transfer import bootstrap, results, train_net
-from transfer.runs import read_run
+from transfer import train_net
+from transfer.comparison import bootstrap
+from transfer.records import record_file
+from transfer.records.record_file import read_run
 
 # pycocotools 2.0.11 meets numpy 2 with an outdated __array__; nothing here can change that.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
@@ -50,7 +52,7 @@ def run(name, home, folder, monkeypatch, *more):
         images, ann = str(home / "set/images"), str(home / "set/ann.json")
         words = ["--train", images, ann, "--val", images, ann, *words]
     assert train_net.main(words) == 0
-    record = results.read(folder)
+    record = record_file.read(folder)
     assert record.engine == MEASURES.get(name[:4], "hotcoco")
     assert (record.metrics["bbox"]["AP"] is None) == name.startswith("city")
     assert (record.metrics["segm"]["AP"] is None) == ("mask" not in name)

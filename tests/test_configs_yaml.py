@@ -6,8 +6,10 @@ import pytest
 from detectron2.config import get_cfg
 from detectron2.modeling import build_model
 
-from transfer import d2, logs, splits
+from transfer.data import splits
+from transfer.detectors import config as detector_config
 from transfer.errors import InputError
+from transfer.finetuning import logs
 
 ROOT = Path(__file__).parent.parent / "configs"
 FILES = sorted([*ROOT.glob("detection/*.yaml"), *ROOT.glob("segmentation/*.yaml")])
@@ -56,7 +58,7 @@ DEFAULTS = get_cfg()
 
 @pytest.fixture(params=RUNNABLE, ids=lambda file: file.stem)
 def config(request):
-    return request.param, d2.read_config(request.param)
+    return request.param, detector_config.read_config(request.param)
 
 
 def test_every_config_is_in_the_table_and_every_row_is_there():
@@ -117,13 +119,13 @@ def test_header_says_how_to_run_it_on_what_and_how_long(config):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_protocol_facts(name):
-    cfg = d2.read_config(d2.find_config(name))
+    cfg = detector_config.read_config(detector_config.find_config(name))
     pattern, depth = NAMES[name]
     _, schedule, warmup, batch, lr, masks, classes, sizes, at_test, (train, val) = PROTOCOLS[pattern]
     assert depth == cfg.MODEL.RESNETS.DEPTH
     assert (cfg.SOLVER.MAX_ITER, tuple(cfg.SOLVER.STEPS)) == schedule
     assert (warmup, batch, lr) == (cfg.SOLVER.WARMUP_ITERS, cfg.SOLVER.IMS_PER_BATCH, cfg.SOLVER.BASE_LR)
-    assert (masks, classes) == (cfg.MODEL.MASK_ON, d2.lookup(cfg, splits.number_of_classes_key(cfg)))
+    assert (masks, classes) == (cfg.MODEL.MASK_ON, detector_config.lookup(cfg, splits.number_of_classes_key(cfg)))
     assert (tuple(cfg.INPUT.MIN_SIZE_TRAIN), cfg.INPUT.MIN_SIZE_TEST) == (sizes, at_test)
     assert (train, val) == (cfg.DATASETS.TRAIN, cfg.DATASETS.TEST)
     assert ("bitmask" if name.startswith("voc12_") else "polygon") == cfg.INPUT.MASK_FORMAT
@@ -147,14 +149,14 @@ def test_configs_set_no_key_of_detectron2s_that_no_test_knows():
         *("TEST.PRECISE_BN", "TEST.DETECTIONS_PER_IMAGE", "DATALOADER.SAMPLER_TRAIN", "DATALOADER.REPEAT_THRESHOLD"),
     )
     for name in NAMES:
-        lines = d2.differences(DEFAULTS, d2.read_config(d2.find_config(name)))
+        lines = detector_config.differences(DEFAULTS, detector_config.read_config(detector_config.find_config(name)))
         assert [line for line in lines if not line.startswith(known)] == []
 
 
 @pytest.mark.parametrize("name", ["coco_mask_rcnn_R_18_C4_1x", "any_mask_rcnn_R_18_FPN_small"])
 def test_one_config_of_each_kind_builds(name):
-    cfg = d2.read_config(d2.find_config(name))
-    d2.fit_machine(cfg, processes=1)
+    cfg = detector_config.read_config(detector_config.find_config(name))
+    detector_config.fit_machine(cfg, processes=1)
     cfg.MODEL.DEVICE = "cpu"
     with logs.quiet():
         names = dict(build_model(cfg).named_parameters())
@@ -164,8 +166,8 @@ def test_one_config_of_each_kind_builds(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("file", RUNNABLE, ids=lambda file: file.stem)
 def test_every_config_builds(file):
-    cfg = d2.read_config(file)
-    d2.fit_machine(cfg, processes=1)
+    cfg = detector_config.read_config(file)
+    detector_config.fit_machine(cfg, processes=1)
     cfg.MODEL.DEVICE = "cpu"
     with logs.quiet():
         build_model(cfg)
@@ -194,13 +196,13 @@ for file in sys.argv[1:]:
     for file, line in zip(RUNNABLE, out.splitlines(), strict=True):
         assert line == ("True False" if "_C4_" in file.name else "True True"), file.name
         if "_C4_" in file.name:
-            assert "`import transfer.d2`" in " ".join(file.read_text().replace("#   ", "").split())
+            assert "`import transfer.register`" in " ".join(file.read_text().replace("#   ", "").split())
 
 
 def test_a_key_given_twice_is_refused(tmp_path):
     (tmp_path / "twice.yaml").write_text("SOLVER:\n  MAX_ITER: 5\n  STEPS: (3,)\n  MAX_ITER: 7\nVERSION: 2\n")
     with pytest.raises(InputError, match=r"twice\.yaml: line 4: expected each key once, found MAX_ITER twice"):
-        d2.read_config(tmp_path / "twice.yaml")
+        detector_config.read_config(tmp_path / "twice.yaml")
     (tmp_path / "child.yaml").write_text("_BASE_: twice.yaml\n")
     with pytest.raises(InputError, match=r"twice\.yaml: line 4"):
-        d2.read_config(tmp_path / "child.yaml")
+        detector_config.read_config(tmp_path / "child.yaml")

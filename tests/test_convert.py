@@ -6,9 +6,10 @@ import torch
 import yaml
 
 from tests.checkpoints import LAYOUTS, backbone, header, network, save_own, small_stem, to_detectron2_by_hand
-from transfer import convert, verify
 from transfer.__main__ import main
-from transfer.checkpoint import read, read_converted_metadata
+from transfer.checkpoints.checkpoint import read, read_converted_metadata
+from transfer.conversion import convert
+from transfer.conversion import proof as verify
 from transfer.errors import CheckpointError, InputError
 
 

@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from tests.checkpoints import header
-from transfer import checks, locate, names, resnets
-from transfer.checkpoint import read
+from transfer.checkpoints import completeness, locate, names, resnets
+from transfer.checkpoints.checkpoint import read
 from transfer.errors import CheckpointError, InputError
 
 # An R18 of one block a stage and one channel: 60 tensors of a few numbers, so that thousands of them take seconds.
@@ -84,7 +84,7 @@ def _accepted(state):
     recognised = resnets.recognise({name: tuple(t.shape) for name, t in found.state.items()}, [TINY])
     if recognised is None or found.strange:
         return None
-    comparison = checks.compare(found.state, resnets.expected(*recognised))
+    comparison = completeness.compare(found.state, resnets.expected(*recognised))
     if comparison.problems() or comparison.dtypes:
         return None
     return found.state
@@ -167,5 +167,5 @@ def test_the_check_itself_sees_each_kind_of_fault():
     for number, corrupt in enumerate(CORRUPTIONS):
         state = _good(2)
         corrupt(state, random.Random(number + 10))
-        found = checks.compare(state, WANTED)
+        found = completeness.compare(state, WANTED)
         assert found.problems() or found.dtypes or corrupt is _swap

@@ -3,8 +3,8 @@ import json
 import pytest
 import torch
 
-from transfer import curves
 from transfer.errors import InputError
+from transfer.reporting import curves
 
 
 def write(folder, name, entries):

@@ -10,45 +10,48 @@ import pytest
 import torch
 
 from tests.coco_sets import write_coco
-from transfer import d2, logs, metrics, splits, weights
+from transfer.data import splits
+from transfer.detectors import config as detector_config
 from transfer.errors import InputError
-from transfer.record import ALL_METRICS
+from transfer.evaluation import measure
+from transfer.finetuning import logs, outcome, weights
+from transfer.records.record import ALL_METRICS
 
 SMALL = "configs/segmentation/any_mask_rcnn_R_18_FPN_small.yaml"
 
 
 @pytest.fixture
 def cfg():
-    return d2.read_config(d2.find_config(SMALL))
+    return detector_config.read_config(detector_config.find_config(SMALL))
 
 
 @pytest.mark.parametrize("name", [SMALL, SMALL.removeprefix("configs/"), Path(SMALL).name, Path(SMALL).stem])
 def test_packaged_configs_are_found_from_any_folder(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert d2.find_config(name).name == Path(SMALL).name
+    assert detector_config.find_config(name).name == Path(SMALL).name
 
 
 def test_a_file_that_is_there_comes_before_a_packaged_one(tmp_path, monkeypatch):
     (tmp_path / "configs/segmentation").mkdir(parents=True)
     (tmp_path / SMALL).write_text("VERSION: 2\n")
     monkeypatch.chdir(tmp_path)
-    assert d2.find_config(SMALL) == Path(SMALL)
+    assert detector_config.find_config(SMALL) == Path(SMALL)
 
 
 def test_configs_are_found_when_installed_without_the_checkout(tmp_path):
     """The wheel holds the configs inside the package: transfer/configs/{detection,segmentation}."""
-    root = Path(d2.__file__).parent.parent
+    root = Path(detector_config.__file__).parents[2]
     shutil.copytree(root / "transfer", tmp_path / "transfer", ignore=shutil.ignore_patterns("__pycache__"))
     for kind in ("detection", "segmentation"):
         shutil.copytree(root / "configs" / kind, tmp_path / "transfer/configs" / kind)
-    code = f"from transfer.packaged import find_config; print(find_config('{SMALL}'))"
+    code = f"from transfer.detectors.config import find_config; print(find_config('{SMALL}'))"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(tmp_path / "transfer" / SMALL)
 
 
 def test_an_unknown_config_names_its_neighbours():
     with pytest.raises(InputError, match=r"similar name: any_mask_rcnn_R_18_FPN_small\.yaml"):
-        d2.find_config("configs/segmentation/any_mask_rcnn_R18_FPN_small.yaml")
+        detector_config.find_config("configs/segmentation/any_mask_rcnn_R18_FPN_small.yaml")
 
 
 @pytest.mark.parametrize(
@@ -65,7 +68,7 @@ def test_an_unknown_config_names_its_neighbours():
 def test_config_files_that_cannot_be_used(tmp_path, text, said):
     (tmp_path / "x.yaml").write_text(text)
     with pytest.raises(InputError, match=said) as error:
-        d2.read_config(tmp_path / "x.yaml")
+        detector_config.read_config(tmp_path / "x.yaml")
     assert "\n" not in str(error.value)
 
 
@@ -80,45 +83,47 @@ def test_config_files_that_cannot_be_used(tmp_path, text, said):
 )
 def test_overrides_that_cannot_be_used(cfg, pairs, said):
     with pytest.raises(InputError, match=said):
-        d2.override(cfg, pairs)
+        detector_config.override(cfg, pairs)
 
 
 def test_overrides_and_changes(cfg):
-    d2.override(cfg, ["SOLVER.MAX_ITER", "5", "DATASETS.TRAIN", "('coco_2017_train',)"])
+    detector_config.override(cfg, ["SOLVER.MAX_ITER", "5", "DATASETS.TRAIN", "('coco_2017_train',)"])
     assert (cfg.SOLVER.MAX_ITER, cfg.DATASETS.TRAIN) == (5, ("coco_2017_train",))
-    assert d2.changed(cfg, {"SOLVER.MAX_ITER": 7, "SOLVER.IMS_PER_BATCH": 4}) == ["SOLVER.MAX_ITER: 5 -> 7"]
+    assert detector_config.changed(cfg, {"SOLVER.MAX_ITER": 7, "SOLVER.IMS_PER_BATCH": 4}) == [
+        "SOLVER.MAX_ITER: 5 -> 7"
+    ]
     other = cfg.clone()
     other.SOLVER.MAX_ITER = 9
-    assert d2.differences(cfg, other) == ["SOLVER.MAX_ITER: 7 -> 9"]
-    assert d2.differences(cfg, cfg.clone()) == []
+    assert detector_config.differences(cfg, other) == ["SOLVER.MAX_ITER: 7 -> 9"]
+    assert detector_config.differences(cfg, cfg.clone()) == []
 
 
 def test_a_saved_config_is_the_same_config(cfg, tmp_path):
     (tmp_path / "config.yaml").write_text(cfg.dump())
-    assert d2.differences(d2.read_config(tmp_path / "config.yaml"), cfg) == []
-    assert not d2.same([[1, 2]], [[1, 3]])
-    assert not d2.same([1, 2], [1])
+    assert detector_config.differences(detector_config.read_config(tmp_path / "config.yaml"), cfg) == []
+    assert not detector_config.same([[1, 2]], [[1, 3]])
+    assert not detector_config.same([1, 2], [1])
 
 
 def test_one_process_gets_plain_batchnorm(cfg):
     cfg.MODEL.DEVICE = "cuda"
-    lines = d2.fit_machine(cfg, processes=1)
+    lines = detector_config.fit_machine(cfg, processes=1)
     assert "MODEL.RESNETS.NORM: SyncBN -> BN" in lines
     assert "MODEL.FPN.NORM: SyncBN -> BN" in lines
     assert ("MODEL.DEVICE: cuda -> cpu" in lines) == (not torch.cuda.is_available())
-    assert d2.fit_machine(cfg, processes=1) == []
+    assert detector_config.fit_machine(cfg, processes=1) == []
 
 
 def test_no_more_workers_than_cores(cfg):
     cfg.DATALOADER.NUM_WORKERS = 10_000
-    lines = d2.fit_machine(cfg, processes=1)
+    lines = detector_config.fit_machine(cfg, processes=1)
     assert 1 <= cfg.DATALOADER.NUM_WORKERS < 10_000
     assert f"DATALOADER.NUM_WORKERS: 10000 -> {cfg.DATALOADER.NUM_WORKERS}" in lines
 
 
 def test_frozen_batchnorm_stays_frozen(cfg):
     cfg.MODEL.RESNETS.NORM = "FrozenBN"
-    d2.fit_machine(cfg, processes=1)
+    detector_config.fit_machine(cfg, processes=1)
     assert cfg.MODEL.RESNETS.NORM == "FrozenBN"
 
 
@@ -160,7 +165,7 @@ def test_a_config_of_another_depth_or_without_batchnorm(cfg):
     cfg.MODEL.RESNETS.NORM = "GN"
     with pytest.raises(InputError, match=r"MODEL\.RESNETS\.NORM: expected a BatchNorm .*, found GN"):
         weights.check_agreement(cfg, start, {})
-    large = d2.read_config(d2.find_config("coco_mask_rcnn_R_50_FPN_1x"))
+    large = detector_config.read_config(detector_config.find_config("coco_mask_rcnn_R_50_FPN_1x"))
     with pytest.raises(InputError, match="expected a ResNet-50, as the config says, found a ResNet-18"):
         weights.check_agreement(large, start, {})
 
@@ -195,20 +200,20 @@ def test_not_measured_is_null_and_single_classes_have_the_ap_of_the_task():
             "AP-b": 3.0,
         }
     }
-    measured, per_class = metrics.from_detectron2(found, ("a", "b"))
+    measured, per_class = outcome.from_detectron2(found, ("a", "b"))
     found = {"AP": 12.5, "AP50": None, "AP75": None, "APs": 0.0, "APm": 1.0, "APl": 2.0}
     assert measured["bbox"] == dict.fromkeys(ALL_METRICS) | found
     assert set(measured["segm"].values()) == {None}
     assert per_class == {"bbox": {"a": None, "b": 3.0}, "segm": {}}
-    assert metrics.from_detectron2({"bbox": found}, ("only",))[1]["bbox"] == {"only": 12.5}
-    assert metrics.table(measured).splitlines()[2].split() == ["segm", *"------"]
+    assert outcome.from_detectron2({"bbox": found}, ("only",))[1]["bbox"] == {"only": 12.5}
+    assert measure.table(measured).splitlines()[2].split() == ["segm", *"------"]
 
 
 def test_the_log_has_everything_and_the_terminal_what_a_user_can_act_on(tmp_path, capsys):
     with logs.logging_to(tmp_path):
-        logging.getLogger("transfer.plan").info("seen")
+        logging.getLogger("transfer.finetuning.plan").info("seen")
         logging.getLogger("detectron2.checkpoint.c2").warning("names")
-    logging.getLogger("transfer.plan").info("after")
+    logging.getLogger("transfer.finetuning.plan").info("after")
     text = (tmp_path / "log.txt").read_text()
     out = capsys.readouterr().out
     assert "seen" in text

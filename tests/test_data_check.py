@@ -4,7 +4,8 @@ import pytest
 from PIL import ExifTags, Image
 
 from tests.coco_sets import edit, write_coco
-from transfer import data_check, datasets
+from transfer.data import check
+from transfer.data import coco as datasets
 from transfer.errors import InputError
 
 
@@ -44,7 +45,7 @@ def first(content):
 def test_one_line_says_what_is_wrong_with_a_set(coco, change, said):
     edit(coco[1], change)
     with pytest.raises(InputError) as error:
-        data_check.check(datasets.read_coco(*coco), masks=True)
+        check.check(datasets.read_coco(*coco), masks=True)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -56,7 +57,7 @@ def test_all_kinds_of_problems_are_counted_at_once(coco):
 
     edit(coco[1], spoil)
     with pytest.raises(InputError, match=r"2 missing images .*; 1 boxes without area"):
-        data_check.check(datasets.read_coco(*coco), masks=True)
+        check.check(datasets.read_coco(*coco), masks=True)
 
 
 def test_a_few_bad_boxes_in_a_large_set_are_told_and_left_to_detectron2(coco):
@@ -67,11 +68,11 @@ def test_a_few_bad_boxes_in_a_large_set_are_told_and_left_to_detectron2(coco):
         content["annotations"][6]["bbox"] = [50, 2, 30, 5]
 
     edit(coco[1], grow)
-    lines = data_check.check(datasets.read_coco(*coco), masks=True)
+    lines = check.check(datasets.read_coco(*coco), masks=True)
     assert [line.split(" (")[0] for line in lines] == ["1 boxes without area", "1 boxes outside their image"]
     edit(coco[1], lambda c: c["annotations"][7].update(bbox=[1, 2, 0, 5]))  # 3 of 200 are more than 1%
     with pytest.raises(InputError, match="2 boxes without area"):
-        data_check.check(datasets.read_coco(*coco), masks=True)
+        check.check(datasets.read_coco(*coco), masks=True)
 
 
 def test_images_that_cannot_be_read_or_have_another_size(coco):
@@ -80,7 +81,7 @@ def test_images_that_cannot_be_read_or_have_another_size(coco):
     (folder / "1.png").write_text("no image")
     Image.new("RGB", (64, 32)).save(folder / "2.png")
     with pytest.raises(InputError) as error:
-        data_check.check(datasets.read_coco(*coco), masks=True)
+        check.check(datasets.read_coco(*coco), masks=True)
     assert "2 unreadable images (first: 0.png" in str(error.value)
     assert "1 images of another size than the file says (first: 2.png, 64x32 for 64x64)" in str(error.value)
 
@@ -91,22 +92,22 @@ def test_images_that_are_turned_upright_when_read_have_their_upright_size(coco):
     Image.new("RGB", (48, 64)).save(Path(coco[0]) / "0.jpg", exif=turned)
     edit(coco[1], lambda c: c["images"][0].update(file_name="0.jpg", width=64, height=48))
     edit(coco[1], lambda c: first(c).update(bbox=[1, 1, 5, 5]))
-    assert data_check.check(datasets.read_coco(*coco), masks=True) == []
+    assert check.check(datasets.read_coco(*coco), masks=True) == []
 
 
 def test_only_some_headers_of_a_large_set_are_read(coco, monkeypatch):
     (Path(coco[0]) / "1.png").write_text("no image")
-    monkeypatch.setattr(data_check, "OPENED", 2)  # of 4: the first and the third
-    assert data_check.check(datasets.read_coco(*coco), masks=True) == []
+    monkeypatch.setattr(check, "OPENED", 2)  # of 4: the first and the third
+    assert check.check(datasets.read_coco(*coco), masks=True) == []
 
 
 def test_masks_do_not_matter_to_a_box_detector_and_crowds_need_none(coco):
     edit(coco[1], lambda c: first(c).pop("segmentation"))
-    assert data_check.check(datasets.read_coco(*coco), masks=False) == []
+    assert check.check(datasets.read_coco(*coco), masks=False) == []
     edit(coco[1], lambda c: first(c).update(iscrowd=1))
-    assert data_check.check(datasets.read_coco(*coco), masks=True) == []
+    assert check.check(datasets.read_coco(*coco), masks=True) == []
 
 
 def test_a_pixel_over_the_border_is_no_problem(coco):
     edit(coco[1], lambda c: first(c).update(bbox=[-1, -1, 66, 66]))
-    assert data_check.check(datasets.read_coco(*coco), masks=True) == []
+    assert check.check(datasets.read_coco(*coco), masks=True) == []

@@ -6,7 +6,8 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from tests.coco_sets import edit, write_coco, write_json
-from transfer import data_check, datasets
+from transfer.data import check
+from transfer.data import coco as datasets
 from transfer.errors import InputError
 
 
@@ -19,7 +20,7 @@ def test_what_a_set_holds(coco):
     data = datasets.read_coco(*coco)
     assert (data.n_images, data.n_instances, data.classes) == (4, 4, ("square", "cross"))
     assert data.fingerprint == hashlib.sha256(Path(coco[1]).read_bytes()).hexdigest()
-    assert data_check.check(data, masks=True) == []
+    assert check.check(data, masks=True) == []
     assert not data.has_rle
 
 
@@ -32,7 +33,7 @@ def test_run_length_codes_are_recognised_and_are_the_square(tmp_path):
     coco = write_coco(tmp_path / "rle", rle=True)
     data = datasets.read_coco(*coco)
     assert data.has_rle
-    assert data_check.check(data, masks=True) == []
+    assert check.check(data, masks=True) == []
     annotation = data.content["annotations"][0]
     code = coco_mask.frPyObjects(annotation["segmentation"], 64, 64)
     assert coco_mask.toBbox(code).tolist() == annotation["bbox"]

@@ -6,7 +6,7 @@ from PIL import Image
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
-from transfer import digits
+from transfer.demo import digits
 
 # pycocotools 2.0.11 meets numpy 2 with an outdated __array__; nothing here can change that.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")

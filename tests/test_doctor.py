@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from tests.checkpoints import LAYOUTS, backbone, network, save_own
-from transfer import doctor
 from transfer.__main__ import main
-from transfer.checkpoint import read
-from transfer.convert import convert
+from transfer.checkpoints.checkpoint import read
+from transfer.conversion.convert import convert
+from transfer.doctor import examine
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 # Files named base_* are parts of others and say themselves that they are not run.
@@ -159,13 +159,13 @@ def _config(folder, *changes):
 
 @pytest.mark.parametrize("metadata", [None, R50])
 def test_a_healthy_config_has_no_findings(tmp_path, metadata):
-    assert doctor.examine(_config(tmp_path), metadata) == []
+    assert examine.examine(_config(tmp_path), metadata) == []
 
 
 @pytest.mark.parametrize("fault", PLANTED)
 def test_each_planted_fault_is_found_where_it_is(tmp_path, fault):
     old, new, metadata, level, where, word = PLANTED[fault]
-    found = doctor.examine(_config(tmp_path, (old, new)), metadata)
+    found = examine.examine(_config(tmp_path, (old, new)), metadata)
     hits = [finding for finding in found if finding.where == where]
     assert [finding.level for finding in hits] == [level]
     assert word in hits[0].what
@@ -181,14 +181,14 @@ def test_there_are_at_least_fifteen():
     "changes", [("FREEZE_AT: 0", "FREEZE_AT: 2"), ('NORM: "SyncBN"\n    OUT', 'NORM: "FrozenBN"\n    OUT')]
 )
 def test_frozen_random_layers_are_an_error(tmp_path, changes):
-    found = doctor.examine(_config(tmp_path, ('WEIGHTS: "pretrained.pth"', 'WEIGHTS: ""'), changes))
+    found = examine.examine(_config(tmp_path, ('WEIGHTS: "pretrained.pth"', 'WEIGHTS: ""'), changes))
     assert [finding.level for finding in found] == ["error"]
 
 
 def test_a_wholly_frozen_random_backbone_is_a_choice(tmp_path):
     """It is the baseline that frozen pretrained features are compared with."""
     changes = ('WEIGHTS: "pretrained.pth"', 'WEIGHTS: ""'), ("FREEZE_AT: 0", "FREEZE_AT: 5")
-    assert [finding.level for finding in doctor.examine(_config(tmp_path, *changes))] == ["warning"]
+    assert [finding.level for finding in examine.examine(_config(tmp_path, *changes))] == ["warning"]
 
 
 def test_r18_needs_a_c4_head_of_basic_blocks(tmp_path):
@@ -198,35 +198,35 @@ def test_r18_needs_a_c4_head_of_basic_blocks(tmp_path):
         ('OUT_FEATURES: ["res2", "res3", "res4", "res5"]', 'OUT_FEATURES: ["res4"]'),
     ]
     for head, errors in (("Res5ROIHeads", 1), ("Res5BasicROIHeads", 0), ("ExtraNormRes5ROIHeads", 0)):
-        found = doctor.examine(_config(tmp_path, *changes, ("StandardROIHeads", head)), R18)
+        found = examine.examine(_config(tmp_path, *changes, ("StandardROIHeads", head)), R18)
         assert [finding.where for finding in found] == ["MODEL.ROI_HEADS.NAME"] * errors
 
 
 def test_sync_bn_matters_only_where_nothing_replaces_it(tmp_path):
     path = _config(tmp_path)
-    assert [f.where for f in doctor.examine(path, gpus=0, stock=True)] == ["MODEL.RESNETS.NORM"]
-    assert doctor.examine(path, gpus=8, stock=True) == []
-    assert doctor.examine(path, gpus=0) == []
+    assert [f.where for f in examine.examine(path, gpus=0, stock=True)] == ["MODEL.RESNETS.NORM"]
+    assert examine.examine(path, gpus=8, stock=True) == []
+    assert examine.examine(path, gpus=0) == []
 
 
 def test_classes_of_the_data_at_hand(tmp_path):
-    assert [f.where for f in doctor.examine(_config(tmp_path), classes=10)] == ["MODEL.ROI_HEADS.NUM_CLASSES"]
-    assert doctor.examine(_config(tmp_path, ("NUM_CLASSES: 80", "NUM_CLASSES: 10")), classes=10) == []
+    assert [f.where for f in examine.examine(_config(tmp_path), classes=10)] == ["MODEL.ROI_HEADS.NUM_CLASSES"]
+    assert examine.examine(_config(tmp_path, ("NUM_CLASSES: 80", "NUM_CLASSES: 10")), classes=10) == []
 
 
 def test_detectron2s_own_files_are_known_by_their_address(tmp_path):
     msra = ('WEIGHTS: "pretrained.pth"', 'WEIGHTS: "detectron2://ImageNetPretrained/MSRA/R-50.pkl"')
-    wheres = {finding.where for finding in doctor.examine(_config(tmp_path, msra)) if finding.level == "error"}
+    wheres = {finding.where for finding in examine.examine(_config(tmp_path, msra)) if finding.level == "error"}
     assert wheres == {"INPUT.FORMAT", "MODEL.PIXEL_MEAN", "MODEL.PIXEL_STD", "MODEL.RESNETS.STRIDE_IN_1X1"}
     good = ('WEIGHTS: "pretrained.pth"', 'WEIGHTS: "detectron2://ImageNetPretrained/torchvision/R-50.pkl"')
-    assert doctor.examine(_config(tmp_path, good)) == []
+    assert examine.examine(_config(tmp_path, good)) == []
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=[path.name for path in SHIPPED])
 def test_no_error_on_any_config_we_ship(path):
     # Where the data come with the command line, the DATASETS of the base do not count.
     given = re.search(r"--train .*?NUM_CLASSES: (\d+)", path.read_text(), re.DOTALL)
-    found = doctor.examine(path, classes=int(given[1]) if given else None)
+    found = examine.examine(path, classes=int(given[1]) if given else None)
     assert [str(finding) for finding in found if finding.level == "error"] == []
 
 

@@ -10,8 +10,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from tests import detection_sets
-from transfer import detections, engines, ground_truth, measure
 from transfer.errors import InputError
+from transfer.evaluation import detections, engines, ground_truth, measure
 
 PYCOCOTOOLS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 

@@ -2,7 +2,8 @@ import importlib
 
 import pytest
 
-from transfer import environment
+from transfer.doctor import environment
+from transfer.records import machine
 
 
 def test_this_environment_is_sound():
@@ -14,7 +15,7 @@ def test_this_environment_is_sound():
     [("torch", "2.5.1", "torch"), ("torch", None, "torch")],
 )
 def test_old_or_absent_packages(monkeypatch, package, version, where):
-    honest = environment.version
+    honest = machine.version
     monkeypatch.setattr(environment, "version", lambda name: version if name == package else honest(name))
     assert where in [finding.where for finding in environment.check() if finding.level == "error"]
 

@@ -3,12 +3,13 @@ import re
 import pytest
 
 from tests.records import make_record
-from transfer import figures, results
-from transfer.bootstrap import Images
-from transfer.curves import Finetuning, Pretraining
-from transfer.summary import summarise
+from transfer.comparison.bootstrap import Images
+from transfer.records import record_file
+from transfer.reporting import figures
+from transfer.reporting.curves import Finetuning, Pretraining
+from transfer.reporting.summary import summarise
 
-TIDE = results.Tide(50.0, 5.0, 12.0, 1.0, 0.5, 3.0, 20.0, 9.0, 30.0)
+TIDE = record_file.Tide(50.0, 5.0, 12.0, 1.0, 0.5, 3.0, 20.0, 9.0, 30.0)
 
 
 def runs(init, *aps, **changes):
@@ -73,11 +74,11 @@ def test_what_was_not_measured_has_no_figure():
 
 def test_many_classes_are_cut_to_those_that_changed_most():
     names = [f"class{i}" for i in range(60)]
-    split = results.Split("images", "ann.json", "f" * 64, 10, 20, names)
+    split = record_file.Split("images", "ann.json", "f" * 64, 10, 20, names)
 
     def record(init, aps):
         per_class = {"bbox": {}, "segm": dict(zip(names, aps, strict=True))}
-        return make_record(init, per_class=per_class, data=results.Data(split, split))
+        return make_record(init, per_class=per_class, data=record_file.Data(split, split))
 
     found = figures.Figures(
         summarise(

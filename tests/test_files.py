@@ -9,8 +9,9 @@ import torch
 from mmengine.logging import HistoryBuffer
 
 from tests.checkpoints import Exploit, save_pickle
-from transfer import files
+from transfer.checkpoints import opened
 from transfer.errors import CheckpointError, InputError
+from transfer.files import atomic
 
 CONTENT = {"a.weight": torch.arange(6.0).reshape(2, 3), "epoch": 3}
 
@@ -21,7 +22,7 @@ def test_all_formats_give_the_same_tree(tmp_path):
     save_pickle(tmp_path / "arrays.pkl", {"a.weight": CONTENT["a.weight"].numpy(), "epoch": 3})
     save_pickle(tmp_path / "tensors.pkl", CONTENT)
     for name in ("new.pth", "old.pth.tar", "arrays.pkl", "tensors.pkl"):
-        tree, _ = files.open_tree(tmp_path / name)
+        tree, _ = opened.open_tree(tmp_path / name)
         assert tree["epoch"] == 3
         assert torch.equal(torch.as_tensor(tree["a.weight"]), CONTENT["a.weight"])
 
@@ -33,7 +34,7 @@ def test_a_malicious_file_is_refused_by_name_and_not_run(tmp_path, new):
     save_pickle(tmp_path / "x.pkl", {"a": Exploit(marker)})
     for name in ("x.pth", "x.pkl"):
         with pytest.raises(CheckpointError, match=r"not safe to load.*(posix|os)\.system"):
-            files.open_tree(tmp_path / name)
+            opened.open_tree(tmp_path / name)
     assert not marker.exists()
 
 
@@ -42,7 +43,7 @@ def test_a_pickle_under_another_name_is_no_way_round(tmp_path, suffix):
     marker = tmp_path / "ran"
     save_pickle(tmp_path / f"x.{suffix}", {"a": Exploit(marker)})
     with pytest.raises(CheckpointError):
-        files.open_tree(tmp_path / f"x.{suffix}")
+        opened.open_tree(tmp_path / f"x.{suffix}")
     assert not marker.exists()
 
 
@@ -59,7 +60,7 @@ def test_harmless_extras_of_old_scripts_are_read(tmp_path):
     before = torch.serialization.get_safe_globals()
     for number, new in enumerate((True, False)):
         torch.save({**CONTENT, **extras}, tmp_path / f"{number}.pth", _use_new_zipfile_serialization=new)
-        tree, _ = files.open_tree(tmp_path / f"{number}.pth")
+        tree, _ = opened.open_tree(tmp_path / f"{number}.pth")
         assert tree["opt"] == {"lr": 0.1}
         assert torch.equal(tree["a.weight"], CONTENT["a.weight"])
     assert torch.serialization.get_safe_globals() == before
@@ -81,7 +82,7 @@ def test_truncated_files_say_so(tmp_path, kind, share):
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(CheckpointError, match=r"truncated|empty") as caught:
-        files.open_tree(path)
+        opened.open_tree(path)
     assert "\n" not in str(caught.value)
 
 
@@ -92,13 +93,13 @@ def test_zip_bombs(tmp_path):
             bomb.writestr(entry, good.read(entry))
         bomb.writestr("archive/data/9", bytes(10_000_000), compress_type=zipfile.ZIP_DEFLATED)
     with pytest.raises(CheckpointError, match="compressed"):
-        files.open_tree(tmp_path / "bomb.pth")
+        opened.open_tree(tmp_path / "bomb.pth")
     raw = (tmp_path / "x.pth").read_bytes()
     # Claim more in the central directory than there is: the sizes of its first entry become 4 GB.
     at = raw.index(b"PK\x01\x02")
     (tmp_path / "liar.pth").write_bytes(raw[: at + 20] + b"\xff\xff\xff\x7f" * 2 + raw[at + 28 :])
     with pytest.raises(CheckpointError, match=r"more than it holds|cannot be read"):
-        files.open_tree(tmp_path / "liar.pth")
+        opened.open_tree(tmp_path / "liar.pth")
 
 
 def test_nonsense(tmp_path):
@@ -106,16 +107,16 @@ def test_nonsense(tmp_path):
         path = tmp_path / f"{number}.pth"
         path.write_bytes(junk)
         with pytest.raises(CheckpointError, match="cannot be read") as caught:
-            files.open_tree(path)
+            opened.open_tree(path)
         assert "weights_only" not in str(caught.value)
     with pytest.raises(InputError, match="no such checkpoint"):
-        files.open_tree(tmp_path)
+        opened.open_tree(tmp_path)
 
 
 def test_sha256_is_the_standard_one(tmp_path):
     (tmp_path / "x").write_bytes(b"abc")
     # FIPS 180-2, appendix B.1
-    assert files.sha256(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert atomic.sha256(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
 def test_a_storage_inside_a_pickle_is_read_safely_too(tmp_path):
@@ -129,5 +130,5 @@ def test_a_storage_inside_a_pickle_is_read_safely_too(tmp_path):
 
     save_pickle(tmp_path / "x.pkl", {"a": Nested()})
     with pytest.raises(CheckpointError):
-        files.open_tree(tmp_path / "x.pkl")
+        opened.open_tree(tmp_path / "x.pkl")
     assert not marker.exists()

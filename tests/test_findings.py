@@ -1,6 +1,6 @@
 from types import SimpleNamespace
 
-from transfer.findings import Finding, Situation, value
+from transfer.doctor.findings import Finding, Situation, value
 
 
 def test_a_finding_reads_as_two_lines():

@@ -5,10 +5,13 @@ import numpy as np
 import pytest
 
 from tests.fake_runs import make_run
-from transfer import bootstrap, digits, gallery, results
-from transfer.compare import group
+from transfer.comparison import bootstrap
+from transfer.comparison.compare import group
+from transfer.demo import digits
 from transfer.errors import InputError
-from transfer.runs import read_run
+from transfer.records import record_file
+from transfer.records.record_file import read_run
+from transfer.reporting import gallery
 
 # pycocotools 2.0.11 meets numpy 2 with an outdated __array__; nothing here can change that.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
@@ -75,7 +78,7 @@ def test_without_kept_detections_there_is_a_reason_instead(runs):
 
 def test_detections_measured_alone_do_not_say_where_the_images_are(runs):
     nowhere = dataclasses.replace(runs[0].data.val, images="")
-    foreign = [dataclasses.replace(run, data=results.Data(None, nowhere)) for run in runs]
+    foreign = [dataclasses.replace(run, data=record_file.Data(None, nowhere)) for run in runs]
     assert "do not say where the val images are" in show(foreign).why
 
 
@@ -93,7 +96,7 @@ def test_detections_and_images_that_should_be_there_and_are_not_are_an_error(run
     (tmp_path / "random/inference/coco_instances_results.json").unlink()
     with pytest.raises(InputError, match="missing: expected a COCO results file"):
         show(runs, images=images)
-    assert results.read(tmp_path / "random").detections == "inference/coco_instances_results.json"
+    assert record_file.read(tmp_path / "random").detections == "inference/coco_instances_results.json"
     (tmp_path / "broken.jpg").write_bytes(b"no image")
     for name in ("broken.jpg", "none.jpg"):
         with pytest.raises(InputError, match="expected a val image"):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from transfer import intervals, precision
-from transfer.intervals import Estimate, Part
+from transfer.comparison import intervals
+from transfer.comparison.intervals import Estimate, Part
+from transfer.evaluation import weighted_ap
 
 
 def test_over_seeds_alone_it_is_the_t_interval():
@@ -150,13 +151,13 @@ def detect(rng, quality, ease):
     right[np.arange(2, len(image), 3)] = False  # one more detection than objects
     score = rng.normal(size=len(image)) + 1.2 * right
     order = np.argsort(-score, kind="stable")
-    matched = np.repeat(right[order][None], len(precision.THRESHOLDS), axis=0)
+    matched = np.repeat(right[order][None], len(weighted_ap.THRESHOLDS), axis=0)
     none = np.zeros_like(matched)
-    return precision.ClassMatches(image[order], score[order], matched, none, np.full(images, 2))
+    return weighted_ap.ClassMatches(image[order], score[order], matched, none, np.full(images, 2))
 
 
 def ap(matches, weights):
-    return 100 * precision.average_precision(precision.Matches([], {"one": matches}), weights)[:, 0, 0]
+    return 100 * weighted_ap.average_precision(weighted_ap.Matches([], {"one": matches}), weights)[:, 0, 0]
 
 
 IMAGES, GAIN, SPREAD = 50, 0.4, 0.25
@@ -174,14 +175,14 @@ def true_difference():
     rng = np.random.default_rng(0)
     once = np.ones((1, IMAGES), dtype=np.int64)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(precision, "THRESHOLDS", np.array([0.5]))
+        patch.setattr(weighted_ap, "THRESHOLDS", np.array([0.5]))
         return np.mean([difference(rng, ease, once) for ease in rng.normal(size=(5000, IMAGES))])
 
 
 @pytest.mark.parametrize(("n", "trials"), [(3, 800), (5, 500), (10, 300)])
 def test_coverage_for_average_precision(n, trials, true_difference, monkeypatch):
     """Two methods, n seeds each, by real AP on images that are easy or hard for all of them."""
-    monkeypatch.setattr(precision, "THRESHOLDS", np.array([0.5]))
+    monkeypatch.setattr(weighted_ap, "THRESHOLDS", np.array([0.5]))
     rng = np.random.default_rng(n)
     held = 0
     for _ in range(trials):

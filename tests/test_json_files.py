@@ -1,7 +1,7 @@
 import gc
 from contextlib import suppress
 
-from transfer.json_files import large_values
+from transfer.files.json_files import large_values
 
 
 def test_the_search_for_cycles_comes_back_however_the_block_ends():

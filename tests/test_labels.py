@@ -3,9 +3,9 @@ import json
 
 import pytest
 
-from transfer import labels
+from transfer.data import labels
+from transfer.data.labels import Labels
 from transfer.errors import InputError
-from transfer.labels import Labels
 
 
 def test_parts_of_one_seed_are_nested_and_of_the_size_asked_for():

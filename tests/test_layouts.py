@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from tests.checkpoints import LAYOUTS, backbone, network
-from transfer.checkpoint import read
-from transfer.layouts import IMAGENET_228
-from transfer.layouts import LAYOUTS as ROWS
+from transfer.checkpoints.checkpoint import read
+from transfer.checkpoints.layouts import IMAGENET_228
+from transfer.checkpoints.layouts import LAYOUTS as ROWS
 
 DETECTRON2 = {row.name for row in ROWS if row.names in ("detectron2", "caffe2")}
 

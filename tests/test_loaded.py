@@ -2,7 +2,7 @@ import torch
 from torch import nn
 
 from tests.checkpoints import Parts
-from transfer.loaded import LoadCount, count_loaded
+from transfer.detectors.loaded import LoadCount, count_loaded
 
 
 def _norm(value):

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from tests.checkpoints import backbone, network
-from transfer import locate
+from transfer.checkpoints import locate
 from transfer.errors import CheckpointError
 
 

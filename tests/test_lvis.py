@@ -12,9 +12,10 @@ import pytest
 from tests import detection_sets
 from tests.test_engines import read
 from tests.test_precision import repeated
-from transfer import engines, measure, precision, results
 from transfer.__main__ import main
-from transfer.matches import Matcher
+from transfer.comparison.matcher import Matcher
+from transfer.evaluation import engines, measure, weighted_ap
+from transfer.records import record_file
 
 BOX, ELSEWHERE = [10.0, 10.0, 40.0, 40.0], [120.0, 100.0, 40.0, 40.0]
 RARE, COMMON, FREQUENT = 1, 2, 3
@@ -121,7 +122,7 @@ def test_a_weight_is_that_many_copies_of_the_image(tmp_path, seed, task):
     matcher = Matcher(gt, "lvis")
     weights = np.random.default_rng(seed).multinomial(9, np.full(9, 1 / 9), size=3)
     weights = np.concatenate([np.ones((1, 9), np.int64), weights])
-    ours = precision.summary(precision.average_precision(matcher.match(matcher.read(file, [task]), task), weights))
+    ours = weighted_ap.summary(weighted_ap.average_precision(matcher.match(matcher.read(file, [task]), task), weights))
     for row, times in enumerate(weights):
         measured = measure.measure(*read(tmp_path, *repeated(content, found, times)), "pycocotools")
         for name in ("AP", "AP50", "AP75"):
@@ -132,7 +133,7 @@ def test_the_verb_knows_lvis_by_its_file(tmp_path):
     gt, found = detection_sets.write(tmp_path, world(), ALL_FOUND)
     out = tmp_path / "r.json"
     assert main(["evaluate", "--gt", str(gt), "--detections", str(found), "--out", str(out), "--cross-check"]) == 0
-    record = results.read(out)
+    record = record_file.read(out)
     assert record.protocol == "lvis"
     assert record.metrics["bbox"]["APr"] == pytest.approx(100)
     assert json.loads(out.read_text())["metrics"]["segm"]["APr"] is None

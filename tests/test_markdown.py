@@ -1,10 +1,10 @@
 from tests.records import make_record
-from transfer import markdown
-from transfer.bootstrap import Images
-from transfer.published import rows
-from transfer.summary import summarise
+from transfer.comparison.bootstrap import Images
+from transfer.reporting import markdown
+from transfer.reporting.published import rows
+from transfer.reporting.summary import summarise
 
-STAGES = [markdown.Stage("data", 5.4, "python -m transfer.digits --out a|b"), markdown.Stage("train", 100.0, "x")]
+STAGES = [markdown.Stage("data", 5.4, "python -m transfer.demo.digits --out a|b"), markdown.Stage("train", 100.0, "x")]
 PICTURE = markdown.Picture("detections.png", "the caption")
 
 
@@ -99,7 +99,7 @@ def test_the_report_has_its_parts_in_order():
     places = [text.index(part) for part in parts]
     assert places == sorted(places)
     assert "| data     |       5 |\n| train    |     100 |\n| together |     105 |" in text
-    assert "```sh\n# data\npython -m transfer.digits --out a|b\n# train\nx\n```" in text
+    assert "```sh\n# data\npython -m transfer.demo.digits --out a|b\n# train\nx\n```" in text
     assert "100 iterations of 4 images, learning rate 0.02, dropped at 60, 80, warm-up 10 iterations" in text
 
 

@@ -10,9 +10,9 @@ from pycocotools.cocoeval import COCOeval
 
 from tests import detection_sets
 from tests.test_engines import read
-from transfer import matching
-from transfer.objects import Objects
-from transfer.precision import THRESHOLDS
+from transfer.evaluation import matching
+from transfer.evaluation.objects import Objects
+from transfer.evaluation.weighted_ap import THRESHOLDS
 
 
 def theirs(truth, found, task):

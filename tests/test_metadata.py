@@ -3,9 +3,8 @@ from pathlib import Path
 import pytest
 
 from tests.checkpoints import header
-from transfer.errors import CheckpointError
-from transfer.layouts import IMAGENET, LAYOUTS, MSRA
-from transfer.metadata import (
+from transfer.checkpoints.layouts import IMAGENET, LAYOUTS, MSRA
+from transfer.checkpoints.metadata import (
     FORMAT,
     convention_of,
     converted_metadata,
@@ -13,6 +12,7 @@ from transfer.metadata import (
     encode_metadata,
     metadata_of,
 )
+from transfer.errors import CheckpointError
 
 PATH = Path("x.safetensors")
 SILENT = next(row for row in LAYOUTS if row.convention is None)

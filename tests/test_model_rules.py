@@ -3,11 +3,11 @@
 import pytest
 from detectron2.config import get_cfg
 
-from transfer import model_rules
-from transfer.findings import Situation
-from transfer.layouts import IMAGENET, IMAGENET_228, MSRA
-from transfer.metadata import metadata_of
-from transfer.overlay import detectron2_overlay
+from transfer.checkpoints.layouts import IMAGENET, IMAGENET_228, MSRA
+from transfer.checkpoints.metadata import metadata_of
+from transfer.detectors.overlay import detectron2_overlay
+from transfer.doctor import model_rules
+from transfer.doctor.findings import Situation
 
 
 def _situation(fed, arch="resnet50", **more):

@@ -2,8 +2,8 @@ import pytest
 from detectron2.checkpoint.c2_model_loading import convert_basic_c2_names
 
 from tests.checkpoints import to_detectron2_by_hand
-from transfer import names, resnets
-from transfer.resnets import SPECS
+from transfer.checkpoints import names, resnets
+from transfer.checkpoints.resnets import SPECS
 
 
 @pytest.mark.parametrize("arch", ["resnet18", "resnet152", "resnext50_32x4d"])

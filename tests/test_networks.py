@@ -4,19 +4,20 @@ import torch
 import torchvision
 
 from tests.checkpoints import backbone, network, small_stem
-from transfer import images, networks, resnets
+from transfer.checkpoints import resnets
+from transfer.checkpoints.layouts import IMAGENET, MSRA
+from transfer.conversion import networks, proof_images
 from transfer.errors import CheckpointError, InputError
-from transfer.layouts import IMAGENET, MSRA
 
 R18, R50 = resnets.SPECS["resnet18"], resnets.SPECS["resnet50"]
 
 
 def _fed():
-    return networks.normalised(images.synthetic(), IMAGENET)
+    return networks.normalised(proof_images.synthetic(), IMAGENET)
 
 
 def test_normalisation_is_torchvisions():
-    pixels = images.synthetic()
+    pixels = proof_images.synthetic()
     wanted = torchvision.transforms.Normalize(IMAGENET.mean, IMAGENET.std)(pixels / 255)
     assert torch.allclose(networks.normalised(pixels, IMAGENET), wanted, atol=1e-5)
     # Caffe's: the means off, nothing divided, blue first.
@@ -38,7 +39,7 @@ def test_small_stem_keeps_the_resolution():
     run = networks.run_torchvision_names(
         networks.torchvision_network(R18, "small"), backbone(small_stem(network())), _fed()
     )
-    assert run.features["stem"].shape == (2, 64, *images.SIZE)
+    assert run.features["stem"].shape == (2, 64, *proof_images.SIZE)
 
 
 def test_caffe_strides_are_another_network():

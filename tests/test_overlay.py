@@ -2,8 +2,8 @@ import pytest
 import yaml
 from detectron2.config import get_cfg
 
+from transfer.detectors.overlay import detectron2_overlay, to_yaml
 from transfer.errors import InputError
-from transfer.overlay import detectron2_overlay, to_yaml
 
 R50 = {"arch": "resnet50", "stem": "imagenet", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225],
        "channel_order": "RGB"}  # fmt: skip

@@ -52,9 +52,9 @@ def test_the_commands_of_the_readme_find_their_configs(site):
     code = "from pathlib import Path; import pretrain; from pretrain.settings.config_files import read_config; "
     code += "print(pretrain.__file__, read_config(Path('configs/pretrain/metamask_r18_any_100e.py'))['method'])"
     assert python(site, code).split() == [str(site / "pretrain/__init__.py"), "metamask"]
-    code = "from transfer import d2; "
-    code += "f = d2.find_config('configs/segmentation/any_mask_rcnn_R_18_FPN_small.yaml'); "
-    code += "print(f, d2.read_config(f).SOLVER.MAX_ITER)"
+    code = "from transfer.detectors import config; "
+    code += "f = config.find_config('configs/segmentation/any_mask_rcnn_R_18_FPN_small.yaml'); "
+    code += "print(f, config.read_config(f).SOLVER.MAX_ITER)"
     file, iterations = python(site, code).split()
     assert Path(file).is_relative_to(site)
     assert iterations == "600"

@@ -14,9 +14,11 @@ from detectron2.structures import Boxes, Instances
 
 from tests.coco_sets import edit, write_coco
 from tests.detector_sets import write_voc
-from transfer import detections, evaluators, ground_truth, pascal, precision, splits, voc
-from transfer.objects import Objects
-from transfer.voc import VocSplit
+from transfer.data import splits, voc
+from transfer.data.voc import VocSplit
+from transfer.evaluation import detections, ground_truth, pascal, weighted_ap
+from transfer.evaluation.objects import Objects
+from transfer.finetuning import evaluators
 
 CLASSES = ("a", "b")
 
@@ -61,7 +63,7 @@ def both_aps(matches, name="a"):
     """AP at IoU 0.5 of a class, 11-point and under the whole curve, in 0-1."""
     once = np.ones((1, len(matches.images)), np.int64)
     return [
-        precision.average_precision(dataclasses.replace(matches, recalls=way), once)[0, 0, CLASSES.index(name)]
+        weighted_ap.average_precision(dataclasses.replace(matches, recalls=way), once)[0, 0, CLASSES.index(name)]
         for way in (pascal.ELEVEN, None)
     ]
 
@@ -146,7 +148,7 @@ def test_a_weight_is_that_many_copies_of_the_image(matched, seed, eleven_point):
     both = random_voc(seed)
     matches = matched(truth_of(both[0], 12), found_of(both[1]), eleven_point)
     weights = np.random.default_rng(seed).multinomial(12, np.full(12, 1 / 12), size=5)
-    ours = precision.summary(precision.average_precision(matches, weights))
+    ours = weighted_ap.summary(weighted_ap.average_precision(matches, weights))
     for row, times in enumerate(weights):
         drawn = np.repeat(np.arange(1, 13), times).tolist()
         again = [

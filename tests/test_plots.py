@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from transfer import plots
-from transfer.predictions import Instance
+from transfer.drawing import png_grid
+from transfer.evaluation.instances import Instance
 
 
 def picture(instances, n_rows=1, titles=("ground truth", "run")):
     image = np.full((50, 60, 3), 128, dtype=np.uint8)
-    rows = [plots.Row(f"{i}.jpg", image, [instances] * len(titles)) for i in range(n_rows)]
-    png = plots.detections_png(rows, list(titles), ["zero", "one"], "caption")
+    rows = [png_grid.Row(f"{i}.jpg", image, [instances] * len(titles)) for i in range(n_rows)]
+    png = png_grid.detections_png(rows, list(titles), ["zero", "one"], "caption")
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
 
 
@@ -32,9 +32,9 @@ def test_each_class_has_its_own_colour_and_one_object_adds_its_contour():
     zero = Instance("zero", (10, 10, 20, 20), mask(np.s_[10:30, 10:30]), 0.9)
     one = Instance("one", (10, 10, 20, 20), mask(np.s_[10:30, 10:30]), 0.9)
     empty, with_zero, with_one = picture([]), picture([zero]), picture([one])
-    assert count(with_zero, plots.PALETTE[0]) > count(empty, plots.PALETTE[0]) + 200
-    assert count(with_one, plots.PALETTE[1]) > count(empty, plots.PALETTE[1]) + 200
-    assert abs(count(with_zero, plots.PALETTE[1]) - count(empty, plots.PALETTE[1])) < 40
+    assert count(with_zero, png_grid.PALETTE[0]) > count(empty, png_grid.PALETTE[0]) + 200
+    assert count(with_one, png_grid.PALETTE[1]) > count(empty, png_grid.PALETTE[1]) + 200
+    assert abs(count(with_zero, png_grid.PALETTE[1]) - count(empty, png_grid.PALETTE[1])) < 40
 
 
 def test_the_fill_lies_where_the_mask_is():
@@ -48,7 +48,7 @@ def test_the_fill_lies_where_the_mask_is():
 
 def test_objects_without_a_mask_get_their_box_and_empty_masks_nothing():
     box = Instance("zero", (10, 10, 20, 20), None, 0.5)
-    assert count(picture([box]), plots.PALETTE[0]) > count(picture([]), plots.PALETTE[0]) + 100
+    assert count(picture([box]), png_grid.PALETTE[0]) > count(picture([]), png_grid.PALETTE[0]) + 100
     picture([Instance("zero", (10, 10, 20, 20), mask(np.s_[0:0, 0:0]), 0.5)])
 
 
@@ -62,10 +62,10 @@ def test_the_same_input_gives_the_same_bytes_of_a_predictable_size():
 
 def test_labels_in_the_same_place_are_moved_apart():
     instances = [Instance("zero", (10, 10, 20, 20), None, 0.5), Instance("zero", (11, 10, 20, 20), None, 0.6)]
-    (_, first), (_, second) = plots._label_places(instances, 60, 50)
+    (_, first), (_, second) = png_grid._label_places(instances, 60, 50)
     assert second - first >= 0.075 * 50 - 1e-9
 
 
 def test_no_display_and_no_pyplot_is_needed():
-    code = "import sys, transfer.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
+    code = "import sys, transfer.drawing.png_grid; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

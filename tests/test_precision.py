@@ -10,9 +10,9 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from transfer import precision
+from transfer.comparison.matcher import Matcher
 from transfer.errors import InputError
-from transfer.matches import Matcher
+from transfer.evaluation import weighted_ap
 
 # pycocotools 2.0.11 meets numpy 2 with an outdated __array__; nothing here can change that.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
@@ -101,13 +101,13 @@ def matched(tmp_path):
 @pytest.mark.parametrize("seed", range(3))
 def test_unit_weights_give_the_metric_itself(matched, task, seed):
     content, found = random_set(seed)
-    ours = precision.average_precision(matched(content, found, task), np.ones((1, 12), dtype=np.int64))
+    ours = weighted_ap.average_precision(matched(content, found, task), np.ones((1, 12), dtype=np.int64))
     (ap, ap50, ap75), curves = reference(content, found, task)
-    summary = precision.summary(ours)
+    summary = weighted_ap.summary(ours)
     assert [summary[name][0] / 100 for name in ("AP", "AP50", "AP75")] == pytest.approx([ap, ap50, ap75], abs=1e-9)
     for k in range(3):
         wanted = np.nan if curves[0, 0, k] < 0 else curves[:, :, k].mean()
-        assert precision.per_class(ours)[0, k] / 100 == pytest.approx(wanted, abs=1e-9, nan_ok=True)
+        assert weighted_ap.per_class(ours)[0, k] / 100 == pytest.approx(wanted, abs=1e-9, nan_ok=True)
 
 
 @pytest.mark.parametrize("task", ["bbox", "segm"])
@@ -118,7 +118,7 @@ def test_a_weight_is_that_many_copies_of_the_image(matched, task):
     twice = np.ones((1, 12), dtype=np.int64)
     twice[0, 4] = 2
     weights = np.concatenate([drawn, twice])
-    ours = precision.summary(precision.average_precision(matches, weights))
+    ours = weighted_ap.summary(weighted_ap.average_precision(matches, weights))
     for row, times in enumerate(weights):
         wanted, _ = reference(*repeated(content, found, times), task)
         assert [ours[name][row] / 100 for name in ("AP", "AP50", "AP75")] == pytest.approx(list(wanted), abs=1e-9)
@@ -129,23 +129,23 @@ def test_a_class_without_objects_in_a_resample_is_left_out_of_its_mean(matched):
     only = np.array([[1 if any(a["image_id"] == i + 1 for a in content["annotations"]) else 0 for i in range(12)]])
     none = np.zeros((1, 12), dtype=np.int64)
     matches = matched(content, found, "bbox")
-    assert np.isfinite(precision.summary(precision.average_precision(matches, only))["AP"]).all()
-    assert np.isnan(precision.summary(precision.average_precision(matches, none))["AP"]).all()
+    assert np.isfinite(weighted_ap.summary(weighted_ap.average_precision(matches, only))["AP"]).all()
+    assert np.isnan(weighted_ap.summary(weighted_ap.average_precision(matches, none))["AP"]).all()
 
 
 def test_no_detections_are_zero_and_not_missing(matched):
     content, _ = random_set()
-    ours = precision.average_precision(matched(content, [], "bbox"), np.ones((2, 12), dtype=np.int64))
-    assert precision.summary(ours)["AP"].tolist() == [0, 0]
+    ours = weighted_ap.average_precision(matched(content, [], "bbox"), np.ones((2, 12), dtype=np.int64))
+    assert weighted_ap.summary(ours)["AP"].tolist() == [0, 0]
 
 
 def test_rows_do_not_see_each_other(matched, monkeypatch):
     content, found = random_set()
     matches = matched(content, found, "bbox")
     drawn = np.random.default_rng(1).multinomial(12, np.full(12, 1 / 12), size=40)
-    together = precision.average_precision(matches, drawn)
-    monkeypatch.setattr(precision, "CELLS", 1)  # one row at a time
-    np.testing.assert_array_equal(precision.average_precision(matches, drawn), together)
+    together = weighted_ap.average_precision(matches, drawn)
+    monkeypatch.setattr(weighted_ap, "CELLS", 1)  # one row at a time
+    np.testing.assert_array_equal(weighted_ap.average_precision(matches, drawn), together)
 
 
 def test_image_f1_counts_what_is_shown(matched):
@@ -155,13 +155,13 @@ def test_image_f1_counts_what_is_shown(matched):
         for a in content["annotations"]
         if a["image_id"] == 1 and not a["iscrowd"]
     ]
-    right = precision.image_f1(matched(content, found, "bbox"), 0.5)
+    right = weighted_ap.image_f1(matched(content, found, "bbox"), 0.5)
     assert right[0] == 1
     assert right[11] == 1  # nothing there, nothing found
     assert right[1] == 0
     one_wrong = [*found, entry(1, 1, 1, 1, 2, score=0.6), entry(1, 1, 1, 1, 2, score=0.4)]
     n = len(found)
-    assert precision.image_f1(matched(content, one_wrong, "bbox"), 0.5)[0] == pytest.approx(2 * n / (2 * n + 1))
+    assert weighted_ap.image_f1(matched(content, one_wrong, "bbox"), 0.5)[0] == pytest.approx(2 * n / (2 * n + 1))
 
 
 def test_files_that_are_no_results_are_refused(matched, tmp_path):

@@ -9,7 +9,8 @@ from pycocotools.coco import COCO
 from tests.coco_sets import write_coco
 from tests.finetuning import TINY, run
 from transfer import __main__ as transfer
-from transfer import predict, results
+from transfer.finetuning import predict
+from transfer.records import record_file
 
 FEW = ["SOLVER.BASE_LR", "0.0001", "TEST.DETECTIONS_PER_IMAGE", "5"]
 
@@ -31,7 +32,7 @@ def test_the_results_are_those_of_the_runs_own_evaluation(finished, data, tmp_pa
     out = tmp_path / "out/found.json"
     assert transfer.main(["predict", str(finished), "--images", data[0], "--out", str(out), "--score", "0"]) == 0
     found = json.loads(out.read_text())
-    own = json.loads((finished / results.read(finished).detections).read_text())
+    own = json.loads((finished / record_file.read(finished).detections).read_text())
     assert len(found) == len(own) > 0
     for ours, theirs in zip(found, own, strict=True):
         assert (ours["image_id"], ours["category_id"]) == (theirs["image_id"], theirs["category_id"])

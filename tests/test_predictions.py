@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from transfer import predictions
 from transfer.errors import InputError
+from transfer.evaluation import instances
 
 # pycocotools 2.0.11 meets numpy 2 with an outdated __array__; nothing here can change that.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
@@ -26,7 +26,7 @@ def val(tmp_path):
         ],
     }
     (tmp_path / "val.json").write_text(json.dumps(content))
-    return predictions.ValSet(tmp_path / "val.json")
+    return instances.ValSet(tmp_path / "val.json")
 
 
 def test_polygons_plain_and_compressed_codes_are_the_same_mask():
@@ -40,8 +40,8 @@ def test_polygons_plain_and_compressed_codes_are_the_same_mask():
     plain = {"size": [6, 8], "counts": [*runs, count]}
     text = {"size": [6, 8], "counts": code["counts"].decode()}
     for segmentation in ([[2, 1, 7, 1, 7, 4, 2, 4]], plain, text):
-        np.testing.assert_array_equal(predictions.decode(segmentation, 6, 8), MASK)
-    assert predictions.decode(None, 6, 8) is None
+        np.testing.assert_array_equal(instances.decode(segmentation, 6, 8), MASK)
+    assert instances.decode(None, 6, 8) is None
 
 
 def test_truth_leaves_crowds_out(val):
@@ -83,7 +83,7 @@ def test_files_that_are_missing_or_broken_are_refused(val, tmp_path):
         val.detections(tmp_path / "none.json", [7], 0.5)
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(InputError, match="is no JSON: expected a COCO annotation file"):
-        predictions.ValSet(tmp_path / "broken.json")
+        instances.ValSet(tmp_path / "broken.json")
     (tmp_path / "empty.json").write_text("{}")
     with pytest.raises(InputError, match="expected a COCO annotation file with images"):
-        predictions.ValSet(tmp_path / "empty.json")
+        instances.ValSet(tmp_path / "empty.json")

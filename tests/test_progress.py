@@ -3,20 +3,20 @@ from contextlib import suppress
 
 import pytest
 
-from transfer import progress
+from transfer.comparison import bootstrap
 
 
 @pytest.fixture
 def clock(monkeypatch):
     """A clock that shows what the test sets."""
     now = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(bootstrap.time, "monotonic", lambda: now[0])
     return now
 
 
 def test_it_is_said_how_long_it_still_takes_once_it_takes_long(clock, capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    with suppress(KeyError), progress.Progress("resampling images", 4, "runs") as line:
+    with suppress(KeyError), bootstrap.Progress("resampling images", 4, "runs") as line:
         clock[0] = 1.0
         line.add(1)
         assert capsys.readouterr().err == ""
@@ -30,7 +30,7 @@ def test_it_is_said_how_long_it_still_takes_once_it_takes_long(clock, capsys, mo
 
 
 def test_work_that_is_soon_done_and_a_file_get_no_line(clock, capsys):
-    with progress.Progress("resampling images", 2, "runs") as line:
+    with bootstrap.Progress("resampling images", 2, "runs") as line:
         clock[0] = 100.0
         line.add(1)
     assert capsys.readouterr().err == ""

@@ -4,8 +4,8 @@ import re
 import pytest
 
 from tests.fake_runs import make_run
-from transfer import digits
 from transfer.__main__ import main
+from transfer.demo import digits
 
 # pycocotools 2.0.11 meets numpy 2 with an outdated __array__; nothing here can change that.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
@@ -134,13 +134,15 @@ def test_detections_of_other_images_stop_the_report(runs, tmp_path, capsys):
 
 
 def test_stages_stand_in_the_report(runs, tmp_path):
-    (tmp_path / "stages.json").write_text('[{"stage": "data", "seconds": 4.6, "command": "python -m transfer.digits"}]')
+    (tmp_path / "stages.json").write_text(
+        '[{"stage": "data", "seconds": 4.6, "command": "python -m transfer.demo.digits"}]'
+    )
     flags = ["--stages", str(tmp_path / "stages.json")]
     assert report(runs, tmp_path / "out", "random", flags=flags) == 0
     text = (tmp_path / "out/report.md").read_text()
     assert "| data     |       5 |" in text
-    assert "# data\npython -m transfer.digits\n" in text
-    assert "<code>python -m transfer.digits</code>" in (tmp_path / "out/report.html").read_text()
+    assert "# data\npython -m transfer.demo.digits\n" in text
+    assert "<code>python -m transfer.demo.digits</code>" in (tmp_path / "out/report.html").read_text()
     for bad in ("{", "[1]", '[{"stage": "data"}]', '[{"stage": "a", "seconds": "soon", "command": ""}]'):
         (tmp_path / "stages.json").write_text(bad)
         assert report(runs, tmp_path / "other", "random", flags=flags) == 1

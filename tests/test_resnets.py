@@ -2,8 +2,8 @@ import pytest
 import torch
 import torchvision
 
-from transfer import resnets
-from transfer.resnets import SPECS
+from transfer.checkpoints import resnets
+from transfer.checkpoints.resnets import SPECS
 
 
 @pytest.mark.parametrize("arch", SPECS)

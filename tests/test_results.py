@@ -4,23 +4,23 @@ import json
 import pytest
 
 from tests.records import make_record
-from transfer import results
 from transfer.errors import InputError
+from transfer.records import record_file
 
 
 def record(**changes):
-    return make_record("metamask", **{"segm": dict.fromkeys(results.ALL_METRICS)} | changes)
+    return make_record("metamask", **{"segm": dict.fromkeys(record_file.ALL_METRICS)} | changes)
 
 
 def test_what_is_written_reads_back_equal(tmp_path):
-    results.write(tmp_path / "run" / "record.json", record())
-    assert results.read(tmp_path / "run") == record()
-    assert results.read(tmp_path / "run" / "record.json") == record()
+    record_file.write(tmp_path / "run" / "record.json", record())
+    assert record_file.read(tmp_path / "run") == record()
+    assert record_file.read(tmp_path / "run" / "record.json") == record()
     assert [p.name for p in (tmp_path / "run").iterdir()] == ["record.json"]
 
 
 def test_not_measured_is_null_in_the_file(tmp_path):
-    results.write(tmp_path / "record.json", record())
+    record_file.write(tmp_path / "record.json", record())
     content = json.loads((tmp_path / "record.json").read_text())
     assert content["metrics"]["bbox"]["APs"] is None
     assert content["metrics"]["bbox"]["AP75"] == 0
@@ -40,8 +40,16 @@ def edit(content, path, value):
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        (["schema"], "transfer.record/3", "newer: expected transfer.record/2, found transfer.record/3; update"),
-        (["schema"], "transfer.record/1", "older: expected transfer.record/2, found transfer.record/1; measure"),
+        (
+            ["schema"],
+            "transfer.record/3",
+            "newer: expected transfer.record/2, found transfer.record/3; update",
+        ),
+        (
+            ["schema"],
+            "transfer.record/1",
+            "older: expected transfer.record/2, found transfer.record/1; measure",
+        ),
         (["schema"], "coco", 'schema: expected transfer.record/2, found "coco"'),
         (["schema"], KeyError, 'no run record: expected an object with "schema"'),
         (["seed"], KeyError, "a field is missing: expected seed"),
@@ -79,15 +87,15 @@ def edit(content, path, value):
     ],
 )
 def test_a_file_that_is_no_record_of_this_schema_is_refused_in_one_line(tmp_path, path, value, said):
-    content = results.to_json(record())
+    content = record_file.to_json(record())
     edit(content, path, value)
     file = tmp_path / "record.json"
     file.write_text(json.dumps(content))
     if said is None:
-        results.read(file)
+        record_file.read(file)
         return
     with pytest.raises(InputError, match=said) as caught:
-        results.read(file)
+        record_file.read(file)
     assert str(caught.value).startswith(str(file))
     assert "\n" not in str(caught.value)
 
@@ -98,18 +106,20 @@ def test_a_file_that_is_no_record_of_this_schema_is_refused_in_one_line(tmp_path
 def test_a_file_that_is_no_json_object_is_refused(tmp_path, content, said):
     (tmp_path / "record.json").write_bytes(content)
     with pytest.raises(InputError, match=said) as caught:
-        results.read(tmp_path)
+        record_file.read(tmp_path)
     assert "\n" not in str(caught.value)
 
 
 def test_a_run_without_a_record_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"record.json is missing: expected a finished run's record"):
-        results.read(tmp_path)
+        record_file.read(tmp_path)
 
 
 def test_a_record_that_would_not_read_back_is_not_written(tmp_path):
-    results.write(tmp_path / "record.json", record())
-    bad = dataclasses.replace(record(), metrics={"bbox": dict.fromkeys(results.ALL_METRICS, float("nan")), "segm": {}})
+    record_file.write(tmp_path / "record.json", record())
+    bad = dataclasses.replace(
+        record(), metrics={"bbox": dict.fromkeys(record_file.ALL_METRICS, float("nan")), "segm": {}}
+    )
     with pytest.raises(InputError, match=r"metrics.bbox.AP: expected a finite number"):
-        results.write(tmp_path / "record.json", bad)
-    assert results.read(tmp_path) == record()
+        record_file.write(tmp_path / "record.json", bad)
+    assert record_file.read(tmp_path) == record()

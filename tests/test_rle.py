@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from transfer import rle
+from transfer.evaluation import rle_check
 
 
 def codes(n, seed=0):
@@ -22,19 +22,19 @@ def codes(n, seed=0):
 
 def test_what_pycocotools_encodes_is_whole():
     texts, pixels = codes(300)
-    assert rle.first_broken(texts, pixels) is None
-    assert rle.first_broken([], np.zeros(0, np.int64)) is None
+    assert rle_check.first_broken(texts, pixels) is None
+    assert rle_check.first_broken([], np.zeros(0, np.int64)) is None
 
 
 def test_a_large_image_and_more_codes_than_are_read_at_once():
     mask = np.zeros((3000, 4000), np.uint8, order="F")
     mask[100:2900, 17] = 1  # runs of thousands: numbers of several characters
     code = coco_mask.encode(mask)["counts"].decode()
-    n = rle._CHUNK + 5
+    n = rle_check._CHUNK + 5
     pixels = np.full(n, 3000 * 4000)
-    assert rle.first_broken([code] * n, pixels) is None
+    assert rle_check.first_broken([code] * n, pixels) is None
     pixels[n - 2] += 1
-    assert rle.first_broken([code] * n, pixels) == n - 2
+    assert rle_check.first_broken([code] * n, pixels) == n - 2
 
 
 @pytest.mark.parametrize(
@@ -55,10 +55,10 @@ def test_a_large_image_and_more_codes_than_are_read_at_once():
 def test_a_broken_code_is_found_among_whole_ones(spoil, place):
     texts, pixels = codes(40, seed=place)
     texts[place] = spoil(texts[place])
-    assert rle.first_broken(texts, pixels) == place
+    assert rle_check.first_broken(texts, pixels) == place
 
 
 def test_a_code_of_another_image_is_found():
     texts, pixels = codes(40)
     pixels[31] += 1
-    assert rle.first_broken(texts, pixels) == 31
+    assert rle_check.first_broken(texts, pixels) == 31

@@ -16,7 +16,7 @@ from PIL import Image
 
 from tests.coco_sets import edit, write_coco
 from tests.finetuning import SMALL, TINY, refused, run
-from transfer import results
+from transfer.records import record_file
 
 ROOT = Path(__file__).parent.parent
 MORE = ["SOLVER.MAX_ITER", "8", "SOLVER.STEPS", "(6,)", "SOLVER.CHECKPOINT_PERIOD", "2", "TEST.EVAL_PERIOD", "4"]
@@ -71,7 +71,7 @@ def test_a_run_killed_and_resumed_ends_bit_for_bit_like_an_uninterrupted_one(who
     # Other workers than before: they decide nothing.
     run(*words(data, folder, *WORKERS, "DATALOADER.NUM_WORKERS", "0"), "--resume")
     assert same(final(folder), final(whole))
-    again, first = results.read(folder), results.read(whole)
+    again, first = record_file.read(folder), record_file.read(whole)
     assert again.metrics == first.metrics
     assert again.seconds.train is None
     lines = [[json.loads(line) for line in (f / "metrics.json").read_text().splitlines()] for f in (folder, whole)]
@@ -149,4 +149,4 @@ def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(whole, data, tmp_
     assert (folder / "last_checkpoint").read_text() == "model_0000003.pth"
     assert sorted(file.name for file in folder.glob("*model*")) == ["model_0000001.pth", "model_0000003.pth"]
     run(*words(data, folder), "--resume")
-    assert results.read(folder).metrics["bbox"]["AP"] is not None
+    assert record_file.read(folder).metrics["bbox"]["AP"] is not None

@@ -1,6 +1,6 @@
 import pytest
 
-from transfer.scales import Scale
+from transfer.drawing.axes import Scale
 
 
 @pytest.mark.parametrize("values", [(0, 7.3), (-3.2, 41), (0.69314, 0.69315), (5, 5), (0, 0), (1e-4, 3e4)])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from transfer import scenes
+from transfer.demo import scenes
 
 INK = np.zeros((8, 8), dtype=np.float32)
 INK[:, 2:6] = 1

@@ -1,12 +1,13 @@
 import pytest
 
-from transfer import d2, schedule
+from transfer.detectors import config as detector_config
 from transfer.errors import InputError
+from transfer.finetuning import schedule
 
 
 @pytest.fixture
 def cfg():
-    return d2.read_config(d2.find_config("coco_mask_rcnn_R_50_FPN_1x"))
+    return detector_config.read_config(detector_config.find_config("coco_mask_rcnn_R_50_FPN_1x"))
 
 
 def test_an_eighth_of_the_batch_takes_an_eighth_of_the_rate_and_eight_times_the_iterations(cfg):
@@ -21,7 +22,7 @@ def test_an_eighth_of_the_batch_takes_an_eighth_of_the_rate_and_eight_times_the_
 def test_the_same_batch_changes_nothing(cfg):
     before = cfg.clone()
     assert "nothing to scale" in schedule.scale_with_batch(cfg, 16, ())[0]
-    assert d2.differences(before, cfg) == []
+    assert detector_config.differences(before, cfg) == []
 
 
 def test_shorter(cfg):

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from tests.fake_runs import make_run
-from transfer import digits
 from transfer.__main__ import main
+from transfer.demo import digits
 
 # pycocotools 2.0.11 meets numpy 2 with an outdated __array__; nothing here can change that.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")

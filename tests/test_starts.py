@@ -1,7 +1,7 @@
 import dataclasses
 
 from tests.records import make_record
-from transfer import starts
+from transfer.comparison import comparable
 
 SETTINGS = {"backbone": {"arch": "resnet18"}, "schedule": {"epochs": 100}, "run": {"seed": 0}, "data": {"workers": 1}}
 
@@ -18,13 +18,13 @@ def test_repetitions_of_one_pretraining_share_a_name():
         record(sha="b" * 64, settings=again, epoch=100, seed=1, data={"path": "y", "fingerprint": "f"}),
         make_record(),
     ]
-    assert starts.start_names(runs) == ["metamask", "metamask", "random"]
+    assert comparable.start_names(runs) == ["metamask", "metamask", "random"]
 
 
 def test_other_budgets_and_settings_are_other_starts():
     longer = {**SETTINGS, "schedule": {"epochs": 400}}
     runs = [record(settings=SETTINGS, epoch=100), record(settings=longer, epoch=400), record("byol", settings=SETTINGS)]
-    assert starts.start_names(runs) == [
+    assert comparable.start_names(runs) == [
         "metamask (epochs 100, epoch 100)",
         "metamask (epochs 400, epoch 400)",
         "byol",
@@ -33,11 +33,11 @@ def test_other_budgets_and_settings_are_other_starts():
 
 def test_weights_that_do_not_say_how_they_were_made_repeat_only_themselves():
     runs = [record("moco", "a" * 64), record("moco", "a" * 64), record("moco", "b" * 64)]
-    names = starts.start_names(runs)
+    names = comparable.start_names(runs)
     assert names[0] == names[1] == 'moco (weights "aaaaaaaaaaaa")'
     assert names[2] == 'moco (weights "bbbbbbbbbbbb")'
 
 
 def test_other_pretraining_data_is_another_start():
     runs = [record(settings=SETTINGS, data={"fingerprint": f, "path": "p"}) for f in ("one", "two")]
-    assert starts.start_names(runs) == ['metamask (fingerprint "one")', 'metamask (fingerprint "two")']
+    assert comparable.start_names(runs) == ['metamask (fingerprint "one")', 'metamask (fingerprint "two")']

@@ -1,7 +1,7 @@
 import dataclasses
 
 from tests.test_markdown import runs, summary
-from transfer import summary as words
+from transfer.reporting import summary as words
 
 SEED = (15.0, 15.4, 15.2), (12.0, 12.1, 12.3)
 

@@ -8,9 +8,9 @@ import pytest
 
 from tests import detection_sets
 from tests.test_engines import read
-from transfer import measure, tide
-from transfer.matching import match
-from transfer.objects import Objects
+from transfer.evaluation import measure, tide
+from transfer.evaluation.matching import match
+from transfer.evaluation.objects import Objects
 
 KINDS = ("classification", "localisation", "both", "duplicate", "background", "missed")
 SQUARE = [0.0, 0.0, 100.0, 100.0]  # of the only object of class 1; class 2 has one at 200

@@ -12,7 +12,9 @@ import torchvision
 
 from tests.detector_sets import write_voc
 from tests.finetuning import SMALL, TINY, converted, refused, run
-from transfer import lr_test, names, results
+from transfer.checkpoints import names
+from transfer.finetuning import lr_range_test
+from transfer.records import record_file
 
 ROOT = Path(__file__).parent.parent
 BOXES = ["MODEL.MASK_ON", "False"]
@@ -27,7 +29,7 @@ def voc(data, tmp_path_factory):
 
 def test_a_voc_folder_with_boxes_is_measured_by_pascals_ap(voc, tmp_path):
     run("--init", "random", "--seed", 0, *voc, "OUTPUT_DIR", tmp_path / "run", *TINY, *BOXES)
-    record = results.read(tmp_path / "run")
+    record = record_file.read(tmp_path / "run")
     assert record.engine == "pascal"
     assert record.data.val.classes == ["cross", "square"]
     assert set(record.per_class["bbox"]) == {"cross", "square"}
@@ -36,7 +38,7 @@ def test_a_voc_folder_with_boxes_is_measured_by_pascals_ap(voc, tmp_path):
     assert kept["11-point"]["AP"] == record.metrics["bbox"]["AP"]
     # Measuring again finds the data and the weights by itself.
     run("--eval-only", *voc[2:], "OUTPUT_DIR", tmp_path / "run", *TINY, *BOXES)
-    again = results.read(tmp_path / "run/evaluation")
+    again = record_file.read(tmp_path / "run/evaluation")
     assert again.metrics == record.metrics
     assert again.detections_sha256 == record.detections_sha256
     assert Path(again.data.val.annotations) == tmp_path / "run/evaluation/voc_val.json"
@@ -44,7 +46,7 @@ def test_a_voc_folder_with_boxes_is_measured_by_pascals_ap(voc, tmp_path):
 
 def test_a_voc_folder_with_masks_is_measured_as_coco_is(voc, tmp_path):
     run("--init", "random", "--seed", 0, *voc, "OUTPUT_DIR", tmp_path / "run", *TINY)
-    record = results.read(tmp_path / "run")
+    record = record_file.read(tmp_path / "run")
     assert record.engine == "hotcoco"
     assert record.metrics["segm"]["AP"] is not None
     content = json.loads(Path(record.data.val.annotations).read_text())
@@ -55,7 +57,7 @@ def test_a_voc_folder_with_masks_is_measured_as_coco_is(voc, tmp_path):
 def test_labels_schedule_and_memory_format(data, tmp_path, capsys):
     words = ["--init", "random", "--seed", 0, *data, "OUTPUT_DIR", tmp_path / "run", *TINY]
     run(*words, "--labels", "50%", "--channels-last", "--amp", "--no-precise-bn")
-    record = results.read(tmp_path / "run")
+    record = record_file.read(tmp_path / "run")
     assert record.label_fraction == 0.5
     chosen = json.loads((tmp_path / "run/labels.json").read_text())
     assert (chosen["images"], chosen["of"], len(chosen["file_names"])) == (3, 6, 3)
@@ -68,17 +70,17 @@ def test_labels_schedule_and_memory_format(data, tmp_path, capsys):
 
 
 def test_a_learning_rate_that_is_found_and_kept_when_resumed(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(lr_test, "ITERATIONS", 12)
-    monkeypatch.setattr(lr_test.run, "__defaults__", (12,))
+    monkeypatch.setattr(lr_range_test, "ITERATIONS", 12)
+    monkeypatch.setattr(lr_range_test.run, "__defaults__", (12,))
     words = ["--init", "random", "--seed", 0, "--lr", "auto", *data, "OUTPUT_DIR", tmp_path / "run", *TINY]
     run(*words)
     found = json.loads((tmp_path / "run/lr_test.json").read_text())
-    assert results.read(tmp_path / "run").schedule.base_lr == found["lr"] != 0.02
+    assert record_file.read(tmp_path / "run").schedule.base_lr == found["lr"] != 0.02
     assert found["lrs"][0] == pytest.approx(0.02 / 50)
     assert found["lrs"] == sorted(found["lrs"])
     (tmp_path / "run/record.json").unlink()
     run(*words, "--resume")
-    assert results.read(tmp_path / "run").schedule.base_lr == found["lr"]
+    assert record_file.read(tmp_path / "run").schedule.base_lr == found["lr"]
 
 
 def test_the_schedule_follows_the_batch(data, tmp_path):
@@ -86,8 +88,8 @@ def test_the_schedule_follows_the_batch(data, tmp_path):
     sizes = TINY[8:]  # without a schedule of their own
     assert sizes[0] == "INPUT.MIN_SIZE_TRAIN"
     run(*words, *sizes, "--lr-scale", "batch", "--schedule-scale", 0.005, "SOLVER.IMS_PER_BATCH", 2)
-    record = results.read(tmp_path / "run")  # 600 iterations of 4 images at 0.02
-    assert record.schedule == results.Schedule(6, 2, 0.01, [4, 5], 100)
+    record = record_file.read(tmp_path / "run")  # 600 iterations of 4 images at 0.02
+    assert record.schedule == record_file.Schedule(6, 2, 0.01, [4, 5], 100)
 
 
 @pytest.mark.parametrize(
@@ -148,6 +150,6 @@ def test_two_machines_train_what_one_trains_on_the_same_batch(data, tmp_path):
     assert moved.abs().max() > 1e-5  # far more than the tolerance below
     for name, tensor in one.items():
         torch.testing.assert_close(two[name], tensor, rtol=1e-4, atol=1e-6, msg=lambda m, name=name: f"{name}: {m}")
-    first, second = results.read(tmp_path / "one"), results.read(tmp_path / "two")
+    first, second = record_file.read(tmp_path / "one"), record_file.read(tmp_path / "two")
     for metric, value in first.metrics["bbox"].items():
         assert second.metrics["bbox"][metric] == (value if value is None else pytest.approx(value, abs=0.5))

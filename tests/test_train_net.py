@@ -10,8 +10,10 @@ import torch
 from detectron2.engine.train_loop import HookBase
 
 from tests.finetuning import MEAN, SMALL, TINY, refused, run
-from transfer import outcome, results, train_net
-from transfer.trainer import Trainer
+from transfer import train_net
+from transfer.finetuning import outcome
+from transfer.finetuning.trainer import Trainer
+from transfer.records import record_file
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 MEAN_255 = [127.5, 114.75, 102.0]
@@ -27,14 +29,14 @@ def finished(data, weights_file, tmp_path_factory):
 
 
 def test_the_record_of_a_run(finished, weights_file, data):
-    record = results.read(finished)
+    record = record_file.read(finished)
     assert (record.name, record.init, record.seed) == ("first", "simclr", 3)
     assert (record.weights.loaded, record.weights.expected) == (100, 100)
     assert record.weights.file == str(weights_file)
     assert record.data.train.images == data[1]
     assert (record.data.train.n_images, record.data.val.n_images) == (6, 2)
     assert record.data.val.classes == ["square", "cross"]
-    assert record.schedule == results.Schedule(2, 2, 0.02, [1], 0)
+    assert record.schedule == record_file.Schedule(2, 2, 0.02, [1], 0)
     assert (record.engine, record.protocol) == ("hotcoco", "coco")
     assert record.seconds.train > 0
     assert record.seconds.evaluate > 0
@@ -44,12 +46,12 @@ def test_the_record_of_a_run(finished, weights_file, data):
         assert set(record.per_class[task]) == {"square", "cross"}
     raw = (finished / record.detections).read_bytes()
     assert record.detections_sha256 == hashlib.sha256(raw).hexdigest()
-    assert record.counts == results.Counts(2, 2, 0, 2, len(json.loads(raw)))
+    assert record.counts == record_file.Counts(2, 2, 0, 2, len(json.loads(raw)))
     assert record.data.val.fingerprint == hashlib.sha256(Path(data[5]).read_bytes()).hexdigest()
 
 
 def test_what_the_detector_costs(finished):
-    cost = results.read(finished).cost
+    cost = record_file.read(finished).cost
     model = torch.load(finished / "model_final.pth", weights_only=True)["model"]
     statistics = ("running_mean", "running_var", "num_batches_tracked")
     assert cost.parameters == sum(v.numel() for k, v in model.items() if not k.endswith(statistics))
@@ -65,7 +67,7 @@ def test_the_record_can_be_made_again_from_what_the_run_left(finished, tmp_path)
 
     words = ["evaluate", "--run", finished, "--cross-check", "--out", tmp_path / "again.json"]
     assert main(list(map(str, words))) == 0
-    first, again = results.read(finished), results.read(tmp_path / "again.json")
+    first, again = record_file.read(finished), record_file.read(tmp_path / "again.json")
     for name in ("metrics", "per_class", "tide", "counts", "detections_sha256", "data", "weights", "cost", "engine"):
         assert getattr(first, name) == getattr(again, name), name
     assert again.cross_check < 1e-9
@@ -99,7 +101,7 @@ def test_resuming_a_finished_run_needs_the_same_config(finished, weights_file, d
     line = refused(capsys, *same, *TINY, "SOLVER.BASE_LR", "0.5")
     assert "SOLVER.BASE_LR: 0.02 -> 0.5" in line
     run(*same, *TINY)  # nothing left to train: evaluates again and writes the record
-    again, first = results.read(folder), results.read(finished)
+    again, first = record_file.read(folder), record_file.read(finished)
     assert again.seed == first.seed  # taken from the run, since --seed was not given
     assert again.metrics == first.metrics
     assert again.seconds.train is None
@@ -108,7 +110,7 @@ def test_resuming_a_finished_run_needs_the_same_config(finished, weights_file, d
 def test_evaluation_alone_gives_the_same_numbers_and_leaves_the_record(finished, data, capsys):
     before = (finished / "record.json").read_bytes()
     run("--eval-only", *data[3:], "OUTPUT_DIR", finished, *TINY)
-    again, first = results.read(finished / outcome.EVALUATION), results.read(finished)
+    again, first = record_file.read(finished / outcome.EVALUATION), record_file.read(finished)
     assert again.metrics == first.metrics
     assert (finished / "record.json").read_bytes() == before
     assert "segm" in capsys.readouterr().out
@@ -161,7 +163,7 @@ def test_an_interrupted_run_is_resumed(data, weights_file, tmp_path):
     run(*words, "--resume")
     assert "Starting training from iteration 2" in (tmp_path / "run/log.txt").read_text()
     assert (tmp_path / "run/model_final.pth").is_file()
-    record = results.read(tmp_path / "run")
+    record = record_file.read(tmp_path / "run")
     assert record.seconds.train is None  # only a part of it was timed
     assert (record.weights.loaded, record.weights.expected) == (100, 100)
 
@@ -175,11 +177,11 @@ def test_a_run_that_diverges_says_so(data, tmp_path, capsys):
 
 
 def test_runs_that_differ_in_weights_and_seed_share_the_config_hash(finished, data, tmp_path):
-    first = results.read(finished)
+    first = record_file.read(finished)
     run("--init", "random", "--seed", 4, *data, "OUTPUT_DIR", tmp_path / "b", *TINY, "MODEL.PIXEL_MEAN", MEAN_255)
-    assert results.read(tmp_path / "b").config.sha256 != first.config.sha256  # its PIXEL_STD is the config's
+    assert record_file.read(tmp_path / "b").config.sha256 != first.config.sha256  # its PIXEL_STD is the config's
     run("--init", "random", *data, "OUTPUT_DIR", tmp_path / "c", *TINY, *NORMALISATION)
-    assert results.read(tmp_path / "c").config.sha256 == first.config.sha256
+    assert record_file.read(tmp_path / "c").config.sha256 == first.config.sha256
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ from tests.coco_sets import edit, write_coco
 from tests.detector_sets import write_voc
 from tests.finetuning import TINY, refused, run
 from transfer import __main__ as transfer
-from transfer import bootstrap, results
-from transfer.runs import read_run
+from transfer.comparison import bootstrap
+from transfer.records import record_file
+from transfer.records.record_file import read_run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -25,7 +26,7 @@ def test_sets_that_detectron2_knows_by_name(data, tmp_path, capsys):
     words += ["DATASETS.TRAIN", "('tiny_train',)", "DATASETS.TEST", "('tiny_val',)"]
     assert "MODEL.ROI_HEADS.NUM_CLASSES: expected 2, the data's number of classes, found 80" in refused(capsys, *words)
     run(*words, "MODEL.ROI_HEADS.NUM_CLASSES", 2)
-    record = results.read(tmp_path / "run")
+    record = record_file.read(tmp_path / "run")
     assert record.data.train.n_images == 6
     assert record.data.val.classes == ["square", "cross"]
 
@@ -39,13 +40,13 @@ def test_a_voc_set_is_measured_as_voc_is(data, tmp_path):
     words = ["--init", "random", "OUTPUT_DIR", tmp_path / "run", *TINY, "MODEL.MASK_ON", "False"]
     words += ["MODEL.ROI_HEADS.NUM_CLASSES", 2]
     run(*words, "DATASETS.TRAIN", "('tiny_voc_trainval',)", "DATASETS.TEST", "('tiny_voc_test',)")
-    record = results.read(tmp_path / "run")
+    record = record_file.read(tmp_path / "run")
     assert (record.engine, record.protocol) == ("pascal", "voc2007")
     assert set(record.per_class["bbox"]) == {"square", "cross"}
     assert record.metrics["bbox"]["AP"] == pytest.approx(sum(record.per_class["bbox"].values()) / 2)
     kept = (tmp_path / "run" / record.detections).read_bytes()
     assert record.detections_sha256 == hashlib.sha256(kept).hexdigest()
-    assert record.counts == results.Counts(6, 6, None, 2, len(json.loads(kept)))
+    assert record.counts == record_file.Counts(6, 6, None, 2, len(json.loads(kept)))
     assert Path(record.data.val.annotations) == tmp_path / "run/voc_val.json"
     assert record.cost.flops > 0
     assert {name for name, value in record.metrics["bbox"].items() if value is not None} == {"AP", "AP50", "AP75"}
@@ -72,7 +73,7 @@ def test_run_length_masks_and_a_detector_without_masks(data, tmp_path):
     assert "FREEZE_AT: 5" in (tmp_path / "rle_run/config.yaml").read_text()
     edit(rle[1], lambda c: [a.pop("segmentation") for a in c["annotations"]])
     run("--init", "random", *both, "OUTPUT_DIR", tmp_path / "boxes", *TINY, "MODEL.MASK_ON", "False")
-    record = results.read(tmp_path / "boxes")
+    record = record_file.read(tmp_path / "boxes")
     assert record.weights is None
     assert record.metrics["bbox"]["AP"] is not None
     assert set(record.metrics["segm"].values()) == {None}

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.finetuning import TINY, converted, refused, run
-from transfer import results
+from transfer.records import record_file
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -21,7 +21,7 @@ def test_the_c4_head_takes_its_res5_from_the_weights(data, weights_file, tmp_pat
     ]
     words += [*TINY, "MODEL.RESNETS.DEPTH", 18, "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE", 16]
     run(*words)
-    record = results.read(tmp_path / "run")
+    record = record_file.read(tmp_path / "run")
     assert (record.weights.loaded, record.weights.expected) == (100, 100)
     assert "RES2_OUT_CHANNELS: 64" in (tmp_path / "run/config.yaml").read_text()  # brought by the weights
     assert "ExtraNormRes5ROIHeads" in (tmp_path / "run/config.yaml").read_text()
@@ -38,7 +38,7 @@ def test_partial_weights(data, weights_file, tmp_path, capsys):
     assert "backbone.bottom_up.res3.0.conv1.weight" in line
     assert not (tmp_path / "run").exists()
     run("--allow-partial", *words)
-    record = results.read(tmp_path / "run")
+    record = record_file.read(tmp_path / "run")
     assert (record.weights.loaded, record.weights.expected) == (98, 100)
 
 

@@ -3,8 +3,8 @@
 import pytest
 from detectron2.config import get_cfg
 
-from transfer import training_rules
-from transfer.findings import Situation
+from transfer.doctor import training_rules
+from transfer.doctor.findings import Situation
 
 
 def _situation(**keys):

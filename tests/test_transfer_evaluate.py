@@ -8,8 +8,8 @@ import pytest
 
 from tests import detection_sets
 from tests.records import make_record
-from transfer import results
 from transfer.__main__ import main
+from transfer.records import record_file
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def evaluate(files, out, *words):
 def test_the_record_holds_what_was_measured_and_null_for_the_rest(content, files, tmp_path, capsys):
     out = tmp_path / "records" / "mine.json"
     assert evaluate(files, out) == 0
-    record = results.read(out)
+    record = record_file.read(out)
     assert (record.name, record.init, record.seed, record.weights, record.config) == ("mine", "mine", None, None, None)
     assert (record.schedule, record.data.train, record.label_fraction) == (None, None, None)
     assert (record.engine, record.protocol, record.cross_check) == ("hotcoco", "coco", None)
@@ -40,7 +40,7 @@ def test_the_record_holds_what_was_measured_and_null_for_the_rest(content, files
     assert os.path.samefile(out.parent / record.detections, files[1])
     truth, found = content
     crowds = sum(a["iscrowd"] for a in truth["annotations"])
-    assert record.counts == results.Counts(6, len(truth["annotations"]) - crowds, crowds, 5, len(found))
+    assert record.counts == record_file.Counts(6, len(truth["annotations"]) - crowds, crowds, 5, len(found))
     for task in ("bbox", "segm"):
         assert None not in (record.metrics[task][name] for name in ("AP", "AP50", "AR1", "AR100", "ARs"))
         assert [record.metrics[task][name] for name in ("APr", "AR300")] == [None, None]
@@ -57,7 +57,7 @@ def test_the_record_holds_what_was_measured_and_null_for_the_rest(content, files
 def test_tasks_engine_name_and_the_cross_check(files, tmp_path, capsys):
     words = ["--tasks", "bbox", "--engine", "pycocotools", "--cross-check", "--name", "a", "--init", "b", "--seed", 3]
     assert evaluate(files, tmp_path / "r.json", *words) == 0
-    record = results.read(tmp_path / "r.json")
+    record = record_file.read(tmp_path / "r.json")
     assert (record.engine, record.name, record.init, record.seed) == ("pycocotools", "a", "b", 3)
     assert record.cross_check < 1e-9
     assert set(record.metrics["segm"].values()) == {None}
@@ -67,11 +67,11 @@ def test_tasks_engine_name_and_the_cross_check(files, tmp_path, capsys):
 
 def test_a_run_is_measured_again_with_what_is_known_of_its_training(files, tmp_path, capsys):
     known = make_record("metamask", seed=2, detections="../set/results.json")
-    val = results.Split("images", str(files[0]), hashlib.sha256(files[0].read_bytes()).hexdigest(), 6, 1, ["x"])
-    known = make_record("metamask", seed=2, detections=known.detections, data=results.Data(known.data.train, val))
-    results.write(tmp_path / "run" / "record.json", known)
+    val = record_file.Split("images", str(files[0]), hashlib.sha256(files[0].read_bytes()).hexdigest(), 6, 1, ["x"])
+    known = make_record("metamask", seed=2, detections=known.detections, data=record_file.Data(known.data.train, val))
+    record_file.write(tmp_path / "run" / "record.json", known)
     assert main(["evaluate", "--run", str(tmp_path / "run"), "--out", str(tmp_path / "again.json")]) == 0
-    record = results.read(tmp_path / "again.json")
+    record = record_file.read(tmp_path / "again.json")
     for name in ("name", "init", "seed", "weights", "config", "schedule", "label_fraction", "device", "data"):
         assert getattr(record, name) == getattr(known, name), name
     assert record.metrics["bbox"]["AR10"] is not None
@@ -81,10 +81,10 @@ def test_a_run_is_measured_again_with_what_is_known_of_its_training(files, tmp_p
 
 def test_a_voc_run_is_measured_again_by_cocos_rules_which_is_said(files, tmp_path, capsys):
     known = make_record("metamask", detections="../set/results.json", protocol="voc2007", engine="pascal")
-    results.write(tmp_path / "run" / "record.json", known)
+    record_file.write(tmp_path / "run" / "record.json", known)
     words = ["--run", str(tmp_path / "run"), "--gt", str(files[0]), "--out", str(tmp_path / "again.json")]
     assert main(["evaluate", *words]) == 0
-    record = results.read(tmp_path / "again.json")
+    record = record_file.read(tmp_path / "again.json")
     assert (record.engine, record.protocol) == ("hotcoco", "coco")
     assert "by coco's rules, not by voc2007's" in capsys.readouterr().err
 
@@ -96,7 +96,7 @@ def test_a_record_that_is_there_is_not_replaced_unasked(files, tmp_path, capsys)
     assert out.read_text() == "mine"
     assert "is taken" in capsys.readouterr().err
     assert evaluate(files, out, "--force") == 0
-    assert results.read(out).name == "r"
+    assert record_file.read(out).name == "r"
 
 
 def edit(place, value):
@@ -214,7 +214,7 @@ def test_masks_are_measured_only_where_there_are_some(content, tmp_path, capsys)
         del entry["segmentation"]
     files = detection_sets.write(tmp_path / "boxes", truth, found)
     assert evaluate(files, tmp_path / "a.json") == 0
-    assert results.read(tmp_path / "a.json").metrics["segm"]["AP"] is None
+    assert record_file.read(tmp_path / "a.json").metrics["segm"]["AP"] is None
     assert evaluate(files, tmp_path / "b.json", "--tasks", "segm") == 1
     assert (
         'detection 0: expected "segmentation", found only image_id, category_id, score, bbox' in capsys.readouterr().err
@@ -243,12 +243,12 @@ def test_polygons_and_plain_runs_are_masks_too(content, tmp_path):
     records = []
     for i, files in enumerate((as_polygons, as_runs, compressed)):
         assert evaluate(files, tmp_path / f"{i}.json") == 0
-        records.append(results.read(tmp_path / f"{i}.json"))
+        records.append(record_file.read(tmp_path / f"{i}.json"))
     assert records[0].metrics == records[1].metrics == records[2].metrics
 
 
 def test_an_older_record_is_refused_with_what_to_do(files, tmp_path, capsys):
-    old = results.to_json(make_record()) | {"schema": "transfer.record/1"}
+    old = record_file.to_json(make_record()) | {"schema": "transfer.record/1"}
     (tmp_path / "record.json").write_text(json.dumps(old))
     assert evaluate(files, tmp_path / "r.json", "--run", tmp_path) == 1
     assert (

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from transfer import unpickle
+from transfer.checkpoints import unpickle
 
 
 def _load(content, protocol=2):

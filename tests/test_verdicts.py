@@ -3,8 +3,8 @@ import pytest
 from scipy import stats
 
 from tests.test_compare import resampled, runs
-from transfer import compare, verdicts
-from transfer.bootstrap import Images
+from transfer.comparison import compare, verdicts
+from transfer.comparison.bootstrap import Images
 
 
 def judge(records, images=None):

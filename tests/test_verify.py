@@ -3,10 +3,10 @@ import torch
 from PIL import Image
 
 from tests.checkpoints import backbone, network, save_own, save_pickle, to_detectron2_by_hand
-from transfer import convert, images, verify
 from transfer.__main__ import main
-from transfer.checkpoint import read
-from transfer.networks import Run
+from transfer.checkpoints.checkpoint import read
+from transfer.conversion import convert, proof, proof_images
+from transfer.conversion.networks import Run
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_a_slight_difference_in_one_tensor_shows(pair, tmp_path, name):
     content = torch.load(pair[1], weights_only=True)
     content["model"][name] *= 1.01
     torch.save(content, tmp_path / "d.pth")
-    assert not verify.prove(read(pair[0]), tmp_path / "d.pth", "detectron2", "fpn")[0].holds
+    assert not proof.prove(read(pair[0]), tmp_path / "d.pth", "detectron2", "fpn")[0].holds
 
 
 def test_an_incomplete_target_is_no_target(pair, tmp_path, capsys):
@@ -82,12 +82,12 @@ def test_real_images(pair, tmp_path):
 def test_a_proof_holds_only_with_everything_loaded_and_finite():
     good = {"stem": (1e-7, 1e-7)}
     whole = Run({}, 100, 100)
-    assert verify.Proof("x", good, whole).holds
-    assert not verify.Proof("x", {}, whole).holds
-    assert not verify.Proof("x", {"stem": (1.0, 2e-5)}, whole).holds
-    assert not verify.Proof("x", {"stem": (float("nan"), float("nan"))}, whole).holds
-    assert not verify.Proof("x", good, Run({}, 99, 100)).holds
-    assert not verify.Proof("x", good, Run({}, 100, 100, unexpected=["a"])).holds
+    assert proof.Proof("x", good, whole).holds
+    assert not proof.Proof("x", {}, whole).holds
+    assert not proof.Proof("x", {"stem": (1.0, 2e-5)}, whole).holds
+    assert not proof.Proof("x", {"stem": (float("nan"), float("nan"))}, whole).holds
+    assert not proof.Proof("x", good, Run({}, 99, 100)).holds
+    assert not proof.Proof("x", good, Run({}, 100, 100, unexpected=["a"])).holds
 
 
 def test_precision_and_threads_are_restored(pair):
@@ -95,14 +95,14 @@ def test_precision_and_threads_are_restored(pair):
         return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32, torch.get_num_threads()
 
     before = settings()
-    verify.prove(read(pair[0]), pair[1], "detectron2", "fpn")
+    proof.prove(read(pair[0]), pair[1], "detectron2", "fpn")
     assert settings() == before
 
 
 def test_the_features_are_those_of_torchvisions_own_hooks(pair):
     """The reference itself, against forward hooks on an untouched torchvision network."""
     model, source = network(), read(pair[0])
-    pixels = images.synthetic()
+    pixels = proof_images.synthetic()
     fed = (pixels / 255 - torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)) / torch.tensor([0.229, 0.224, 0.225]).view(
         3, 1, 1
     )
@@ -113,7 +113,7 @@ def test_the_features_are_those_of_torchvisions_own_hooks(pair):
         getattr(model, name).register_forward_hook(lambda _m, _i, out, stage=stage: hooked.__setitem__(stage, out))
     with torch.inference_mode():
         model(fed)
-    _, found = verify._source_features(source, pixels)
+    _, found = proof._source_features(source, pixels)
     for stage, wanted in hooked.items():
         assert torch.allclose(found[stage], wanted, rtol=1e-4, atol=1e-4)
 

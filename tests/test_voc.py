@@ -10,9 +10,9 @@ from scipy.io import savemat
 
 from tests.coco_sets import write_coco
 from tests.detector_sets import write_voc
-from transfer import data_check, voc, voc_instances
+from transfer.data import check, voc, voc_instances
+from transfer.data.voc import VocSplit
 from transfer.errors import InputError
-from transfer.voc import VocSplit
 
 
 def one_object(name):
@@ -35,7 +35,7 @@ def test_boxes_are_those_that_detectron2_reads(root):
     data = voc.read_voc([voc.parse(f"{root}:trainval")], ("cross", "square"), masks=False)
     theirs = load_voc_instances(str(root), "trainval", ["cross", "square"])
     assert data.n_images == len(theirs) == 4
-    assert data_check.check(data, masks=False) == []
+    assert check.check(data, masks=False) == []
     for image, annotation, expected in zip(data.content["images"], data.content["annotations"], theirs, strict=True):
         x, y, w, h = annotation["bbox"]
         (entry,) = expected["annotations"]
@@ -48,7 +48,7 @@ def test_boxes_are_those_that_detectron2_reads(root):
 def test_masks_are_the_squares_that_were_drawn(root, coco):
     data = voc.read_voc([voc.parse(f"{root}:val")], ("cross", "square"), masks=True)
     assert data.has_rle
-    assert data_check.check(data, masks=True) == []
+    assert check.check(data, masks=True) == []
     for annotation, drawn in zip(
         data.content["annotations"], json.loads(Path(coco[1]).read_text())["annotations"], strict=True
     ):
@@ -82,7 +82,7 @@ def test_two_folders_become_one_set(root, coco, tmp_path):
     data = voc.read_voc([VocSplit(root, "test"), VocSplit(other, "test")], ("cross", "square"), masks=False)
     assert data.n_images == 8
     assert len({a["id"] for a in data.content["annotations"]}) == 8
-    assert data_check.check(data, masks=False) == []  # all files are found below the folder they share
+    assert check.check(data, masks=False) == []  # all files are found below the folder they share
 
 
 def test_sbds_masks_come_without_vocs_own_images(root, tmp_path):
@@ -101,7 +101,7 @@ def test_sbds_masks_come_without_vocs_own_images(root, tmp_path):
     assert data.n_images == 5
     last = data.content["annotations"][-1]
     assert (last["bbox"], last["area"], last["category_id"]) == ([30, 10, 20, 10], 200, 2)
-    assert data_check.check(data, masks=True) == []
+    assert check.check(data, masks=True) == []
 
 
 def test_the_catalogs_names_of_vocs_masks(coco, tmp_path, monkeypatch):

@@ -11,14 +11,17 @@ from transfer.errors import InputError
 
 # verb -> (module, what it does). Modules are imported only when their verb is asked for: Detectron2 takes seconds.
 VERBS = {
-    "inspect": ("transfer.inspect", "say what a checkpoint is"),
-    "convert": ("transfer.convert", "rewrite a backbone for another framework, completely or not at all"),
-    "verify": ("transfer.verify", "prove that two files hold the same backbone"),
-    "doctor": ("transfer.doctor", "find what would spoil a run before it costs GPU hours"),
-    "evaluate": ("transfer.evaluate", "measure detections on a ground truth: AP, AR, what each kind of error costs"),
-    "predict": ("transfer.predict", "run a finished run's detector over a folder of images"),
-    "report": ("transfer.report", "compare finished runs"),
-    "show": ("transfer.show", "draw what a run found in images of its val set"),
+    "inspect": ("transfer.commands.inspect", "say what a checkpoint is"),
+    "convert": ("transfer.conversion.convert", "rewrite a backbone for another framework, completely or not at all"),
+    "verify": ("transfer.conversion.proof", "prove that two files hold the same backbone"),
+    "doctor": ("transfer.doctor.examine", "find what would spoil a run before it costs GPU hours"),
+    "evaluate": (
+        "transfer.evaluation.evaluate",
+        "measure detections on a ground truth: AP, AR, what each kind of error costs",
+    ),
+    "predict": ("transfer.finetuning.predict", "run a finished run's detector over a folder of images"),
+    "report": ("transfer.reporting.report", "compare finished runs"),
+    "show": ("transfer.commands.show", "draw what a run found in images of its val set"),
 }
 
 

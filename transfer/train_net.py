@@ -91,16 +91,17 @@ def main(argv: list[str] | None = None) -> int:
     # 2 cores an iteration took over 10 s, and 0.7 s with threads that sleep. OpenMP reads it when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # After parsing: importing Detectron2 takes seconds, which --help and a mistyped flag need not.
-    from transfer import logs
+    from transfer.finetuning import logs
 
     try:
         with logs.quiet():
-            from transfer import finetune, plan
+            from transfer.finetuning import plan
+            from transfer.finetuning import run as finetuning_run
 
             _check_devices(args)
             with logs.logging_to(None, rank=args.machine_rank):
                 prepared = plan.prepare(args)
-            return _launch(args, prepared, finetune.start)
+            return _launch(args, prepared, finetuning_run.start)
     except InputError as error:
         print(f"transfer.train_net: {error}", file=sys.stderr)
         return 1
@@ -145,7 +146,7 @@ def _seed(text: str) -> int:
 
 
 def _labels(text: str) -> str:
-    from transfer import labels
+    from transfer.data import labels
 
     return labels.argument(text)
 

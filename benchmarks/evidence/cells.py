@@ -11,7 +11,7 @@ from benchmarks.evidence.pretraining import knn, pretrain, schedule
 from benchmarks.evidence.sets import Photographs, Split, cut
 from benchmarks.evidence.sizes import RANDOM, Init, Size
 from benchmarks.evidence.steps import Step
-from transfer.results import FILE_NAME
+from transfer.records.record_file import FILE_NAME
 
 COMPUTE, EPOCHS = "compute", "epochs"
 

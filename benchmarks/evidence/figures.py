@@ -10,9 +10,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from benchmarks.evidence.findings import Finding
-from transfer.curves import Finetuning
-from transfer.plots import PALETTE
-from transfer.summary import Summary
+from transfer.drawing.png_grid import PALETTE
+from transfer.reporting.curves import Finetuning
+from transfer.reporting.summary import Summary
 
 MARKS = "osD^vPX*"
 

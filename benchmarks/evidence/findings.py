@@ -13,8 +13,7 @@ from scipy.stats import spearmanr
 from benchmarks.evidence.cells import Cell, run_name
 from benchmarks.evidence.sizes import Size
 from pretrain.reporting.metrics_file import NAME, MetricsFile
-from transfer.results import FILE_NAME
-from transfer.runs import read_run
+from transfer.records.record_file import FILE_NAME, read_run
 
 MASK = ("mask_p05", "mask_median", "mask_p95", "mask_saturated")
 

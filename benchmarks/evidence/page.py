@@ -16,13 +16,12 @@ from benchmarks.evidence.findings import Finding, collect, runs
 from benchmarks.evidence.plan import Plan
 from benchmarks.evidence.sizes import Size
 from benchmarks.outputs import Failed
-from transfer import curves
-from transfer.bootstrap import RESAMPLES, resample
-from transfer.comparable import check_comparable
-from transfer.markdown import headline, words
-from transfer.results import FILE_NAME
-from transfer.runs import read_run
-from transfer.summary import Summary, summarise
+from transfer.comparison.bootstrap import RESAMPLES, resample
+from transfer.comparison.comparable import check_comparable
+from transfer.records.record_file import FILE_NAME, read_run
+from transfer.reporting import curves
+from transfer.reporting.markdown import headline, words
+from transfer.reporting.summary import Summary, summarise
 
 TABLES, PICTURE = "tables.md", "evidence.png"
 

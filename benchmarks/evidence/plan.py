@@ -17,7 +17,7 @@ from benchmarks.evidence.sets import Photographs
 from benchmarks.evidence.sizes import RANDOM, Init, Size
 from benchmarks.evidence.steps import Step
 from benchmarks.outputs import Failed
-from transfer.atomic import write_text
+from transfer.files.atomic import write_text
 
 ROUNDS = 3  # of the speed measurement, all starts in turn in each
 FEWEST = 10  # iterations of the search: a fifth of them must show a spread

@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 from benchmarks.evidence.findings import MASK, Finding, rank_correlation, runs
 from benchmarks.evidence.plan import Plan
 from benchmarks.evidence.sizes import RANDOM, Size
-from transfer.markdown import table
+from transfer.reporting.markdown import table
 
 
 def setting(size: Size, plan: Plan) -> str:

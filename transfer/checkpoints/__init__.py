@@ -1,0 +1,1 @@
+"""Any checkpoint file, opened without trusting it, and the backbone in it."""

@@ -1,0 +1,220 @@
+"""Read any known pretraining checkpoint safely: torchvision names, and what is known about the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from transfer.checkpoints import completeness, locate, opened, resnets
+from transfer.checkpoints.layouts import Convention, Layout
+from transfer.checkpoints.metadata import FORMAT, convention_of, converted_metadata, decode_metadata, metadata_of
+from transfer.errors import CheckpointError
+from transfer.files import atomic
+
+
+@dataclass
+class Examination:
+    """All that was found out about one backbone in a file, sound or not (``read`` accepts only sound ones).
+
+    Attributes:
+        path, sha256: the file.
+        located: where the tensors lay and how they are named.
+        others: ways to further backbones in the same file, as ``--prefix`` takes them.
+        spec, stem: the architecture, or None when it is no known one.
+        comparison: the tensors against that architecture's, or None.
+        convention: how the network was fed; None when neither file nor layout tells.
+        origin: who says so: ``file``, ``layout``, ``user`` or ``unknown``.
+        metadata: the decoded header of our own files, else {}.
+        problems: why this cannot be converted; empty when it can.
+    """
+
+    path: Path
+    sha256: str
+    located: locate.Located
+    others: list[str]
+    spec: resnets.Spec | None
+    stem: str
+    comparison: completeness.Comparison | None
+    convention: Convention | None
+    origin: str
+    metadata: dict[str, Any]
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A complete, sound backbone.
+
+    Attributes:
+        path, sha256: the file it came from.
+        layout: the project and layout it was recognised as.
+        prefix: what stood before the names in the file.
+        tongue: whose names the file had: ``torchvision``, ``detectron2``, ``caffe2`` or ``sequential``.
+        head: ``c4`` when the file keeps res5 in a RoI head, else ``fpn``.
+        state: torchvision name -> contiguous float32 tensor, in the network's order; no ``fc``, no counters.
+        arch: torchvision's name of the architecture.
+        stem: ``imagenet`` or ``small``.
+        convention: normalisation, channel order and stride placement; None when nobody knows.
+        origin: who says so: ``file``, ``layout``, ``user`` or ``unknown``.
+        metadata: docs/design.md, contract 1, decoded, plus ``stride_in_1x1`` and ``source``; complete for our own
+            files, and as much as is known for others.
+        dropped: keys of the file that are no part of the backbone.
+    """
+
+    path: Path
+    sha256: str
+    layout: str
+    prefix: str
+    tongue: str
+    head: str
+    state: dict[str, Tensor]
+    arch: str
+    stem: str
+    convention: Convention | None
+    origin: str
+    metadata: dict[str, Any]
+    dropped: list[str]
+
+    @property
+    def spec(self) -> resnets.Spec:
+        """The architecture's numbers."""
+        return resnets.SPECS[self.arch]
+
+
+def read(
+    path: str | Path,
+    prefix: str | None = None,
+    arch: str | None = None,
+    *,
+    convention: str | None = None,
+    widen: bool = False,
+) -> Checkpoint:
+    """Read a checkpoint completely or refuse it.
+
+    Args:
+        path: the file.
+        prefix: what stands before the backbone's names; None to recognise it.
+        arch: torchvision's name of the architecture; None to recognise it.
+        convention: ``imagenet``, ``imagenet228`` or ``msra``: how the network was fed, against what the file says.
+        widen: take half and double precision too, as float32.
+
+    Raises:
+        InputError: no such file, or an unknown ``arch`` or ``convention``.
+        CheckpointError: not safe, not known, not complete or not sound.
+    """
+    seen = examine(path, prefix, arch, convention=convention, widen=widen)
+    if seen.problems or seen.spec is None:
+        found = f" ({seen.spec.name}, {seen.located.layout.name})" if seen.spec else ""
+        raise CheckpointError(
+            f"{seen.path} cannot be used: expected a complete backbone{found}, found {'; '.join(seen.problems)}; "
+            "see `python -m transfer inspect`"
+        )
+    wanted = resnets.expected(seen.spec, seen.stem)
+    return Checkpoint(
+        path=seen.path,
+        sha256=seen.sha256,
+        layout=seen.located.layout.name,
+        prefix=seen.located.path,
+        tongue=seen.located.layout.names,
+        head="c4" if seen.located.layout.elsewhere else "fpn",
+        state={name: seen.located.state[name].to(torch.float32).contiguous() for name in wanted},
+        arch=seen.spec.name,
+        stem=seen.stem,
+        convention=seen.convention,
+        origin=seen.origin,
+        metadata=_completed(seen),
+        dropped=seen.located.dropped,
+    )
+
+
+def examine(
+    path: str | Path,
+    prefix: str | None = None,
+    arch: str | None = None,
+    *,
+    convention: str | None = None,
+    widen: bool = False,
+) -> Examination:
+    """Find out all about the first backbone in a file; faults are listed, not raised (arguments as in ``read``).
+
+    Raises:
+        InputError, CheckpointError: the file cannot be opened safely or holds no known layout.
+    """
+    path = Path(path)
+    tree, header = opened.open_tree(path)
+    metadata = decode_metadata(header, path) if header.get("format") == FORMAT else converted_metadata(tree)
+    located, others = _choose(tree, header, prefix)
+    state = located.state
+    candidates = _candidates(arch)
+    recognised = resnets.recognise({name: tuple(tensor.shape) for name, tensor in state.items()}, candidates)
+    spec, stem = recognised or (None, "imagenet")
+    comparison = completeness.compare(state, resnets.expected(spec, stem)) if spec else None
+    fed, origin = convention_of(located.layout, metadata, convention)
+    seen = Examination(path, atomic.sha256(path), located, others, spec, stem, comparison, fed, origin, metadata)
+    seen.problems = list(_problems(seen, widen, candidates))
+    return seen
+
+
+def _choose(tree: Any, header: dict[str, str], prefix: str | None) -> tuple[locate.Located, list[str]]:
+    if header.get("format") == FORMAT and prefix is None:
+        # Our own file promises to hold nothing else: no head may be dropped from it.
+        own = Layout("backbone.safetensors", "", heads=(), convention=None)
+        return locate.extract(locate.groups(tree).get("", {}), own), []
+    first, *rest = locate.locate(tree, prefix)
+    return first, [other.path for other in rest]
+
+
+def _candidates(arch: str | None) -> list[resnets.Spec]:
+    if arch is None:
+        return list(resnets.SPECS.values())
+    if arch not in resnets.SPECS:
+        raise CheckpointError(
+            f"no such architecture: expected one of {', '.join(resnets.SPECS)}, found {arch}; correct --arch"
+        )
+    return [resnets.SPECS[arch]]
+
+
+def _problems(seen: Examination, widen: bool, candidates: list[resnets.Spec]) -> Iterable[str]:
+    if seen.located.strange:
+        yield f"{len(seen.located.strange)} unexpected keys ({completeness.listed(seen.located.strange)})"
+    if seen.spec is None or seen.comparison is None:
+        known = candidates[0].name if len(candidates) == 1 else "any known ResNet"
+        yield f"{len(seen.located.state)} tensors whose names and shapes are not those of {known}"
+        return
+    yield from seen.comparison.problems()
+    if seen.comparison.dtypes and not widen:
+        kinds = sorted({str(dtype).removeprefix("torch.") for dtype in seen.comparison.dtypes.values()})
+        yield f"{len(seen.comparison.dtypes)} tensors in {', '.join(kinds)} instead of float32 (--widen takes them)"
+    for key, found in (("arch", seen.spec.name), ("stem", seen.stem)):
+        if key in seen.metadata and seen.metadata[key] != found:
+            yield f"the tensors of {key} {found} under metadata that say {seen.metadata[key]}"
+
+
+def _completed(seen: Examination) -> dict[str, Any]:
+    """Contract 1's keys: from the file where it has them, and what was recognised where it has not."""
+    assert seen.spec is not None
+    metadata = dict(seen.metadata)
+    metadata |= {"format": FORMAT, "arch": seen.spec.name, "stem": seen.stem}
+    if seen.convention:
+        metadata |= metadata_of(seen.convention)
+    # A file converted before keeps telling where its weights came from first.
+    metadata.setdefault("source", {"file": seen.path.name, "sha256": seen.sha256, "layout": seen.located.layout.name})
+    return metadata
+
+
+def read_converted_metadata(path: str | Path) -> dict[str, Any]:
+    """What a converted ``.pth`` says about its weights (docs/design.md, contract 2).
+
+    Returns:
+        the decoded metadata, ``source`` included; {} when the file was not written by ``transfer convert``.
+
+    Raises:
+        InputError, CheckpointError: the file cannot be opened safely.
+    """
+    tree, _ = opened.open_tree(Path(path))
+    return converted_metadata(tree)

@@ -1,0 +1,1 @@
+"""Records in; means, intervals and verdicts out, as numbers."""

@@ -1,0 +1,1 @@
+"""A backbone written for another framework, and the proof that it is the same."""

@@ -1,0 +1,1 @@
+"""Charts and objects as SVG and PNG; knows no runs."""

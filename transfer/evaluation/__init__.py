@@ -1,0 +1,1 @@
+"""Ground truth and detections in, metrics out."""

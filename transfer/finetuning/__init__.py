@@ -1,0 +1,1 @@
+"""A detector planned, trained, measured and recorded."""

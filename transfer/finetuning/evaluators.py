@@ -1,0 +1,214 @@
+"""Detectron2's COCO and LVIS evaluators, which gather and write the detections; this project's engine measures them."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.util
+import json
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from detectron2.config import CfgNode
+from detectron2.data import MetadataCatalog
+from detectron2.evaluation import CityscapesInstanceEvaluator, COCOEvaluator, DatasetEvaluator, LVISEvaluator
+from detectron2.utils import comm
+
+from transfer.data.splits import check_installed
+from transfer.errors import InputError
+from transfer.evaluation import detections, ground_truth, pascal
+from transfer.evaluation.engines import by_hotcoco
+from transfer.evaluation.measure import summarise
+from transfer.evaluation.objects import Objects
+from transfer.files import atomic
+from transfer.records.record import FREQUENCIES, METRICS
+
+log = logging.getLogger(__name__)
+
+
+FILE_NAME = "coco_instances_results.json"
+LVIS_FILE_NAME = "lvis_instances_results.json"
+# evaluator type -> what Detectron2 calls the file of detections
+FILE_NAMES = {"coco": FILE_NAME, "lvis": LVIS_FILE_NAME, "pascal_voc": FILE_NAME}
+Percents = dict[str, dict[str, float]]
+
+
+class Evaluator(COCOEvaluator):
+    """Measures a detector on a COCO-format set.
+
+    pycocotools, which Detectron2 would use, takes minutes where hotcoco takes a second, and reports a detector that
+    found nothing as not measured.
+    """
+
+    def __init__(self, dataset_name: str, tasks: tuple[str, ...], folder: Path) -> None:
+        super().__init__(dataset_name, tasks, output_dir=str(folder), use_fast_impl=False)
+        _keep_to_the_file(self)
+
+    def evaluate(self, img_ids: Sequence[int] | None = None) -> Percents:
+        """Write the detections and measure them.
+
+        Returns:
+            Task -> metric, and ``AP-CLASS`` for each class -> percent, NaN where there is nothing to measure, as
+            Detectron2 logs it; empty in all processes but the first.
+        """
+        super().evaluate(img_ids)
+        file = Path(self._output_dir) / FILE_NAME
+        return percents(Path(self._metadata.json_file), file, self._tasks) if comm.is_main_process() else {}
+
+
+class LvisEvaluator(LVISEvaluator):  # type: ignore[misc,unused-ignore]
+    """Measures a detector on an LVIS set, by the same engine, which has LVIS's rules."""
+
+    def __init__(self, dataset_name: str, tasks: tuple[str, ...], folder: Path) -> None:
+        super().__init__(dataset_name, tasks, output_dir=str(folder))
+        _keep_to_the_file(self)
+
+    def evaluate(self) -> Percents:
+        """Write the detections and measure them, as ``Evaluator`` does."""
+        super().evaluate()
+        file = Path(self._output_dir) / LVIS_FILE_NAME
+        return percents(Path(self._metadata.json_file), file, self._tasks) if comm.is_main_process() else {}
+
+
+def _keep_to_the_file(evaluator: Any) -> None:
+    """Let one of Detectron2's evaluators end with its file of detections."""
+    evaluator._do_evaluation = False
+    # Which it would explain by missing annotations.
+    evaluator._logger = logging.getLogger(f"{__name__}.detectron2")
+    evaluator._logger.setLevel(logging.WARNING)
+
+
+def percents(annotations: Path, results: Path, tasks: Sequence[str]) -> Percents:
+    """Return what a file of detections is worth, as ``Evaluator.evaluate`` does."""
+    truth = ground_truth.read(annotations)
+    found = detections.read(results, truth, tasks)
+    names = (*METRICS, *FREQUENCIES) if truth.frequency else METRICS
+    told = {}
+    for task in tasks:
+        metrics, per_class = summarise(by_hotcoco(truth, found, task), truth)  # TIDE is for the record alone
+        told[task] = {name: _number(metrics[name]) for name in names}
+        told[task] |= {f"AP-{name}": _number(ap) for name, ap in per_class.items()}
+    return told
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def build(cfg: CfgNode, dataset: str) -> DatasetEvaluator:
+    """Return the evaluator that belongs to the data set; it writes below ``OUTPUT_DIR/inference``.
+
+    Raises:
+        InputError: a data set that none here belongs to, or a package that is missing.
+    """
+    kind = MetadataCatalog.get(dataset).get("evaluator_type")
+    folder = Path(cfg.OUTPUT_DIR) / "inference"
+    check_installed(kind, dataset)
+    if kind == "pascal_voc":
+        return PascalEvaluator(dataset, folder)
+    if kind == "cityscapes_instance":
+        return CityscapesEvaluator(dataset)
+    tasks = ("bbox", "segm") if cfg.MODEL.MASK_ON else ("bbox",)
+    if kind == "lvis":
+        return LvisEvaluator(dataset, tasks, folder)
+    if kind != "coco":
+        raise InputError(
+            f"data set {dataset}: expected one measured as COCO, PASCAL VOC, LVIS or Cityscapes instances, found {kind}"
+        )
+    return Evaluator(dataset, tasks, folder)
+
+
+@contextmanager
+def former_numpy() -> Iterator[None]:
+    """Give NumPy back a name that it took away and cityscapesScripts' newest version still asks for."""
+    lacking = "in1d" not in vars(np)
+    if lacking:
+        setattr(np, "in1d", np.isin)  # noqa: B010  mypy knows that NumPy has no such name
+    try:
+        yield
+    finally:
+        if lacking:
+            delattr(np, "in1d")
+
+
+class CityscapesEvaluator(CityscapesInstanceEvaluator):  # type: ignore[misc,unused-ignore]
+    """Detectron2's Cityscapes evaluator, which also runs under today's NumPy."""
+
+    def evaluate(self) -> Any:
+        """Return task -> metric -> percent."""
+        module: Any = importlib.import_module("cityscapesscripts.evaluation.evalInstanceLevelSemanticLabeling")
+        write = module.writeDict2JSON
+        # It writes all matches to the current folder, and cannot: NumPy's counts are no Python numbers since 2.3.
+        module.writeDict2JSON = lambda content, file: None
+        try:
+            with former_numpy():
+                return super().evaluate()
+        finally:
+            module.writeDict2JSON = write
+
+
+class PascalEvaluator(DatasetEvaluator):
+    """Pascal's AP of boxes: Detectron2's numbers, per class as well, and both definitions of AP in a file.
+
+    The result is 11-point for a set of 2007 and the area under the curve otherwise, as Detectron2's is;
+    ``pascal.json`` holds both. It is measured from the file of detections that stays, so that it can be had again.
+    """
+
+    def __init__(self, dataset: str, folder: Path) -> None:
+        """Prepare for ``dataset``, a VOC set that ``transfer.data.splits`` registered; ``folder`` takes the files."""
+        metadata = MetadataCatalog.get(dataset)
+        self._annotations, self._year, self._folder = Path(metadata.json_file), metadata.year, folder
+        self._found: list[dict[str, Any]] = []
+
+    def reset(self) -> None:
+        """Forget all detections."""
+        self._found = []
+
+    def process(self, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> None:
+        """Take the detections of a batch of images."""
+        for entry, output in zip(inputs, outputs, strict=True):
+            instances = output["instances"].to("cpu")
+            # In float64 the corners can be had back from width and height to the last bit.
+            corners = instances.pred_boxes.tensor.numpy().astype(np.float64)
+            boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
+            columns = (instances.pred_classes.tolist(), boxes.tolist(), instances.scores.tolist())
+            self._found += [
+                {"image_id": entry["image_id"], "category_id": number + 1, "bbox": box, "score": score}
+                for number, box, score in zip(*columns, strict=True)
+            ]
+
+    def evaluate(self) -> dict[str, dict[str, float]] | None:
+        """Write the detections and measure them.
+
+        Returns:
+            Task -> metric -> percent in the first process, None in the others.
+        """
+        gathered = comm.gather(self._found, dst=0)
+        if not comm.is_main_process():
+            return None
+        file = self._folder / FILE_NAME
+        atomic.write_text(file, json.dumps([entry for part in gathered for entry in part]) + "\n")
+        truth = ground_truth.read(self._annotations)
+        eleven = self._year == 2007
+        found = detections.read(file, truth, ["bbox"])
+        matches = pascal.match(Objects(truth, "bbox"), found, eleven_point=eleven)
+        both = {
+            "11-point": pascal.summary(dataclasses.replace(matches, recalls=pascal.ELEVEN)),
+            "all-point": pascal.summary(dataclasses.replace(matches, recalls=None)),
+        }
+        used = "11-point" if eleven else "all-point"
+        content = {"used": used, **{name: _nulls(values) for name, values in both.items()}}
+        atomic.write_text(self._folder / "pascal.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
+        for name, values in both.items():
+            shown = ", ".join(f"{key} {values[key]:.2f}" for key in ("AP", "AP50", "AP75"))
+            log.info("PASCAL, %s%s: %s", name, " (reported)" if name == used else "", shown)
+        return {"bbox": both[used]}
+
+
+def _nulls(values: dict[str, float]) -> dict[str, float | None]:
+    return {name: None if value != value else value for name, value in values.items()}

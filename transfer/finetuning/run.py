@@ -1,0 +1,207 @@
+"""One process of a fine-tuning run: train, evaluate, write the record."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sys
+from pathlib import Path
+
+import torch
+from detectron2 import __version__ as detectron2_version
+from detectron2.checkpoint import DetectionCheckpointer
+from detectron2.utils import comm
+from detectron2.utils.collect_env import collect_env_info
+
+from transfer.data import labels
+from transfer.detectors import config as detector_config
+from transfer.errors import InputError
+from transfer.evaluation.measure import table
+from transfer.files import atomic
+from transfer.finetuning import batches, checkpointer, cost, failures, logs, lr_range_test, outcome
+from transfer.finetuning.plan import Plan
+from transfer.finetuning.trainer import Trainer, initial_model, measure
+from transfer.records import machine, record_file
+
+log = logging.getLogger(__name__)
+
+
+def start(plan: Plan) -> None:
+    """Do ``work`` in this process; one of several says itself why it ends, for its exception would be printed whole."""
+    try:
+        work(plan)
+    except InputError as error:
+        if comm.get_world_size() == 1:
+            raise
+        print(f"transfer.train_net: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def work(plan: Plan) -> None:
+    """Train and evaluate, or only evaluate, in this process; the first process writes the record and prints the AP."""
+    cfg = plan.cfg.clone()
+    cfg.defrost()
+    if plan.eval_only:
+        cfg.OUTPUT_DIR = str(Path(cfg.OUTPUT_DIR) / outcome.EVALUATION)
+    cfg.freeze()
+    plan.data.register()  # another process knows nothing of the first one's catalog
+    folder = Path(cfg.OUTPUT_DIR)
+    with logs.quiet(), logs.logging_to(folder, comm.get_rank()):
+        if comm.get_local_rank() == 0:
+            plan.data.write()
+        comm.synchronize()
+        cfg = _with_found_lr(cfg, plan)
+        if comm.is_main_process():
+            atomic.write_text(folder / "config.yaml", cfg.dump())
+            logging.getLogger("detectron2.checkpoint").info("environment:\n%s", collect_env_info())
+            _announce(plan, folder)
+        torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK and not plan.eval_only
+        seconds, found, spent = _evaluate(cfg, plan) if plan.eval_only else _train(cfg, plan)
+        if comm.is_main_process():
+            record = _record(plan, cfg, seconds, found, spent)
+            record_file.write(folder / record_file.FILE_NAME, record)
+            print(f"\n{record.name} ({record.init}), {plan.val.n_images} val images\n{table(record.metrics)}")
+            print(f"record: {folder / record_file.FILE_NAME}", flush=True)
+
+
+def _with_found_lr(cfg: detector_config.CfgNode, plan: Plan) -> detector_config.CfgNode:
+    """Return the config with the learning rate that a range test found, when --lr auto asks for one."""
+    if not plan.lr_auto:
+        return cfg
+    model = initial_model(cfg, channels_last=plan.channels_last)
+    DetectionCheckpointer(model).load(cfg.MODEL.WEIGHTS, checkpointables=[])
+    choice = lr_range_test.run(cfg, model, batches.train_loader(cfg, batches.train_set(cfg, plan.labels)))
+    log.info("--lr auto: %g (the config's %g): %s", choice.lr, cfg.SOLVER.BASE_LR, choice.why)
+    if comm.is_main_process():
+        lr_range_test.save(Path(cfg.OUTPUT_DIR), choice)
+    cfg = cfg.clone()
+    cfg.defrost()
+    cfg.SOLVER.BASE_LR = choice.lr
+    cfg.freeze()
+    return cfg
+
+
+def _announce(plan: Plan, folder: Path) -> None:
+    if plan.start is None:
+        log.info("weights: random initialisation (seed %d)", plan.cfg.SEED)
+    elif plan.count is not None:
+        part = "detector" if plan.start.whole else "backbone"
+        log.info("weights: %s, %d/%d tensors of the %s", plan.start.file, plan.count.loaded, plan.count.expected, part)
+        for name in plan.count.missing:
+            log.warning("random, as --allow-partial permits: %s", name)
+    for role, split in (("train", plan.train), ("val", plan.val)):
+        if split is not None:
+            counts = (split.n_images, split.n_instances, len(split.classes))
+            log.info("%s: %s, %d images, %d objects, %d classes", role, split.annotations, *counts)
+    log.info("all settings: %s", folder / "config.yaml")
+
+
+Finished = tuple[record_file.Seconds, dict[str, dict[str, float]], record_file.Cost]
+
+
+def _train(cfg: detector_config.CfgNode, plan: Plan) -> Finished:
+    folder = Path(cfg.OUTPUT_DIR)
+    if comm.is_main_process():
+        if plan.resume:
+            checkpointer.tidy(folder)
+        if plan.labels is not None:
+            labels.save(folder, plan.labels, batches.all_records(cfg))
+    trainer: Trainer | None = None
+    with failures.told(cfg, lambda: trainer.loader.files if trainer else []):
+        trainer = Trainer(cfg, plan.labels, channels_last=plan.channels_last)
+        trainer.resume_or_load(resume=plan.resume)
+        resumed = trainer.start_iter > 0
+        trainer.train()
+    # Of a resumed run only the last part was timed.
+    seconds = record_file.Seconds(None if resumed else trainer.train_seconds, trainer.evaluate_seconds)
+    return seconds, trainer.results, cost.measure(cfg, trainer.model)
+
+
+def _evaluate(cfg: detector_config.CfgNode, plan: Plan) -> Finished:
+    model = initial_model(cfg, channels_last=plan.channels_last)
+    DetectionCheckpointer(model).load(cfg.MODEL.WEIGHTS, checkpointables=[])
+    found, seconds = measure(cfg, model)
+    return record_file.Seconds(None, seconds), found, cost.measure(cfg, model)
+
+
+def _record(
+    plan: Plan,
+    cfg: detector_config.CfgNode,
+    seconds: record_file.Seconds,
+    found: dict[str, dict[str, float]],
+    spent: record_file.Cost,
+) -> record_file.Record:
+    measured = outcome.read(cfg, plan.val, found)
+    return record_file.Record(
+        name=plan.name,
+        init=_init(plan),
+        seed=cfg.SEED,
+        weights=_weights(plan),
+        config=record_file.Config(plan.config_file, _config_sha256(cfg)),
+        data=record_file.Data(plan.train, plan.val),
+        schedule=record_file.Schedule(
+            cfg.SOLVER.MAX_ITER,
+            cfg.SOLVER.IMS_PER_BATCH,
+            cfg.SOLVER.BASE_LR,
+            list(cfg.SOLVER.STEPS),
+            cfg.SOLVER.WARMUP_ITERS,
+        ),
+        engine=measured.engine,
+        protocol=measured.protocol,
+        versions=_versions(),
+        device=_device(cfg.MODEL.DEVICE),
+        seconds=seconds,
+        cost=spent,
+        label_fraction=_label_fraction(plan),
+        metrics=measured.metrics,
+        per_class=measured.per_class,
+        tide=measured.tide,
+        counts=measured.counts,
+        detections=measured.detections,
+        detections_sha256=measured.detections_sha256,
+    )
+
+
+def _label_fraction(plan: Plan) -> float:
+    if plan.labels is None or plan.train is None:
+        return 1.0
+    return plan.labels.count(plan.train.n_images) / plan.train.n_images
+
+
+def _init(plan: Plan) -> str:
+    if plan.start is None:
+        return "random"
+    return str(plan.start.metadata.get("method") or plan.start.path.stem)
+
+
+def _weights(plan: Plan) -> record_file.Weights | None:
+    if plan.start is None or plan.count is None:
+        return None
+    start, method = plan.start, plan.start.metadata.get("method")
+    return record_file.Weights(
+        file=start.file,
+        sha256=start.sha256,
+        loaded=plan.count.loaded,
+        expected=plan.count.expected,
+        method=str(method) if method else None,
+        metadata=start.metadata,
+    )
+
+
+def _config_sha256(cfg: detector_config.CfgNode) -> str:
+    """Hash what runs of one protocol share: every setting but weights, seed, folder and machine."""
+    cfg = cfg.clone()
+    cfg.defrost()
+    detector_config.changed(cfg, {"MODEL.WEIGHTS": "", "SEED": -1, **dict.fromkeys(("OUTPUT_DIR", "MODEL.DEVICE"), "")})
+    detector_config.changed(cfg, dict.fromkeys(("DATALOADER.NUM_WORKERS", "VIS_PERIOD"), 0))
+    return hashlib.sha256(cfg.dump().encode()).hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    return {**machine.versions("torch", "torchvision"), "detectron2": detectron2_version}
+
+
+def _device(device: str) -> str:
+    if device.startswith("cuda"):
+        return f"{comm.get_world_size()} x {torch.cuda.get_device_name()}"
+    return f"CPU, {torch.get_num_threads()} threads"

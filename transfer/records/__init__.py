@@ -1,0 +1,1 @@
+"""The run record, the one contract of fine-tuning, evaluation and comparison."""

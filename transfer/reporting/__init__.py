@@ -1,0 +1,1 @@
+"""The words, tables and page of a report."""

@@ -1,0 +1,190 @@
+"""Which images a report shows, what was found in them, and how they were chosen."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from transfer.comparison.bootstrap import Images
+from transfer.comparison.compare import Group
+from transfer.errors import InputError
+from transfer.evaluation.instances import Instance, ValSet
+from transfer.evaluation.weighted_ap import Floats, image_f1
+from transfer.records.record_file import Record
+
+MOST_COLUMNS = 5  # beside the ground truth; more would not be readable
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is shown: images of each kind, least score drawn (0-1), and the seed that draws the random ones."""
+
+    images: int = 6
+    score: float = 0.5
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One image: its file name, its pixels (H, W, 3), and for every column the objects and how well they fit.
+
+    Attributes:
+        columns: the ground truth first.
+        f1: of each column in 0-1, null for the ground truth and where it was not computed.
+        change: mean over the seeds of the leading start's F1 minus the baseline's; null where not computed.
+    """
+
+    name: str
+    pixels: np.ndarray
+    columns: list[list[Instance]]
+    f1: list[float | None]
+    change: float | None
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Images chosen in one way, and the sentence that says how."""
+
+    title: str
+    caption: str
+    images: list[Shown]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Everything that is shown; or the reason why nothing is.
+
+    Attributes:
+        titles: of the columns.
+        classes: decide the colours.
+        strips: the most improved, the most worsened, and images drawn at random.
+        why: "" when something is shown.
+    """
+
+    titles: list[str]
+    classes: list[str]
+    strips: list[Strip]
+    why: str = ""
+
+
+def gallery(
+    groups: Sequence[Group], baseline: Group | None, leading: Group | None, choice: Choice, images: Images
+) -> Gallery:
+    """Choose val images and read the ground truth and each start's first run there.
+
+    Args:
+        groups: of one label fraction; their records' ``detections`` are paths that can be opened from here.
+        baseline: what changes are seen against.
+        leading: the start whose changes choose the images; None shows random ones only.
+        choice: how many, and what of them.
+        images: the matches behind ``leading`` and ``baseline``.
+
+    Returns:
+        The gallery; with a reason and no strip when files are not there any more.
+
+    Raises:
+        InputError: a file is there but is not what it should be.
+    """
+    kept = [run for group in groups if (run := _first_kept(group)) is not None][:MOST_COLUMNS]
+    why = _why_not(kept)
+    if why:
+        return Gallery([], [], [], why)
+    split = kept[0].data.val
+    folder = Path(split.images)
+    val = ValSet(Path(split.annotations), folder)
+    titles = ["ground truth", *(title(run, groups) for run in kept)]
+    chosen: list[tuple[str, str, list[int]]] = []
+    ids = sorted(val.images)
+    change = None
+    if baseline is not None and leading is not None:
+        change = _change(leading, baseline, choice.score, images)
+    if change is not None and leading is not None and baseline is not None:
+        chosen += _most(change, ids, choice.images, leading.init, baseline.init)
+    drawn = val.choose(choice.images, choice.seed)
+    chosen.append(("Drawn at random", f"{len(drawn)} of {len(ids)} val images, drawn by seed {choice.seed}.", drawn))
+    wanted = {image for _, _, some in chosen for image in some}
+    columns = [val.truth(wanted), *(val.detections(Path(run.detections or ""), wanted, choice.score) for run in kept)]
+    f1 = [None, *(_f1(run, choice.score, images) for run in kept)]
+    place = {image: i for i, image in enumerate(ids)}
+
+    def show(image: int) -> Shown:
+        name = val.images[image]["file_name"]
+        own = [None if one is None else float(one[place[image]]) for one in f1]
+        by = None if change is None else float(change[place[image]])
+        return Shown(name, read_pixels(folder / name), [column[image] for column in columns], own, by)
+
+    strips = [Strip(name, caption, [show(image) for image in some]) for name, caption, some in chosen if some]
+    return Gallery(titles, list(val.classes.values()), strips)
+
+
+def _why_not(kept: Sequence[Record]) -> str:
+    """Return why there is nothing to show, "" when there is."""
+    if not kept:
+        return "No picture: no run kept its detections."
+    split = kept[0].data.val
+    if not split.images:
+        return "No picture: the records of `transfer evaluate` alone do not say where the val images are."
+    annotations, folder = Path(split.annotations), Path(split.images)
+    if not annotations.is_file() or not folder.is_dir():
+        return f"No picture: expected the val set at `{annotations}` and `{folder}`, found nothing there."
+    if hashlib.sha256(annotations.read_bytes()).hexdigest() != split.fingerprint:
+        return f"No picture: `{annotations}` is not the file that the runs were measured on any more."
+    return ""
+
+
+def _most(change: Floats, ids: Sequence[int], count: int, ours: str, baseline: str) -> list[tuple[str, str, list[int]]]:
+    """Return the images that changed most in each direction; ties go by image id."""
+    order = sorted(range(len(ids)), key=lambda i: (-change[i], ids[i]))
+    better = [ids[i] for i in order if change[i] > 0][:count]
+    worse = [ids[i] for i in reversed(order) if change[i] < 0][:count]
+    counts = f"of {len(ids)} val images {int((change > 0).sum())} improved, {int((change < 0).sum())} worsened"
+    said = f"{ours} against {baseline}, by the change of F1, mean over all runs; {counts}"
+    return [("Most improved", f"{said}.", better), ("Most worsened", f"{said}.", worse)]
+
+
+def _change(ours: Group, baseline: Group, score: float, images: Images) -> Floats | None:
+    sides = []
+    for group in (ours, baseline):
+        f1 = [_f1(run, score, images) for run in group.runs]
+        if any(one is None for one in f1):
+            return None
+        sides.append(np.mean([one for one in f1 if one is not None], axis=0))
+    change: Floats = sides[0] - sides[1]
+    return change
+
+
+def _f1(run: Record, score: float, images: Images) -> Floats | None:
+    found = images.of(run)
+    if found is None or not found.matches:
+        return None
+    return image_f1(found.matches.get("segm") or found.matches["bbox"], score)
+
+
+def _first_kept(group: Group) -> Record | None:
+    return next((run for run in group.runs if run.detections is not None), None)
+
+
+def title(run: Record, groups: Sequence[Group]) -> str:
+    """Return what a column is called: the start and the seed."""
+    init = next((group.init for group in groups if any(one is run for one in group.runs)), run.init)
+    return init if run.seed is None else f"{init}, seed {run.seed}"
+
+
+def read_pixels(file: Path) -> np.ndarray:
+    """Return an image as Detectron2 sees it, (H, W, 3) uint8 RGB.
+
+    Raises:
+        InputError: missing, or no image.
+    """
+    try:
+        with Image.open(file) as image:
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except FileNotFoundError:
+        raise InputError(f"{file} is missing: expected a val image, found nothing; restore it") from None
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: expected a val image, found {error}; restore it") from None

@@ -1,0 +1,229 @@
+"""``report.html``: one file that opens offline, made of the summary, the figures and the gallery."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup, escape
+
+from transfer.comparison.compare import Group
+from transfer.drawing import charts
+from transfer.drawing.svg_overlay import overlay, picture
+from transfer.records.record_file import TASKS
+from transfer.reporting.curves import Finetuning, Pretraining
+from transfer.reporting.figures import KINDS, Figure, Figures, pretraining
+from transfer.reporting.gallery import Gallery
+from transfer.reporting.markdown import SHOWN, Stage
+from transfer.reporting.published import FrozenRow
+from transfer.reporting.published import Row as PublishedRow
+from transfer.reporting.summary import DASH, NAMES, Summary, answer, caveats, limits, number, percent, settings, signed
+
+TEMPLATES = Path(__file__).parent / "templates"
+COLOURS = 7  # of classes, in the style sheet
+MOST_CLASSES = 20  # in a legend
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What a report shows besides the records.
+
+    Attributes:
+        finetuning: id of the record object -> its curves.
+        pretraining: pretraining runs that were given.
+        published: rows of the same detector, data and schedule.
+        apart: every other published row, where asked for.
+        frozen: published frozen-feature results, where asked for.
+        stages: commands that led here.
+    """
+
+    finetuning: dict[int, Finetuning] = field(default_factory=dict)
+    pretraining: Sequence[Pretraining] = ()
+    published: Sequence[PublishedRow] = ()
+    apart: Sequence[PublishedRow] = ()
+    frozen: Sequence[FrozenRow] = ()
+    stages: Sequence[Stage] = ()
+
+
+def page(summary: Summary, shown: Gallery, score: float, extras: Extras) -> str:
+    """Return the report as one HTML file without a single address outside itself."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )  # fmt: skip
+    environment.filters["code"] = _code
+    figures = Figures(summary)
+    tasks = [task for task in reversed(TASKS) if any(g.values[task, "AP"] is not None for g in summary.groups)]
+    sections: list[tuple[str, str, Sequence[Figure | None]]] = [
+        ("evidence", "Differences", [f for task in tasks for f in figures.evidence(task)]),
+        ("classes", "Classes and errors", [f(task) for task in tasks for f in (figures.classes, figures.tide)]),
+        ("training", "Fine-tuning", figures.finetuning(extras.finetuning)),
+        ("pretraining", "Pretraining", pretraining(extras.pretraining)),
+    ]
+    return environment.get_template("report.html").render(
+        title=f"Transfer to detection: {', '.join(summary.inits)}",
+        style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
+        script=Markup((TEMPLATES / "report.js").read_text(encoding="utf-8")),
+        answer=answer(summary).replace(" -", " −").replace("(-", "(−"),
+        caveats=caveats(summary),
+        tiles=_tiles(summary),
+        tasks=[(task, NAMES[task]) for task in tasks],
+        metrics=SHOWN,
+        several=len(summary.fractions) > 1,
+        baseline=summary.baseline,
+        rows=[_row(summary, group, tasks, figures) for group in summary.groups],
+        note=_note(summary),
+        published=[_published(row, tasks) for row in extras.published],
+        apart=[(row.protocol, _published(row, TASKS)) for row in extras.apart],
+        frozen=extras.frozen,
+        sections=[(i, name, [_figure(f) for f in found if f]) for i, name, found in sections if any(found)],
+        gallery=_gallery(shown, score),
+        facts=settings(summary),
+        weights=_weights(summary),
+        runs=_runs(summary),
+        stages=extras.stages,
+        dash=DASH,
+    )
+
+
+def _code(text: str) -> Markup:
+    """Return text whose parts between backticks are code."""
+    parts = text.split("`")
+    return Markup("").join(Markup("<code>{}</code>").format(p) if i % 2 else escape(p) for i, p in enumerate(parts))
+
+
+def _figure(figure: Figure) -> dict[str, Any]:
+    legend = [(Markup(mark), name) for mark, name in figure.legend]
+    return {"title": figure.title, "svg": Markup(figure.svg), "note": figure.note, "legend": legend}
+
+
+def _tiles(summary: Summary) -> list[tuple[str, str]]:
+    """Return what was measured, in a few words each."""
+    first = summary.records[0]
+    val = first.data.val
+    seeds = {run.seed for run in summary.records if run.seed is not None}
+    tiles = [
+        ("runs", f"{len(summary.records)}" + (f", {len(seeds)} seeds" if len(seeds) > 1 else "")),
+        ("val set", f"{val.n_images} images, {val.n_instances} objects, {len(val.classes)} classes"),
+    ]
+    if first.data.train is not None:
+        tiles.append(("training set", f"{max(r.data.train.n_images for r in summary.records if r.data.train)} images"))
+    if first.config is not None:
+        tiles.append(("detector", Path(first.config.file).stem))
+    if first.schedule is not None:
+        tiles.append(("schedule", f"{first.schedule.max_iter} iterations × {first.schedule.batch} images"))
+    return [*tiles, ("measured by", f"{first.engine}, {first.protocol} rules")]
+
+
+def _row(summary: Summary, group: Group, tasks: Sequence[str], figures: Figures) -> dict[str, Any]:
+    cells: list[dict[str, Any]] = []
+    for task in tasks:
+        for metric in SHOWN:
+            value = group.values[task, metric]
+            cells.append({"text": number(value), "sort": "" if value is None else value.mean, "strong": metric == "AP"})
+            if metric == "AP":
+                cells.append(_delta(summary, group, task))
+    return {
+        "init": group.init,
+        "mark": Markup(charts.mark(figures.series[group.init])),
+        "labels": percent(group.fraction),
+        "fraction": group.fraction or "",
+        "n": len(group.runs),
+        "cells": cells,
+        "baseline": group.init == summary.baseline,
+    }
+
+
+def _delta(summary: Summary, group: Group, task: str) -> dict[str, Any]:
+    verdict = summary.verdict(group, task)
+    if verdict is None:
+        return {"text": "baseline" if group.init == summary.baseline else DASH, "base": True}
+    diff = verdict.difference
+    return {
+        "text": signed(diff.mean).replace("-", "−"),
+        "sort": diff.mean,
+        "limits": limits(diff.interval).replace("-", "−"),
+        "kind": KINDS.get(verdict.word, "unknown"),
+        "word": verdict.word,
+        "needs": verdict.needs,
+    }
+
+
+def _note(summary: Summary) -> str:
+    text = "AP in percent, mean ± sample standard deviation over n runs. Δ: percentage points, with its 95 % interval."
+    tested = [v for v in summary.about(summary.task) if v.p is not None]
+    if len(tested) > 1:
+        text += f" Verdicts hold for the {len(tested)} comparisons of each task together (Holm)."
+    return text
+
+
+def _published(row: PublishedRow, tasks: Sequence[str]) -> dict[str, Any]:
+    cells = []
+    for task in tasks:
+        metrics = row.metrics[task]
+        for name in SHOWN:
+            value = None if metrics is None else metrics[name]
+            text = DASH if value is None else f"{value:.1f}"
+            cells.append({"text": text, "sort": "" if value is None else value, "strong": name == "AP"})
+    return {"name": row.name, "cells": cells, "source": row.source, "status": row.status, "note": row.note}
+
+
+def _gallery(shown: Gallery, score: float) -> dict[str, Any]:
+    """Return the strips; each image's pixels stand in the page once, however often it is shown."""
+    colours = {name: i % COLOURS for i, name in enumerate(shown.classes)}
+    pictures: dict[str, dict[str, Any]] = {}
+    strips = []
+    for strip in shown.strips:
+        images = []
+        for image in strip.images:
+            if image.name not in pictures:
+                made = picture(image.pixels)
+                pictures[image.name] = {"id": f"image-{len(pictures)}", "picture": made}
+            one = pictures[image.name]
+            made = one["picture"]
+            cells = [
+                {
+                    "title": title,
+                    "f1": DASH if f1 is None else f"{f1:.2f}",
+                    "truth": i == 0,
+                    "count": len(column),
+                    "overlay": Markup(overlay(column, colours, made.scale, made.width)),
+                }
+                for i, (title, column, f1) in enumerate(zip(shown.titles, image.columns, image.f1, strict=True))
+            ]
+            change = None if image.change is None else f"{image.change:+z.2f}".replace("-", "−")
+            images.append({"name": image.name, "id": one["id"], "change": change, "cells": cells, "size": made})
+        strips.append({"title": strip.title, "caption": strip.caption, "images": images})
+    return {
+        "why": shown.why,
+        "strips": strips,
+        "columns": len(shown.titles),
+        "pictures": list(pictures.values()),
+        "score": f"{score:g}",
+        "classes": [(name, f"c{colour}") for name, colour in colours.items()] if len(colours) <= MOST_CLASSES else [],
+    }
+
+
+def _weights(summary: Summary) -> list[list[str]]:
+    rows = []
+    for init in summary.inits:
+        runs = [run for group in summary.groups if group.init == init for run in group.runs]
+        for weights in {run.weights.sha256: run.weights for run in runs if run.weights}.values():
+            rows.append([init, weights.file, f"{weights.loaded}/{weights.expected}", weights.sha256[:12]])
+        if any(run.weights is None for run in runs):
+            rows.append([init, "random initialisation" if init == "random" else DASH, DASH, DASH])
+    return rows
+
+
+def _runs(summary: Summary) -> list[list[str]]:
+    rows = []
+    for group in summary.groups:
+        for run in group.runs:
+            aps = [DASH if (ap := run.metrics[task]["AP"]) is None else f"{ap:.2f}" for task in reversed(TASKS)]
+            seconds = [DASH if s is None else f"{s:.0f}" for s in (run.seconds.train, run.seconds.evaluate)]
+            seed = DASH if run.seed is None else str(run.seed)
+            rows.append([run.name, group.init, percent(group.fraction), seed, *aps, *seconds, run.device])
+    return rows
