@@ -2,8 +2,8 @@
 
 python -m benchmarks.methods --data DIR --out DIR [--judge DIR] [--iterations 300] [--batch 32] [--size 64]
 
-DIR holds class folders, train/CLASS and val/CLASS (`benchmarks.single_objects` makes them of a COCO set). --judge gives
-others for kNN, such as the objects cut out of the scenes that were trained on. Every row
+DIR holds class folders, train/CLASS and val/CLASS (`benchmarks.sets.single_objects` makes them of a COCO set). --judge
+gives others for kNN, such as the objects cut out of the scenes that were trained on. Every row
 is one run of ``python -m pretrain`` with that method's config and one of ``python -m pretrain evaluate``; what is in
 --out already is not run again, and an interrupted training goes on from its last checkpoint.
 """

@@ -4,7 +4,7 @@
 #
 #     benchmarks/protocols.sh DATA OUT        about 70 minutes of one CPU core
 #
-# DATA: python -m benchmarks.photographs --cutouts CUTOUTS --out DATA --train 1000 --val 200 --unlabeled 3000 --voc
+# DATA: python -m benchmarks.sets.photographs --cutouts CUTOUTS --out DATA --train 1000 --val 200 --unlabeled 3000 --voc
 set -euo pipefail
 [ $# -eq 2 ] || { echo "protocols.sh: expected DATA and OUT, found $# arguments" >&2; exit 1; }
 [ -d "$1/VOC2007" ] || { echo "protocols.sh: expected VOC2007 in $1, found none; make the set with --voc" >&2; exit 1; }

@@ -11,7 +11,7 @@ import pytest
 @pytest.fixture(scope="session")
 def data(tmp_path_factory):
     """The words that give a fine-tuning run six images to train on and two to measure on; nothing may change them."""
-    from tests.coco_sets import write_coco
+    from tests.cases.coco_sets import write_coco
 
     folder = tmp_path_factory.mktemp("data")
     train, val = write_coco(folder / "train", 6), write_coco(folder / "val", 2, seed=1)
@@ -23,7 +23,7 @@ def weights_file(tmp_path_factory):
     """A converted ResNet-18 (docs/design.md, contract 2), with values that no initialisation gives."""
     import torch
 
-    from tests.finetuning import converted
+    from tests.cases.finetuning import converted
 
     file = tmp_path_factory.mktemp("weights") / "simclr.pth"
     torch.save(converted("resnet18"), file)
@@ -32,8 +32,8 @@ def weights_file(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def inputs(tmp_path_factory):
-    """The folder of a pretraining's inputs (``tests.runs.write_inputs``); nothing may change them."""
-    from tests.runs import write_inputs
+    """The folder of a pretraining's inputs (``tests.cases.runs.write_inputs``); nothing may change them."""
+    from tests.cases.runs import write_inputs
 
     folder = tmp_path_factory.mktemp("inputs")
     write_inputs(folder)

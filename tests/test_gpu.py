@@ -7,7 +7,7 @@ import torch
 
 from pretrain.method.objective import METHODS
 from pretrain.training.optimizers import build_optimizers
-from tests.test_algorithm import batch, start
+from tests.pretrain.algorithm.test_pretraining import batch, start
 
 pytestmark = pytest.mark.gpu
 

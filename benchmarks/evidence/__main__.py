@@ -2,8 +2,9 @@
 
 python -m benchmarks.evidence --data DIR --out DIR [--size cpu|gpu] [--plan FILE] [--only CELL ...] [--keep DIR]
 
-DIR is a set of `benchmarks.photographs`. First the plan: seconds per iteration of each start, measured side by side,
-and its learning rate, by the same search on a part of train. Then the cells, in any order and number of calls: what is
+DIR is a set of `benchmarks.sets.photographs`. First the plan: seconds per iteration of each start, measured side by
+side, and its learning rate, by the same search on a part of train. Then the cells, in any order and number of calls:
+what is
 in --out already is not run again. Last the report and the tables, of all cells that are there.
 """
 
@@ -35,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--data", type=Path, required=True, help="a set as benchmarks.photographs makes it")
+    parser.add_argument("--data", type=Path, required=True, help="a set as benchmarks.sets.photographs makes it")
     parser.add_argument("--out", type=Path, required=True, help="folder for everything; kept between calls")
     parser.add_argument("--size", choices=SIZES, default="cpu", help="how much is run (default: cpu)")
     parser.add_argument("--plan", type=Path, help="take this plan instead of measuring and searching")

@@ -10,10 +10,10 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from benchmarks import single_objects
 from benchmarks.evidence.sets import Photographs, Split
 from benchmarks.evidence.sizes import Init, Size
 from benchmarks.evidence.steps import Step
+from benchmarks.sets import single_objects
 from pretrain.reporting.metrics_file import NAME, MetricsFile
 
 WARM_UP = 0.1  # share of the iterations

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.fingerprints import fingerprint
 from benchmarks.outputs import Failed
+from benchmarks.sets.fingerprints import fingerprint
 
 HELD_OUT = 0.2  # share of the training images that hyper-parameters are chosen on
 
@@ -29,7 +29,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Photographs:
-    """A set in the layout of ``benchmarks.photographs``: ``unlabeled`` and ``coco`` with two splits."""
+    """A set in the layout of ``benchmarks.sets.photographs``: ``unlabeled`` and ``coco`` with two splits."""
 
     root: Path
 
@@ -61,7 +61,7 @@ class Photographs:
         parts = [self.unlabelled, *(p for s in (self.train, self.val) for p in (s.images, s.annotations))]
         for part in parts:
             if not part.exists():
-                raise Failed(f"--data: expected {part}, found nothing; make the set with benchmarks.photographs")
+                raise Failed(f"--data: expected {part}, found nothing; make the set with benchmarks.sets.photographs")
 
     def facts(self) -> dict[str, Any]:
         """Counts, and a fingerprint of every file's name and content: the same set, the same 16 digits."""

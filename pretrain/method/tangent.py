@@ -11,8 +11,9 @@ from torch import Tensor
 Tensors = dict[str, Tensor]
 Features = Callable[[Tensors], Tensor]  # backbone weights -> features
 
-# Length of the feature difference's step relative to ||w||. Too long meets the curvature and the ReLU kinks, too
-# short the rounding of float32 features; tests/test_bilevel_float32.py prints the error over a range of lengths.
+# Length of the feature difference's step relative to ||w||. Too long meets the curvature and the ReLU kinks, too short
+# the rounding of float32 features; tests/pretrain/method/test_bilevel_float32.py prints the error over a range of
+# lengths.
 RELATIVE_STEP = 1e-5
 
 

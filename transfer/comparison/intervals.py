@@ -1,7 +1,7 @@
 """Intervals over two sources of chance at once: the seeds of training and the images measured on.
 
-Pure functions on numbers. ``docs/report.md`` derives the combination; ``tests/test_intervals.py`` simulates what it
-covers. Everything is in the unit of its input (here: percentage points of AP).
+Pure functions on numbers. ``docs/report.md`` derives the combination; ``tests/transfer/comparison/test_intervals.py``
+simulates what it covers. Everything is in the unit of its input (here: percentage points of AP).
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Detectron2's default (``INPUT.MASK_FORMAT: polygon``) takes polygons only, and a polygon has no holes. So the outline
 follows the pixels' edges (corner coordinates, as pycocotools counts them), and a part with a hole is cut in two through
-that hole: the union of the pieces is the mask, pixel for pixel. ``tests/test_polygons.py`` checks it with pycocotools.
+that hole: the union of the pieces is the mask, pixel for pixel. ``tests/transfer/demo/test_polygons.py`` checks it with
+pycocotools.
 """
 
 from __future__ import annotations

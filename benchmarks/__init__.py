@@ -1,0 +1,1 @@
+"""Measurements: what each part costs and gains, by one command each."""

@@ -1,0 +1,1 @@
+"""Makers of the data sets that the benchmarks use."""

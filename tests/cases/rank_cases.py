@@ -1,0 +1,126 @@
+"""Steps of every method on one process or on its share of several: ``python -m tests.cases.rank_cases OUT``."""
+
+import sys
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from torch import nn
+from torchvision.models.resnet import BasicBlock
+
+from pretrain.algorithm import mixed_precision, pretraining
+from pretrain.algorithm.pretraining import Pretraining
+from pretrain.data.views import ViewSettings, draw_colour
+from pretrain.distributed import ranks
+from pretrain.method.objective import METHODS
+from pretrain.settings.schema import load_settings
+from pretrain.training.optimizers import build_optimizers
+
+IMAGES, STEPS, FEW = 8, 10, 4
+HEADS = {
+    "redundancy_widths": [12, 12],
+    "contrastive_widths": [12, 10],
+    "bootstrap_widths": [12, 10],
+    "predictor_width": 12,
+    "coding_distortion": 0.3,
+}
+# Name -> method and what differs from the defaults; ten steps of each method, a few of what else can be chosen.
+CASES = {name: (name, {}) for name in METHODS}
+CASES |= {
+    "look-ahead": ("metamask_compmod", {"meta": {"look_ahead": True, "trial": "lower", "upper": "lower", "every": 2}}),
+    "clipped": ("byol_compmod", {"meta": {"trial": "lower"}, "optimizer": {"lr": 0.01, "clip": 0.5}}),
+    "part": ("metamask", {"meta": {"fraction": 0.5}}),
+    "lars": ("metamask_compmod", {"meta": {"trial_lr": 0.01}, "optimizer": {"name": "lars", "lr": 0.01}}),
+    "single level": ("metamask_compmod", {"meta": {"hypergradient": "single_level"}}),
+    "device colour": ("metamask_compmod", {"views": {"size": 12, "colour": "device", "blur": 0.5}}),
+    "gradient difference": ("metamask_compmod", {"meta": {"hypergradient": "finite_difference"}}),
+}
+
+
+def small_resnet(*_):
+    """Images -> (N, 12): a stem and two residual blocks, one with a projecting shortcut."""
+    shortcut = nn.Sequential(nn.Conv2d(6, 12, 1, stride=2, bias=False), nn.BatchNorm2d(12))
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, padding=1, bias=False),
+        nn.BatchNorm2d(6),
+        nn.ReLU(),
+        BasicBlock(6, 6),
+        BasicBlock(6, 12, stride=2, downsample=shortcut),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    )
+
+
+def model_of(method, **sections):
+    """A model of a method on a small network, with weights that are always the same."""
+    config = {"method": method, "objective": HEADS, "data": {"batch": IMAGES}, "optimizer": {"lr": 0.01}, **sections}
+    torch.manual_seed(0)
+    narrow = {"build_backbone": small_resnet, "feature_width": lambda _: 12}
+    with patch.multiple(pretraining, **narrow):
+        return Pretraining(settings=load_settings(config), iterations=STEPS).train()
+
+
+def share_of(seed, size, settings=None):
+    """This rank's images of a global batch, with their colour work where the settings leave it to the device."""
+    generator = torch.Generator().manual_seed(seed)
+    views = torch.randint(0, 256, (2, IMAGES, 3, size, size), dtype=torch.uint8, generator=generator)
+    whole = {"views": views}
+    if settings is not None and settings.views.colour == "device":
+        whole["colour"] = colours_of(seed, settings.views)
+    return {name: part[:, ranks.rank() :: ranks.world_size()] for name, part in whole.items()}
+
+
+def colours_of(seed: int, settings: ViewSettings):
+    """What is drawn for a global batch, (2, IMAGES, 11)."""
+    rngs = [np.random.default_rng((seed, view, k)) for view in range(2) for k in range(IMAGES)]
+    rows = np.stack([draw_colour(settings, rng).row() for rng in rngs])
+    return torch.from_numpy(rows.reshape(2, IMAGES, -1))
+
+
+def steps_of(case, dtype=torch.float64, steps=STEPS):
+    """Everything that a step makes: logs and gradients of w by iteration, hypergradients, and the final state."""
+    method, sections = CASES[case]
+    model = model_of(method, **sections).to(dtype)
+    optimizers, logs, gradients, upper = build_optimizers(model), [], [], []
+
+    def keep(optimizer, *_):
+        gradients.append([p.grad.clone() for p in model.lower_parameters()])
+
+    def move(found, optim, original=model._move_upper):
+        upper.append({k: (found.direct[k].clone(), found.second_order[k].clone()) for k in found.direct})
+        return original(found, optim)
+
+    optimizers["lower"].optimizer.register_step_pre_hook(keep)
+    model._move_upper = move
+    for k in range(steps):
+        logs.append(model.train_step(share_of(k, 12, model.settings), optimizers))
+    return {"logs": logs, "gradients": gradients, "upper": upper, "state": model.state_dict()}
+
+
+def overflow_of(rank):
+    """Log and weights after each of three steps in float16; the second one's gradients overflow on one rank."""
+    with patch.object(mixed_precision, "FIRST_SCALE", 16.0):
+        model = model_of("metamask_compmod", optimizer={"lr": 0.01, "clip": 1.0}, run={"precision": "fp16"})
+    optimizers, found = build_optimizers(model), []
+
+    def explode(module, inputs, h):
+        if len(found) == 1 and ranks.rank() == rank and h.requires_grad:
+            h.register_hook(lambda gradient: gradient * torch.inf)
+
+    model.backbone.register_forward_hook(explode)
+    for k in range(3):
+        log = model.train_step(share_of(k, size=32), optimizers)
+        found.append((log, [p.detach().clone() for p in model.parameters()]))
+    return found
+
+
+def main(out):
+    with ranks.started():
+        found = {case: steps_of(case, steps=STEPS if case in METHODS else FEW) for case in CASES}
+        found |= {f"{name} float32": steps_of(name, torch.float32, steps=1) for name in METHODS}
+        found["overflow"] = overflow_of(rank=1)
+        torch.save(found, f"{out}.{ranks.rank()}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,126 @@
+"""The objective against method.md's table: what is built, what each loss weighs, and exact reductions."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pretrain.errors import InputError
+from pretrain.method.coding import coding_loss
+from pretrain.method.losses import barlow_twins_loss, byol_loss, nt_xent_loss
+from pretrain.method.objective import METHODS, Objective, ObjectiveSettings, resolve_method
+from tests.cases.bilevel_cases import SMALL
+
+WIDTH, N = 8, 9
+
+
+def build(name, seed=0, **changes):
+    torch.manual_seed(seed)
+    return Objective(method=METHODS[name], width=WIDTH, settings=replace(SMALL, **changes)).double()
+
+
+@pytest.fixture
+def features():
+    torch.manual_seed(5)
+    return torch.randn(2, N, WIDTH).double(), torch.randn(2, N, 10).double()
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("simclr", {"contrastive_head"}),
+        ("barlow_twins", {"redundancy_head"}),
+        ("byol", {"projector", "predictor"}),
+        ("barlow_simclr", {"redundancy_head", "contrastive_head"}),
+        ("metamask", {"redundancy_head", "contrastive_head", "mask"}),
+        ("simclr_compmod", {"contrastive_head", "fusion"}),
+        ("barlow_compmod", {"redundancy_head", "fusion"}),
+        ("byol_compmod", {"projector", "predictor", "fusion"}),
+        ("metamask_compmod", {"redundancy_head", "contrastive_head", "mask", "fusion"}),
+    ],
+)
+def test_a_method_builds_its_parts_and_no_other(name, parts):
+    assert {child for child, _ in build(name).named_children()} == parts
+
+
+@pytest.mark.parametrize(
+    ("name", "loss"), [("metamask", "contrastive"), ("barlow_compmod", "redundancy"), ("byol", "bootstrap")]
+)
+def test_the_meta_loss_is_the_tables(name, loss):
+    assert build(name).meta_loss == loss
+
+
+def test_the_joint_lower_loss_is_the_formula(features):
+    h, _ = features
+    o = build("metamask_compmod")
+    masked = h * o.mask.weights()
+    zb = [o.redundancy_head(v) for v in masked]
+    zc = [o.contrastive_head(v) for v in masked]
+    fused = o.fusion.layers(torch.cat([masked[0], masked[1]], dim=1))
+    mcr = sum(coding_loss(fused, z, SMALL.coding_distortion, SMALL.coding_order) for z in zc)
+    expected = barlow_twins_loss(*zb) + 10 * nt_xent_loss(*zc, SMALL.temperature) + SMALL.mcr_weight * mcr
+    assert o("lower", h).item() == pytest.approx(expected.item(), rel=1e-12)
+    trial = nt_xent_loss(*zc, SMALL.temperature) + SMALL.mcr_weight * mcr
+    assert o("trial", h).item() == pytest.approx(trial.item(), rel=1e-12)
+    comp = coding_loss(fused, fused, SMALL.coding_distortion, SMALL.coding_order)
+    upper = nt_xent_loss(*zc, SMALL.temperature) + SMALL.comp_weight * comp
+    assert o("upper", h, None, o.comp_input(h)).item() == pytest.approx(upper.item(), rel=1e-12)
+
+
+def test_byol_compares_each_view_with_the_targets_other_view(features):
+    h, targets = features
+    o = build("byol")
+    p = [o.predictor(o.projector(v)) for v in h]
+    expected = byol_loss(p[0], targets[1]) + byol_loss(p[1], targets[0])
+    assert o("lower", h, targets).item() == pytest.approx(expected.item(), rel=1e-12)
+
+
+def test_comp_loss_sends_no_gradient_into_mask_or_features(features):
+    h = features[0].requires_grad_()
+    o = build("metamask_compmod")
+    o.comp_loss(o.comp_input(h)).backward()
+    assert h.grad is None
+    assert o.mask.logits.grad is None
+    assert all(p.grad is not None for p in o.fusion.parameters())
+
+
+@pytest.mark.parametrize(("detach", "reaches"), [(False, True), (True, False)])
+def test_comp_detach_cuts_the_path_through_the_fusion(features, detach, reaches):
+    h = features[0].requires_grad_()
+    o = build("simclr_compmod", comp_detach=detach)
+    z = torch.randn(2, N, 10).double()
+    gradient = torch.autograd.grad(o.mcr_loss(o.fused(h, h), z), h, allow_unused=True)[0]
+    assert (gradient is not None) is reaches
+
+
+@pytest.mark.parametrize(("comp_input", "sees_mask"), [("masked", True), ("raw", False)])
+def test_comp_input_chooses_masked_or_raw_features(features, comp_input, sees_mask):
+    h, _ = features
+    o = build("metamask_compmod", comp_input=comp_input)
+    assert torch.equal(o.comp_input(h), h * 0.5) is sees_mask
+
+
+@pytest.mark.parametrize(("full", "reduced"), [("metamask_compmod", "metamask"), ("simclr_compmod", "simclr")])
+def test_compmod_draws_no_random_number_that_others_would_get(full, reduced):
+    torch.manual_seed(0)
+    a = Objective(method=METHODS[full], width=WIDTH, settings=SMALL)
+    after_a = torch.rand(1)
+    torch.manual_seed(0)
+    b = Objective(method=METHODS[reduced], width=WIDTH, settings=SMALL)
+    after_b = torch.rand(1)
+    assert torch.equal(after_a, after_b)
+    assert all(torch.equal(a.state_dict()[k], v) for k, v in b.state_dict().items())
+
+
+def test_loss_weights_can_be_changed_but_not_all_switched_off():
+    assert resolve_method("metamask", ObjectiveSettings(contrastive=3.0)).contrastive == 3
+    with pytest.raises(InputError, match="at least one of"):
+        resolve_method("simclr", ObjectiveSettings(contrastive=0.0))
+    with pytest.raises(InputError, match="found 'moco'"):
+        resolve_method("moco", ObjectiveSettings())
+
+
+@pytest.mark.parametrize("order", [1, 3])
+def test_odd_coding_orders_are_refused(order):
+    with pytest.raises(InputError, match="even number"):
+        ObjectiveSettings(coding_order=order)
