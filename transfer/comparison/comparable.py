@@ -9,7 +9,7 @@ from typing import Any
 
 from transfer.errors import InputError
 from transfer.files.decode import shown
-from transfer.records.record_file import Record
+from transfer.records.record import Record
 
 # Of what weights say about themselves: what may differ between repetitions of one pretraining.
 REPETITION = {"seed", "versions", "source", "file", "settings.run", "settings.data.workers", "data.path"}

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from transfer.comparison import intervals
-from transfer.comparison.bootstrap import RESAMPLED, Images
+from transfer.comparison.bootstrap import RESAMPLED, ImageResamples
 from transfer.comparison.comparable import start_names
 from transfer.comparison.intervals import LEAST_SEEDS, Estimate, Floats
 from transfer.errors import InputError
-from transfer.records.record_file import ALL_METRICS, TASKS, Record
+from transfer.records.record import ALL_METRICS, TASKS, Record
 
 BASELINE = "random"
 
@@ -70,7 +70,7 @@ class Difference:
     estimate: Estimate | None = field(default=None, compare=False)
 
 
-def group(records: Sequence[Record], baseline: str | None = None, images: Images | None = None) -> list[Group]:
+def group(records: Sequence[Record], baseline: str | None = None, images: ImageResamples | None = None) -> list[Group]:
     """Return one group per start and label fraction: most labels first, then the baseline, then in the order given.
 
     Args:
@@ -95,7 +95,7 @@ def group(records: Sequence[Record], baseline: str | None = None, images: Images
     return groups
 
 
-def _group(init: str, runs: list[Record], fraction: float | None, images: Images | None) -> Group:
+def _group(init: str, runs: list[Record], fraction: float | None, images: ImageResamples | None) -> Group:
     runs = sorted(runs, key=lambda run: -1 if run.seed is None else run.seed)
     values = {}
     for task in TASKS:
@@ -117,7 +117,9 @@ def mean(values: Sequence[float | None]) -> Value | None:
     return Value(statistics.fmean(measured), _std(measured), len(measured))
 
 
-def difference(ours: Group, baseline: Group, task: str, metric: str, images: Images | None = None) -> Difference | None:
+def difference(
+    ours: Group, baseline: Group, task: str, metric: str, images: ImageResamples | None = None
+) -> Difference | None:
     """Return how far ``ours`` is above ``baseline``; None when one of them was not measured."""
     if ours.values[task, metric] is None or baseline.values[task, metric] is None:
         return None
@@ -126,7 +128,7 @@ def difference(ours: Group, baseline: Group, task: str, metric: str, images: Ima
 
 
 def class_difference(
-    ours: Group, baseline: Group, task: str, name: str, images: Images | None = None
+    ours: Group, baseline: Group, task: str, name: str, images: ImageResamples | None = None
 ) -> Difference | None:
     """Return how far ``ours`` is above ``baseline`` in one class's AP; None when one of them was not measured."""
     sides = []
@@ -168,7 +170,7 @@ def _values(runs: Sequence[Record], task: str, metric: str) -> Floats:
     return np.array([run.metrics[task][metric] for run in runs], dtype=float)
 
 
-def _resampled(runs: Sequence[Record], task: str, metric: str, images: Images | None) -> Floats | None:
+def _resampled(runs: Sequence[Record], task: str, metric: str, images: ImageResamples | None) -> Floats | None:
     """Return (resamples, runs), None unless every run has them."""
     if images is None or metric not in RESAMPLED:
         return None
@@ -178,7 +180,7 @@ def _resampled(runs: Sequence[Record], task: str, metric: str, images: Images | 
     return np.stack([one.metrics[task, metric] for one in found if one is not None], axis=1)
 
 
-def _count(images: Images | None) -> int:
+def _count(images: ImageResamples | None) -> int:
     return images.count if images is not None else 0
 
 

@@ -28,7 +28,7 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Matches:
+class Matching:
     """N detections by image, class and score, and G objects without crowds, at T thresholds.
 
     Attributes:
@@ -66,7 +66,7 @@ class Matches:
         return np.bincount(self.object_category, minlength=classes)
 
 
-def match(objects: Objects, found: Detections, thresholds: Sequence[float] = (FOREGROUND,)) -> Matches:
+def match(objects: Objects, found: Detections, thresholds: Sequence[float] = (FOREGROUND,)) -> Matching:
     """Match ``found`` to ``objects`` as COCO's evaluation does: all areas, 100 detections of a class an image.
 
     By LVIS's rules where the ground truth has them: 300 detections an image, of the classes that were looked for.
@@ -92,7 +92,7 @@ def match(objects: Objects, found: Detections, thresholds: Sequence[float] = (FO
     if open_pairs := not_exhaustive(truth):
         pairs = zip(found.image_ids.tolist(), found.category_ids.tolist(), strict=True)
         ignored |= (matched < 0) & np.array([pair in open_pairs for pair in pairs], np.bool_)
-    return Matches(
+    return Matching(
         image=image,
         score=found.scores,
         category=category,

@@ -45,14 +45,27 @@ def measure(truth: GroundTruth, found: Detections, engine: str = "hotcoco", *, c
     Raises:
         InputError: the engines differ by more than rounding, or cannot read the masks.
     """
+    metrics, per_class = average_precisions(truth, found, engine)
+    worst = _cross_check(truth, found, engine, (metrics, per_class)) if cross_check else None
+    return Measured(metrics, per_class, error_costs(truth, found), worst)
+
+
+def average_precisions(truth: GroundTruth, found: Detections, engine: str = "hotcoco") -> tuple[PerTask, PerTask]:
+    """Return (metrics, AP per class) of ``found.tasks``; those of another task are null.
+
+    Raises:
+        InputError: the engine cannot read the masks.
+    """
     metrics: PerTask = {task: dict.fromkeys(ALL_METRICS) for task in TASKS}
     per_class: PerTask = {task: {} for task in TASKS}
-    errors: dict[str, Tide | None] = dict.fromkeys(TASKS)
     for task in found.tasks:
         metrics[task], per_class[task] = summarise(ENGINES[engine](truth, found, task), truth)
-        errors[task] = tide.errors(truth, found, task)
-    worst = _cross_check(truth, found, engine, (metrics, per_class)) if cross_check else None
-    return Measured(metrics, per_class, errors, worst)
+    return metrics, per_class
+
+
+def error_costs(truth: GroundTruth, found: Detections) -> dict[str, Tide | None]:
+    """Return what each kind of error costs in each of ``found.tasks``; null for another task."""
+    return {task: tide.errors(truth, found, task) if task in found.tasks else None for task in TASKS}
 
 
 def summarise(curves: Curves, truth: GroundTruth) -> tuple[dict[str, float | None], dict[str, float | None]]:

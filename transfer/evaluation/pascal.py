@@ -14,13 +14,13 @@ import numpy as np
 from transfer.evaluation import weighted_ap
 from transfer.evaluation.detections import Detections
 from transfer.evaluation.objects import Objects, Regions
-from transfer.evaluation.weighted_ap import Bools, ClassMatches, Floats, Ints, Matches
+from transfer.evaluation.weighted_ap import Bools, ClassMatches, Floats, Ints, MatchedClasses
 
 THRESHOLDS = tuple(t / 100 for t in range(50, 100, 5))  # Pascal's own is the first, the mean over all is COCO's idea
 ELEVEN = np.arange(0.0, 1.1, 0.1)  # recalls
 
 
-def match(objects: Objects, found: Detections, *, eleven_point: bool) -> Matches:
+def match(objects: Objects, found: Detections, *, eleven_point: bool) -> MatchedClasses:
     """Say of each detection what it counts for at each of ``THRESHOLDS``.
 
     Args:
@@ -40,7 +40,7 @@ def match(objects: Objects, found: Detections, *, eleven_point: bool) -> Matches
         matched, ignored = _counted(overlap[own], nearest[own], difficult)
         count = np.bincount(real.image[(real.category == k) & ~difficult], minlength=len(objects.images))
         by_name[name] = ClassMatches(image[own], score[own], matched, ignored, count)
-    return Matches(objects.images.tolist(), by_name, ELEVEN if eleven_point else None)
+    return MatchedClasses(objects.images.tolist(), by_name, ELEVEN if eleven_point else None)
 
 
 def _pascal_boxes(annotations: list[dict[str, Any]]) -> Floats:
@@ -98,7 +98,7 @@ def _counted(overlap: Floats, nearest: Ints, difficult: Bools) -> tuple[Bools, B
     return matched, above & hard
 
 
-def summary(matches: Matches) -> dict[str, float]:
+def summary(matches: MatchedClasses) -> dict[str, float]:
     """Return AP (mean over all thresholds), AP50, AP75 and ``AP-CLASS`` in percent; NaN where nothing was to be found.
 
     Detectron2 lets one class without objects make everything NaN. Here such a class is left out of the means.

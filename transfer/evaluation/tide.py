@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from transfer.evaluation.detections import Detections
 from transfer.evaluation.ground_truth import GroundTruth
-from transfer.evaluation.matching import BACKGROUND, FOREGROUND, Matches, match
+from transfer.evaluation.matching import BACKGROUND, FOREGROUND, Matching, match
 from transfer.evaluation.objects import Objects
 from transfer.records.record import Tide
 
@@ -77,7 +77,7 @@ class _Flags:
     objects: NDArray[np.int64]
 
 
-def classify(matches: Matches) -> NDArray[np.int64]:
+def classify(matches: Matching) -> NDArray[np.int64]:
     """Return each detection's way to be wrong, 0 when it is right or ignored."""
     same, other = matches.same_iou, matches.other_iou
     ways = [
@@ -90,7 +90,7 @@ def classify(matches: Matches) -> NDArray[np.int64]:
     return np.where((matches.object[0] >= 0) | matches.ignored[0], 0, kinds)
 
 
-def _corrected(base: _Flags, matches: Matches, stands_for: NDArray[np.int64]) -> _Flags:
+def _corrected(base: _Flags, matches: Matching, stands_for: NDArray[np.int64]) -> _Flags:
     """Return the flags with detections put on the objects that they stand for, -1 for none.
 
     One object takes one detection: where it has one already, the others go, and of several the best score stays.
@@ -113,7 +113,7 @@ def _fewer(base: _Flags, gone: NDArray[np.int64]) -> _Flags:
     return replace(base, objects=base.objects - np.bincount(gone, minlength=len(base.objects)))
 
 
-def _ap(flags: _Flags, matches: Matches) -> float | None:
+def _ap(flags: _Flags, matches: Matching) -> float | None:
     """Return the mean AP of the classes that have objects in the ground truth.
 
     A class whose objects an oracle took away altogether had no right detection, so its AP was 0 and stays so.

@@ -19,7 +19,8 @@ from transfer.detectors.loaded import Loaded
 from transfer.doctor import examine, findings
 from transfer.errors import InputError
 from transfer.finetuning import lr_range_test, outcome, run_data, schedule, weights
-from transfer.records.record_file import FILE_NAME, Split
+from transfer.records.record import Split
+from transfer.records.record_file import FILE_NAME
 
 log = logging.getLogger(__name__)
 

@@ -15,23 +15,7 @@ from typing import Any
 from transfer.errors import InputError
 from transfer.files.atomic import write_text
 from transfer.files.decode import check_keys, decode, shown
-from transfer.records.record import ALL_METRICS as ALL_METRICS
-from transfer.records.record import FREQUENCIES as FREQUENCIES
-from transfer.records.record import METRICS as METRICS
-from transfer.records.record import PROTOCOLS as PROTOCOLS
-from transfer.records.record import RECALLS as RECALLS
-from transfer.records.record import SCHEMA as SCHEMA
-from transfer.records.record import TASKS as TASKS
-from transfer.records.record import Config as Config
-from transfer.records.record import Cost as Cost
-from transfer.records.record import Counts as Counts
-from transfer.records.record import Data as Data
-from transfer.records.record import Record as Record
-from transfer.records.record import Schedule as Schedule
-from transfer.records.record import Seconds as Seconds
-from transfer.records.record import Split as Split
-from transfer.records.record import Tide as Tide
-from transfer.records.record import Weights as Weights
+from transfer.records.record import ALL_METRICS, PROTOCOLS, SCHEMA, TASKS, Record
 
 FILE_NAME = "record.json"
 

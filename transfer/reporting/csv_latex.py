@@ -6,10 +6,10 @@ import csv
 import io
 from collections.abc import Sequence
 
-from transfer.comparison.bootstrap import Images
+from transfer.comparison.bootstrap import ImageResamples
 from transfer.comparison.compare import Difference, Group, difference
 from transfer.comparison.verdicts import Verdict
-from transfer.records.record_file import ALL_METRICS, TASKS
+from transfer.records.record import ALL_METRICS, TASKS
 
 COLUMNS = (
     "start", "label_fraction", "n", "task", "metric", "mean", "std", "low", "high",
@@ -19,7 +19,7 @@ SHOWN = ("AP", "AP50", "AP75")
 TEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}"}
 
 
-def to_csv(groups: Sequence[Group], verdicts: Sequence[Verdict], baseline: str | None, images: Images) -> str:
+def to_csv(groups: Sequence[Group], verdicts: Sequence[Verdict], baseline: str | None, images: ImageResamples) -> str:
     """Return one line per start, label fraction, task and metric: percent and percentage points, empty where unknown.
 
     ``low`` and ``high`` are 95 % limits.

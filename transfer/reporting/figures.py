@@ -11,7 +11,7 @@ from transfer.comparison.compare import Group, Value, class_difference, mean
 from transfer.comparison.verdicts import BETTER, WORSE
 from transfer.drawing import charts
 from transfer.drawing.charts import Line, Point, Row
-from transfer.records.record_file import TASKS, Record, Tide
+from transfer.records.record import TASKS, Record, Tide
 from transfer.reporting.curves import Finetuning, Points, Pretraining
 from transfer.reporting.summary import NAMES, WORDS, Summary, limits, number, percent, signed
 

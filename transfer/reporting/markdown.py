@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from transfer.comparison.compare import Difference, Group, difference, mean
 from transfer.comparison.verdicts import Verdict
-from transfer.records.record_file import TASKS
+from transfer.records.record import TASKS
 from transfer.reporting.published import Row
 from transfer.reporting.summary import DASH, WORDS, Summary, answer, caveats, limits, number, percent, settings, signed
 

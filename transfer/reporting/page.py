@@ -11,9 +11,9 @@ import jinja2
 from markupsafe import Markup, escape
 
 from transfer.comparison.compare import Group
-from transfer.drawing import charts
+from transfer.drawing import charts, layout, svg_overlay
 from transfer.drawing.svg_overlay import overlay, picture
-from transfer.records.record_file import TASKS
+from transfer.records.record import TASKS
 from transfer.reporting.curves import Finetuning, Pretraining
 from transfer.reporting.figures import KINDS, Figure, Figures, pretraining
 from transfer.reporting.gallery import Gallery
@@ -23,7 +23,6 @@ from transfer.reporting.published import Row as PublishedRow
 from transfer.reporting.summary import DASH, NAMES, Summary, answer, caveats, limits, number, percent, settings, signed
 
 TEMPLATES = Path(__file__).parent / "templates"
-COLOURS = 7  # of classes, in the style sheet
 MOST_CLASSES = 20  # in a legend
 
 
@@ -65,7 +64,7 @@ def page(summary: Summary, shown: Gallery, score: float, extras: Extras) -> str:
     ]
     return environment.get_template("report.html").render(
         title=f"Transfer to detection: {', '.join(summary.inits)}",
-        style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
+        style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8") + svg_overlay.style()),
         script=Markup((TEMPLATES / "report.js").read_text(encoding="utf-8")),
         answer=answer(summary).replace(" -", " −").replace("(-", "(−"),
         caveats=caveats(summary),
@@ -173,7 +172,7 @@ def _published(row: PublishedRow, tasks: Sequence[str]) -> dict[str, Any]:
 
 def _gallery(shown: Gallery, score: float) -> dict[str, Any]:
     """Return the strips; each image's pixels stand in the page once, however often it is shown."""
-    colours = {name: i % COLOURS for i, name in enumerate(shown.classes)}
+    colours = layout.colours(shown.classes)
     pictures: dict[str, dict[str, Any]] = {}
     strips = []
     for strip in shown.strips:
@@ -190,7 +189,7 @@ def _gallery(shown: Gallery, score: float) -> dict[str, Any]:
                     "f1": DASH if f1 is None else f"{f1:.2f}",
                     "truth": i == 0,
                     "count": len(column),
-                    "overlay": Markup(overlay(column, colours, made.scale, made.width)),
+                    "overlay": Markup(overlay(column, colours, made)),
                 }
                 for i, (title, column, f1) in enumerate(zip(shown.titles, image.columns, image.f1, strict=True))
             ]

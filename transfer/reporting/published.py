@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from transfer.records.record_file import Record
+from transfer.records.record import Record
 
 VERIFIED, MEMORY = "verified", "from memory"
 _SHORT = 0.98  # of a schedule's images: a run that saw fewer is not that schedule

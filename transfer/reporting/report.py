@@ -15,7 +15,8 @@ from transfer.comparison.compare import BASELINE
 from transfer.errors import InputError
 from transfer.files.atomic import write_bytes, write_text
 from transfer.records import record_file
-from transfer.records.record_file import Record, read_run
+from transfer.records.record import Record
+from transfer.records.record_file import read_run
 from transfer.reporting import csv_latex, curves, published
 from transfer.reporting.figures import kept_curves
 from transfer.reporting.gallery import Choice, Gallery, gallery
@@ -113,13 +114,13 @@ def _picture(shown: Gallery, score: float) -> tuple[bytes | None, Picture]:
     if not shown.strips:
         return None, Picture(None, shown.why)
     from transfer.drawing.png_grid import (  # matplotlib is loaded only when there is something to draw
-        Row,
+        GridRow,
         detections_png,
     )
 
     strip = shown.strips[-1]
     caption = f"{strip.caption}\nPredictions with a score of at least {score:.2f}."
-    rows = [Row(image.name, image.pixels, image.columns) for image in strip.images]
+    rows = [GridRow(image.name, image.pixels, image.columns) for image in strip.images]
     return detections_png(rows, shown.titles, shown.classes, caption), Picture(PICTURE, caption.replace("\n", " "))
 
 

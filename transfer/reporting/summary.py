@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from transfer.comparison.bootstrap import Images
+from transfer.comparison.bootstrap import ImageResamples
 from transfer.comparison.compare import BASELINE, Group, Value, group
 from transfer.comparison.intervals import LEAST_SEEDS
 from transfer.comparison.verdicts import BETTER, UNKNOWN, WORSE, Verdict, judge, primary
-from transfer.records.record_file import Record, Schedule, Split
+from transfer.records.record import Record, Schedule, Split
 
 WORDS = {"bbox": "box", "segm": "mask"}
 NAMES = {"bbox": "Boxes", "segm": "Masks"}
@@ -32,7 +32,7 @@ class Summary:
     records: list[Record]
     groups: list[Group]
     baseline: str | None
-    images: Images
+    images: ImageResamples
     verdicts: list[Verdict]
     task: str
 
@@ -66,7 +66,7 @@ class Summary:
         return max(found, key=lambda pair: pair[1])[0] if found else None
 
 
-def summarise(records: Sequence[Record], baseline: str | None, images: Images) -> Summary:
+def summarise(records: Sequence[Record], baseline: str | None, images: ImageResamples) -> Summary:
     """Return what comparable runs say.
 
     Args:

@@ -5,7 +5,7 @@ import pytest
 from tests.cases.records import make_record
 from transfer.comparison import comparable
 from transfer.errors import InputError
-from transfer.records import record_file
+from transfer.records.record import Cost
 
 FIELDS = [*comparable.SAME_EVERYWHERE, *comparable.SAME_AT_A_LABEL_FRACTION]
 
@@ -68,10 +68,10 @@ def test_two_runs_under_one_name_are_refused():
 
 
 def test_a_frozen_backbone_is_another_protocol_but_another_size_is_not():
-    whole = make_record(cost=record_file.Cost(parameters=100, trainable=100))
-    frozen = make_record("a", name="frozen", cost=record_file.Cost(parameters=100, trainable=40))
+    whole = make_record(cost=Cost(parameters=100, trainable=100))
+    frozen = make_record("a", name="frozen", cost=Cost(parameters=100, trainable=40))
     with pytest.raises(InputError, match=r"the same cost\.trainable, found 100 in random-0 and 40 in frozen"):
         comparable.check_comparable([whole, frozen])
-    larger = make_record("b", cost=record_file.Cost(parameters=250, trainable=250))
-    unknown = make_record("c", cost=record_file.Cost())
+    larger = make_record("b", cost=Cost(parameters=250, trainable=250))
+    unknown = make_record("c", cost=Cost())
     comparable.check_comparable([whole, larger, unknown])

@@ -96,7 +96,7 @@ def test_what_stays_random_is_counted_and_named(r18):
         model.backbone.bottom_up.res3[0].conv1.weight.normal_()
     count = _count(model, r18)
     assert (count.loaded, count.expected) == (99, 100)
-    assert count.missing == ["backbone.bottom_up.res3.0.conv1.weight"]
+    assert count.missing == ("backbone.bottom_up.res3.0.conv1.weight",)
 
 
 def test_stock_c4_head_on_r18_is_what_the_literature_lost_points_on(r18):

@@ -1,5 +1,5 @@
 from tests.cases.records import make_record
-from transfer.comparison.bootstrap import Images
+from transfer.comparison.bootstrap import ImageResamples
 from transfer.reporting import markdown
 from transfer.reporting.published import rows
 from transfer.reporting.summary import summarise
@@ -16,7 +16,7 @@ def runs(init, *aps, **changes):
 
 
 def summary(*records, baseline=None):
-    return summarise(records, baseline, Images(10, why="no run kept its detections"))
+    return summarise(records, baseline, ImageResamples(10, why="no run kept its detections"))
 
 
 def cells(line):
