@@ -100,12 +100,12 @@ def _group(init: str, runs: list[Record], fraction: float | None, images: ImageR
     values = {}
     for task in TASKS:
         for metric in ALL_METRICS:
-            found = mean([run.metrics[task][metric] for run in runs])
-            if found is not None and found.n >= LEAST_SEEDS:
+            value = mean([run.metrics[task][metric] for run in runs])
+            if value is not None and value.n >= LEAST_SEEDS:
                 numbers = _values(runs, task, metric)
                 estimate = intervals.over_seeds(numbers, _resampled(runs, task, metric, images), _count(images))
-                found = Value(found.mean, found.std, found.n, estimate.interval())
-            values[task, metric] = found
+                value = Value(value.mean, value.std, value.n, estimate.interval())
+            values[task, metric] = value
     return Group(init, runs, values, fraction)
 
 
@@ -136,10 +136,10 @@ def class_difference(
         aps = [run.per_class[task].get(name) for run in g.runs]
         if any(ap is None for ap in aps):
             return None
-        found = None if images is None else [images.of(run) for run in g.runs]
+        runs = None if images is None else [images.of(run) for run in g.runs]
         resampled = None
-        if found is not None and all(one is not None and (task, name) in one.classes for one in found):
-            resampled = np.stack([one.classes[task, name] for one in found if one is not None], axis=1)
+        if runs is not None and all(run is not None and (task, name) in run.classes for run in runs):
+            resampled = np.stack([run.classes[task, name] for run in runs if run is not None], axis=1)
         sides.append((np.array(aps, dtype=float), resampled))
     return _between(sides, _paired(ours, baseline), _count(images))
 
@@ -174,10 +174,10 @@ def _resampled(runs: Sequence[Record], task: str, metric: str, images: ImageResa
     """Return (resamples, runs), None unless every run has them."""
     if images is None or metric not in RESAMPLED:
         return None
-    found = [images.of(run) for run in runs]
-    if any(one is None or (task, metric) not in one.metrics for one in found):
+    values = [images.of(run) for run in runs]
+    if any(one is None or (task, metric) not in one.metrics for one in values):
         return None
-    return np.stack([one.metrics[task, metric] for one in found if one is not None], axis=1)
+    return np.stack([one.metrics[task, metric] for one in values if one is not None], axis=1)
 
 
 def _count(images: ImageResamples | None) -> int:

@@ -58,7 +58,7 @@ def judge(groups: Sequence[Group], baseline: str | None, images: ImageResamples 
         measured, are left out.
     """
     bases = {g.fraction: g for g in groups if g.init == baseline}
-    found = []
+    verdicts = []
     for task in TASKS:
         rows = []
         for ours in groups:
@@ -74,8 +74,8 @@ def judge(groups: Sequence[Group], baseline: str | None, images: ImageResamples 
             corrected = None if p is None else next(adjusted)
             word = _word(diff, corrected)
             needs = _needs(diff, max(1, len(tested))) if word == UNKNOWN else ""
-            found.append(Verdict(ours, base, task, diff, p, corrected, word, needs))
-    return found
+            verdicts.append(Verdict(ours, base, task, diff, p, corrected, word, needs))
+    return verdicts
 
 
 def primary(groups: Sequence[Group]) -> str:

@@ -177,7 +177,7 @@ def _mean(values: Floats, axes: tuple[int, ...]) -> Floats:
 def image_f1(matches: MatchedClasses, least: float) -> Floats:
     """Return how well each image is solved by the detections with a score of at least ``least``: (images,) in 0-1.
 
-    2 right / (detections + objects), averaged over the IoU thresholds; 1 where there is nothing and nothing was found.
+    2 right / (detections + objects), averaged over the IoU thresholds; 1 for no object and no detection.
     Unlike AP it needs no other image, and it is about the very detections that a picture shows.
     """
     n = len(matches.images)

@@ -75,13 +75,13 @@ class _MeasuredHere:
     def _measure(self, file_name: str) -> Percents:
         if comm.is_main_process():
             truth = ground_truth.read(Path(self._metadata.json_file))
-            found = detections.read(Path(self._output_dir) / file_name, truth, self._tasks)
-            metrics, per_class = average_precisions(truth, found, ENGINE)  # TIDE is for the record alone
+            detected = detections.read(Path(self._output_dir) / file_name, truth, self._tasks)
+            metrics, per_class = average_precisions(truth, detected, ENGINE)  # TIDE is for the record alone
             names = (*METRICS, *FREQUENCIES) if truth.frequency else METRICS
             results = {task: {name: _number(metrics[task][name]) for name in names} for task in self._tasks}
             for task in self._tasks:
                 results[task] |= {f"AP-{name}": _number(ap) for name, ap in per_class[task].items()}
-            self.evaluation = Evaluation(results, truth, found, (metrics, per_class))
+            self.evaluation = Evaluation(results, truth, detected, (metrics, per_class))
         return self.evaluation.results
 
 
@@ -216,8 +216,8 @@ class PascalEvaluator(DatasetEvaluator):
         atomic.write_text(file, json.dumps([entry for part in gathered for entry in part]) + "\n")
         truth = ground_truth.read(self._annotations)
         eleven = self._year == 2007
-        found = detections.read(file, truth, ["bbox"])
-        matches = pascal.match(Objects(truth, "bbox"), found, eleven_point=eleven)
+        detected = detections.read(file, truth, ["bbox"])
+        matches = pascal.match(Objects(truth, "bbox"), detected, eleven_point=eleven)
         both = {
             "11-point": pascal.summary(dataclasses.replace(matches, recalls=pascal.ELEVEN)),
             "all-point": pascal.summary(dataclasses.replace(matches, recalls=None)),
@@ -228,7 +228,7 @@ class PascalEvaluator(DatasetEvaluator):
         for name, values in both.items():
             shown = ", ".join(f"{key} {values[key]:.2f}" for key in ("AP", "AP50", "AP75"))
             log.info("PASCAL, %s%s: %s", name, " (reported)" if name == used else "", shown)
-        self.evaluation = Evaluation({"bbox": both[used]}, truth, found)
+        self.evaluation = Evaluation({"bbox": both[used]}, truth, detected)
         return self.evaluation.results
 
 

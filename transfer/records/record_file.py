@@ -83,12 +83,12 @@ def _check_facts(record: Record, where: str) -> None:
         raise InputError(f"{where}: protocol: expected one of {', '.join(PROTOCOLS)}, found {shown(record.protocol)}")
 
 
-def _check_schema(found: Any, where: str) -> None:
-    if found == SCHEMA:
+def _check_schema(schema: Any, where: str) -> None:
+    if schema == SCHEMA:
         return
-    name, _, version = str(found).rpartition("/")
+    name, _, version = str(schema).rpartition("/")
     if name != SCHEMA.rpartition("/")[0] or not version.isdigit():
-        raise InputError(f"{where}: schema: expected {SCHEMA}, found {shown(found)}; this is no run record")
+        raise InputError(f"{where}: schema: expected {SCHEMA}, found {shown(schema)}; this is no run record")
     older = int(version) < int(SCHEMA.rpartition("/")[2])
     action = (
         "measure the run again (train_net --eval-only, or transfer evaluate)"
@@ -96,7 +96,7 @@ def _check_schema(found: Any, where: str) -> None:
         else "update this package to read it"
     )
     raise InputError(
-        f"{where}: the schema is {'older' if older else 'newer'}: expected {SCHEMA}, found {found}; {action}"
+        f"{where}: the schema is {'older' if older else 'newer'}: expected {SCHEMA}, found {schema}; {action}"
     )
 
 
