@@ -7,11 +7,10 @@ from pathlib import Path
 
 from transfer.drawing.png_grid import GridRow, detections_png
 from transfer.errors import InputError
-from transfer.evaluation.instances import ValSet
+from transfer.evaluation.instances import ValSet, read_pixels
 from transfer.files.atomic import new_folder
 from transfer.records.record_file import read_run
 from transfer.records.unchanged import why_changed
-from transfer.reporting.gallery import read_pixels
 
 MOST_CLASSES = 12  # in a legend; beyond, the labels alone tell
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageOps
 from pycocotools import mask as coco_mask
 
 from transfer.errors import InputError
@@ -120,3 +121,18 @@ def decode(segmentation: Any, height: int, width: int) -> NDArray[np.bool_] | No
         code = segmentation
     mask: NDArray[np.bool_] = coco_mask.decode(code).astype(bool)
     return mask
+
+
+def read_pixels(file: Path) -> NDArray[np.uint8]:
+    """Return an image as Detectron2 sees it, (H, W, 3) uint8 RGB.
+
+    Raises:
+        InputError: missing, or no image.
+    """
+    try:
+        with Image.open(file) as image:
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except FileNotFoundError:
+        raise InputError(f"{file} is missing: expected an image, found nothing; restore it") from None
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: expected an image, found {error}; restore it") from None

@@ -11,20 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from transfer.evaluation.detections import Detections
 from transfer.evaluation.engines import federated, not_exhaustive, rank
 from transfer.evaluation.objects import Objects, Regions
+from transfer.evaluation.weighted_ap import Bools, Floats, Ints
 
 FOREGROUND, BACKGROUND = 0.5, 0.1  # TIDE's t_f and t_b
 LIMIT = 100  # detections per image and class
 PAIRS = 2_000_000  # of a detection and an object at one time: 16 MB an array
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -135,20 +135,15 @@ def detect(
 
 def draw(out: Path, folder: Path, listing: Path, detections: Path, score: float) -> None:
     """Write every image with what was found in it to the new folder ``out``, as PNG."""
-    import numpy as np
-    from PIL import Image, ImageOps
-
     from transfer.drawing.png_grid import GridRow, detections_png
-    from transfer.evaluation.instances import ValSet
+    from transfer.evaluation.instances import ValSet, read_pixels
     from transfer.finetuning import logs
 
     with atomic.new_folder(out) as temporary, logs.quiet():
         images = ValSet(listing)
         objects = images.detections(detections, images.images, score)
         for number, entry in images.images.items():
-            with Image.open(folder / entry["file_name"]) as opened:
-                pixels = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
-            row = GridRow(entry["file_name"], pixels, [objects[number]])
+            row = GridRow(entry["file_name"], read_pixels(folder / entry["file_name"]), [objects[number]])
             caption = f"Predictions with a score of at least {score:.2f}."
             name = Path(entry["file_name"]).with_suffix(".png")
             png = detections_png([row], ["found"], list(images.classes.values()), caption)

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from transfer.comparison.bootstrap import ImageResamples
 from transfer.comparison.compare import Group
-from transfer.errors import InputError
-from transfer.evaluation.instances import Instance, ValSet
+from transfer.evaluation.instances import Instance, ValSet, read_pixels
 from transfer.evaluation.weighted_ap import Floats, image_f1
 from transfer.records.record import Record
 from transfer.records.unchanged import why_changed
@@ -172,18 +170,3 @@ def title(run: Record, groups: Sequence[Group]) -> str:
     """Return what a column is called: the start and the seed."""
     init = next((group.init for group in groups if any(one is run for one in group.runs)), run.init)
     return init if run.seed is None else f"{init}, seed {run.seed}"
-
-
-def read_pixels(file: Path) -> np.ndarray:
-    """Return an image as Detectron2 sees it, (H, W, 3) uint8 RGB.
-
-    Raises:
-        InputError: missing, or no image.
-    """
-    try:
-        with Image.open(file) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except FileNotFoundError:
-        raise InputError(f"{file} is missing: expected a val image, found nothing; restore it") from None
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: expected a val image, found {error}; restore it") from None

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 from pycocotools import mask as coco_mask
 
 from transfer.errors import InputError
@@ -107,3 +108,19 @@ def test_images_without_any_object_can_be_drawn_too(tmp_path):
     (tmp_path / "r.json").write_text(json.dumps([{**BOX, "image_id": 1, "score": 0.6}]))
     assert val.truth([1]) == {1: []}
     assert [one.label for one in val.detections(tmp_path / "r.json", [1], 0.5)[1]] == ["cat"]
+
+
+def test_pixels_are_what_a_viewer_shows(tmp_path):
+    pixels = np.zeros((4, 6, 3), np.uint8)
+    pixels[:2] = (255, 0, 0)
+    image = Image.fromarray(pixels)
+    image.save(tmp_path / "plain.png")
+    np.testing.assert_array_equal(instances.read_pixels(tmp_path / "plain.png"), pixels)
+    turned = Image.Exif()
+    turned[0x0112] = 6  # a camera held upright: to be turned a quarter clockwise
+    image.save(tmp_path / "turned.png", exif=turned)
+    np.testing.assert_array_equal(instances.read_pixels(tmp_path / "turned.png"), np.rot90(pixels, -1))
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    for name in ("broken.jpg", "none.jpg"):
+        with pytest.raises(InputError, match="expected an image, found"):
+            instances.read_pixels(tmp_path / name)

@@ -98,10 +98,6 @@ def test_detections_and_images_that_should_be_there_and_are_not_are_an_error(run
     with pytest.raises(InputError, match="missing: expected a COCO results file"):
         show(runs, images=images)
     assert record_file.read(tmp_path / "random").detections == "inference/coco_instances_results.json"
-    (tmp_path / "broken.jpg").write_bytes(b"no image")
-    for name in ("broken.jpg", "none.jpg"):
-        with pytest.raises(InputError, match="expected a val image"):
-            gallery.read_pixels(tmp_path / name)
 
 
 def test_ties_go_by_image():
