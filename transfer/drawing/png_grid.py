@@ -22,7 +22,7 @@ CELL = 2.5  # inches
 DPI = 120
 TALLEST = 1.5  # times the cell's width
 MOST_CLASSES = 20  # in a legend
-_MARGIN, _GAP, _LINE = 0.1, 0.07, 0.2  # inches; the last is a line of text
+_MARGIN, _GAP, _LINE = 0.1, 0.075, 0.2  # inches; the last is a line of text
 _LETTER = 0.085  # inches, mean width of a letter at 9 points
 
 

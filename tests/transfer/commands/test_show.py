@@ -31,7 +31,7 @@ def test_chosen_images_become_pictures(folder, tmp_path, capsys):
     assert capsys.readouterr().out.splitlines() == paths
     pixels = np.asarray(Image.open(paths[0]).convert("RGB")).astype(int)
     assert 1200 < pixels.shape[1] < 1260  # two images of 5 inches at 120 dots each, and margins
-    left, right = pixels[100:-80, :500], pixels[100:-80, 500:]
+    left, right = pixels[100:-80, 12:612], pixels[100:-80, 621:1221]  # margin, image, gap, image
     assert np.abs(left - right).max() > 50  # detections lie elsewhere than the truth
 
 
