@@ -13,6 +13,8 @@ FLOORS = {
     "pretrain": {
         "errors": 0,
         "atomic": 0,
+        "progress": 0,
+        "versions": 0,
         "backbones": 1,
         "distributed": 1,
         "data": 1,
@@ -22,6 +24,7 @@ FLOORS = {
         "reporting": 3,
         "algorithm": 3,
         "training": 4,
+        "commands": 5,
         "__main__": 6,
     },
     "transfer": {
@@ -52,7 +55,6 @@ LEAST_MODULES = {"pretrain": 50, "transfer": 90}
 FRAMEWORKS = {
     ("pretrain", "mmengine"): {
         "algorithm",
-        "commands",
         "reporting/mask_snapshots.py",
         "reporting/records.py",
         "settings/config_files.py",

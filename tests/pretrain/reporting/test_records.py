@@ -119,25 +119,21 @@ def test_the_estimate_is_of_the_measured_iterations(images, monkeypatch):
         plan.checkpoints.mkdir()
         (plan.checkpoints / "iteration_00000004.pth").write_bytes(b"x" * 1000)
 
-    monkeypatch.setattr(rehearsal, "train", fake)
+    monkeypatch.setattr(rehearsal, "run_training", fake)
     estimate = rehearsal.rehearse(settings, plan)
     assert (estimate.iterations, estimate.seconds, estimate.waiting, estimate.checkpoint) == (2, 2.0, 0.25, 1000)
     assert len(estimate.memory) == len(estimate.available) == 1
-    text = rehearsal.describe(estimate, settings, plan)
+    text = rehearsal.describe(estimate)
     assert "speed      2.0 img/s" in text
     assert "whole job  0:08 for 4" in text
     assert "waits for data" in text
 
 
-def test_the_memory_of_many_ranks(images):
-    from pretrain.data.sources import open_source
-    from pretrain.training.plan import make_plan
-
-    settings = load_settings(read_config(images / "tiny.py"))
-    plan = make_plan(settings, open_source([images]), images / "never")
+def test_the_memory_of_many_ranks():
     memory = (*range(10**9, 10 * 10**9, 10**9), 20 * 10**9)
     available = (*(40 * 10**9 for _ in range(8)), 10 * 10**9, 80 * 10**9)
-    text = rehearsal.describe(rehearsal.Estimate(5, 0.5, 0.0, memory, available, 10**9), settings, plan)
+    whole = {"planned": 100, "batch": 4, "workers": 0, "keep": 2, "device": None, "threads": 2}
+    text = rehearsal.describe(rehearsal.Estimate(5, 0.5, 0.0, memory, available, 10**9, **whole))
     assert "dry run on 10 processes, each " in text
     assert "memory     9.00 GB of 10.00 GB on the fullest, rank 8 (" in text
     assert "\n           ranks 0-7: 1.00 2.00 3.00 4.00 5.00 6.00 7.00 8.00 GB\n" in text
