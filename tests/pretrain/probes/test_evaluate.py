@@ -13,6 +13,7 @@ from pretrain.backbones import FORMAT, build_backbone, save_backbone
 from pretrain.data.sources import find_images, fingerprint
 from pretrain.probes import evaluate
 from pretrain.probes.frozen import load_frozen
+from pretrain.versions import package_version
 from tests.cases.labelled_sets import cifar10, class_folder
 
 ABOUT = {
@@ -72,7 +73,7 @@ def test_knn_writes_a_record_that_says_everything(weights, data, tmp_path):
     assert found["results"].keys() == {"top1", "majority_top1"}
     assert 1 <= found["effective_rank"]["value"] <= 12
     assert found["effective_rank"]["width"] == 512
-    assert found["versions"]["torch"] == torch.__version__
+    assert found["versions"]["torch"] == package_version("torch")
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["knn.json"]
 
 
