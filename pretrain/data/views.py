@@ -74,7 +74,9 @@ class ViewSettings:
                 raise InputError(f"views.{name}: expected a number in 0-1, found {getattr(self, name)}")
         if not 0 <= self.hue <= 0.5:
             raise InputError(f"views.hue: expected a number in 0-0.5, found {self.hue}")
-        if not 0 <= self.blur_min <= self.blur_max or self.blur_max == 0:
+        if not 1 <= self.ratio < math.inf:
+            raise InputError(f"views.ratio: expected a number >= 1, found {self.ratio}")
+        if not 0 <= self.blur_min <= self.blur_max < math.inf or self.blur_max == 0:
             raise InputError(
                 f"views.blur_min, blur_max: expected 0 <= min <= max and max > 0, found {self.blur_min} and "
                 f"{self.blur_max}"

@@ -111,7 +111,7 @@ def _panels(lines: Lines, groups: Mapping[str, Mapping[str, str]]) -> list[tuple
 def _changes(lines: Lines) -> list[str]:
     """First, middle and last logged value of what tells most."""
     if not lines:
-        return ["Nothing was logged: the training was shorter than `run.log_every`."]
+        return ["Nothing was logged."]
     rows = []
     for key, name in _TABLE.items():
         points = [line for line in lines if key in line]

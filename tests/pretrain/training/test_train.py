@@ -194,3 +194,38 @@ def test_init_brings_its_normalisation(config, data, tmp_path, caplog):
     assert pretrain(config, data, tmp_path / "b", "schedule.iterations=1", init=source) == 0
     assert "data.mean and data.std are (0.5, 0.5, 0.5)" in caplog.text
     assert load_backbone(tmp_path / "b" / "backbone.safetensors")[1]["mean"] == [0.5, 0.5, 0.5]
+
+
+@pytest.mark.parametrize("flags", [[], ["--resume"]])
+def test_a_place_that_cannot_be_written_to_is_seen_first(config, data, tmp_path, capsys, flags):
+    (tmp_path / "file").write_text("mine")
+    for place in (tmp_path / "file", tmp_path / "file" / "run", "/proc/run"):
+        assert main([str(config), "--data", str(data), "--work-dir", str(place), *flags]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"pretrain: --work-dir: expected a folder that can be written to, found {place} (")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "tensorboard", "metrics.jsonl", "run.json", "mask.json"])
+def test_something_else_in_a_files_place_is_one_line(config, data, tmp_path, capsys, name):
+    """A folder where a file belongs, or a file where a folder belongs."""
+    (tmp_path / "run").mkdir()
+    if "." in name:
+        (tmp_path / "run" / name).mkdir()
+    else:
+        (tmp_path / "run" / name).write_text("mine")
+    line = fails(capsys, config, data, tmp_path / "run", "schedule.iterations=1")
+    assert name in line
+
+
+def test_both_forms_of_the_command_are_one(config, data, tmp_path):
+    argv = [str(config), "--data", str(data), "--cfg-options", "schedule.iterations=1", "method=simclr"]
+    assert main([*argv, "--work-dir", str(tmp_path / "a")]) == main(["train", *argv, "--work-dir", str(tmp_path / "b")])
+    a, b = (tensors(tmp_path / name / "backbone.safetensors") for name in "ab")
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_a_config_is_a_program_and_what_it_raises_is_one_line(data, tmp_path, capsys):
+    for text in ("import nothing_of_that_name", "1 / 0", "raise RuntimeError('two\\nlines')", "x = ("):
+        (tmp_path / "bad.py").write_text(text)
+        assert "bad.py cannot be read: " in fails(capsys, tmp_path / "bad.py", data, tmp_path / "run")
