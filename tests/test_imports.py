@@ -62,6 +62,7 @@ FRAMEWORKS = {
     },
     ("pretrain", "detectron2"): set(),
     ("pretrain", "matplotlib"): {"reporting/plots.py"},
+    ("pretrain", "tqdm"): {"progress.py"},
     ("transfer", "mmengine"): set(),
     ("transfer", "matplotlib"): {"drawing/png_grid.py"},
     ("transfer", "jinja2"): {"reporting/page.py"},

@@ -21,7 +21,7 @@ def images(tmp_path):
 
 
 def batches(images, workers):
-    settings = load_settings({"data": {"batch": 4, "workers": workers}, "views": {"size": 16}})
+    settings = load_settings({"method": "simclr", "data": {"batch": 4, "workers": workers}, "views": {"size": 16}})
     plan = make_plan(settings, open_source([images]), images / "run")
     return list(build_loader(settings, plan, BatchOrder(10, 4, 3, seed=0)))
 
