@@ -13,6 +13,8 @@ FLOORS = {
     "pretrain": {
         "errors": 0,
         "atomic": 0,
+        "progress": 0,
+        "versions": 0,
         "backbones": 1,
         "distributed": 1,
         "data": 1,
@@ -22,6 +24,7 @@ FLOORS = {
         "reporting": 3,
         "algorithm": 3,
         "training": 4,
+        "commands": 5,
         "__main__": 6,
     },
     "transfer": {
@@ -53,7 +56,6 @@ LEAST_MODULES = {"pretrain": 50, "transfer": 90}
 FRAMEWORKS = {
     ("pretrain", "mmengine"): {
         "algorithm",
-        "commands",
         "reporting/mask_snapshots.py",
         "reporting/records.py",
         "settings/config_files.py",
@@ -61,6 +63,7 @@ FRAMEWORKS = {
     },
     ("pretrain", "detectron2"): set(),
     ("pretrain", "matplotlib"): {"reporting/plots.py"},
+    ("pretrain", "tqdm"): {"progress.py"},
     ("transfer", "mmengine"): set(),
     ("transfer", "matplotlib"): {"drawing/png_grid.py"},
     ("transfer", "jinja2"): {"reporting/page.py"},

@@ -8,9 +8,7 @@ workers and ranks, and a restart at any iteration.
 from __future__ import annotations
 
 import hashlib
-import logging
 import tarfile
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,10 +16,7 @@ import numpy as np
 
 from pretrain.data.packed_strings import PackedStrings
 from pretrain.errors import InputError
-
-log = logging.getLogger("pretrain")
-
-_SILENCE = 10.0  # seconds between two lines of progress
+from pretrain.progress import progress
 
 
 class TarShards:
@@ -39,17 +34,12 @@ class TarShards:
     def __init__(self, described: str, paths: Sequence[Path], extensions: Sequence[str]) -> None:
         self.described, self.paths = described, list(paths)
         names, places, counts, digest = [], [], [], hashlib.sha256()
-        began = said = time.perf_counter()
-        for number, path in enumerate(self.paths):
-            found = list(_images(path, extensions))
-            names += [name for name, _, _ in found]
-            places += [(number, start, size) for _, start, size in found]
-            counts.append(len(found))
-            digest.update(f"{path.name}\0{path.stat().st_size}\0{len(found)}\n".encode())
-            if time.perf_counter() - said > _SILENCE:
-                said = time.perf_counter()
-                left = (said - began) / (number + 1) * (len(self.paths) - number - 1)
-                log.info("indexing shards: %d/%d, %.0f s left", number + 1, len(self.paths), left)
+        for number, path in enumerate(progress(self.paths, "indexing shards", unit="shard")):
+            members = list(_images(path, extensions))
+            names += [name for name, _, _ in members]
+            places += [(number, start, size) for _, start, size in members]
+            counts.append(len(members))
+            digest.update(f"{path.name}\0{path.stat().st_size}\0{len(members)}\n".encode())
         if not names:
             raise InputError(
                 f"--data {described}: expected samples with an image (NAME{extensions[0]}, ...) in {len(self.paths)} "
