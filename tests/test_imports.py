@@ -108,6 +108,14 @@ def test_every_module_has_a_place_and_every_place_a_module(package):
 
 
 @pytest.mark.parametrize("package", FLOORS)
+def test_the_picture_in_the_docs_is_the_tree(package):
+    _, _, table = (ROOT / "docs" / "design.md").read_text().partition(f"| {package} | holds | floor |")
+    rows = [line.split("|") for line in table.split("\n\n")[0].splitlines()[2:]]
+    drawn = {row[1].strip(" `/").removesuffix(".py"): int(row[-2]) for row in rows}
+    assert drawn == FLOORS[package]
+
+
+@pytest.mark.parametrize("package", FLOORS)
 def test_a_file_imports_from_its_own_folder_and_from_lower_floors(package):
     floors, seen = FLOORS[package], 0
     for path in modules(package):
