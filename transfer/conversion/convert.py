@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from transfer.checkpoints import names
+from transfer.checkpoints import completeness, names
 from transfer.checkpoints.checkpoint import Checkpoint, read
 from transfer.checkpoints.metadata import encode_metadata
 from transfer.conversion import proof as verify
@@ -110,6 +110,7 @@ def _impossible(source: Checkpoint, to: str) -> str | None:
 
 
 def _write(source: Checkpoint, to: str, path: Path, head: str | None) -> None:
+    completeness.check_finite(source.state, path.name)
     metadata = source.metadata
     if to == "detectron2":
         state = {_renamed(name): tensor for name, tensor in source.state.items()}
@@ -146,7 +147,7 @@ def _comment(source: Checkpoint, path: Path, head: str | None) -> str:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``python -m transfer convert``."""
     parser.add_argument("file", type=Path, help="any known checkpoint (see `python -m transfer inspect FILE`)")
-    parser.add_argument("--to", required=True, choices=verify.TONGUES, help="the framework to write for")
+    parser.add_argument("--to", required=True, choices=verify.FRAMEWORKS, help="the framework to write for")
     parser.add_argument(
         "--out", required=True, type=Path, help="the file to write: .pth, or .safetensors for torchvision and timm"
     )
