@@ -101,13 +101,14 @@ class _Bounded:
 
 
 class _Archive:
-    """The entries of a zip file, all stored, apart from each other and within the file."""
+    """The entries of what ``torch.save`` wrote: all stored, apart from each other and within the file."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file = file
         with zipfile.ZipFile(_Bounded(file)) as archive:
             listed = archive.infolist()
         self.entries = {entry.filename: entry for entry in listed}
+        self.root = _root(self.entries)
         self._starts: dict[str, int] = {}
         self._check(listed, size)
 
@@ -159,7 +160,7 @@ class _Archive:
 
 def _load_zip(file: BinaryIO, size: int, budget: Budget, within: Any) -> Any:
     archive = _Archive(file, size)
-    root = _root(archive.entries)
+    root = archive.root
     if archive.entries.get(f"{root}/byteorder") and archive.content(f"{root}/byteorder") != b"little":
         raise CheckpointError("expected numbers in little-endian order, found big-endian ones")
     read: dict[str, Tensor] = {}

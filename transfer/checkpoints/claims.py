@@ -207,14 +207,23 @@ def _sequential(taken: Taken) -> Iterator[Finding]:
 
 def _layout(settings: list[Setting], taken: Taken) -> Iterator[Finding]:
     name = taken.located.layout.name
-    if name.startswith("solo-learn") and taken.stem == "small":
-        # solo-learn, solo/methods/base.py: cifar -> Conv2d(3, 64, kernel_size=3, stride=1, padding=2), no pool.
-        cifar = any(
-            (s.key == "cifar" and s.value in (True, 1))
-            or (s.key in ("dataset", "name") and isinstance(s.value, str) and s.value.lower().startswith("cifar"))
-            for s in settings
-        )
-        yield cifar, "solo-learn's 3x3 stem, which pads by 2 where others pad by 1"
+    if taken.stem == "small":
+        yield _padding(settings, name)
     if name == "torchvision detector":
         # torchvision/models/detection: COCO_V1 weights run their frozen norms with an epsilon of 0.
         yield False, "torchvision's COCO_V1 detectors run their norms with epsilon 0, others with 1e-5"
+
+
+def _padding(settings: list[Setting], layout: str) -> Finding:
+    """solo-learn makes its CIFAR stems of Conv2d(3, 64, kernel_size=3, stride=1, padding=2) (solo/methods/base.py)."""
+    keys = {setting.key for setting in settings}
+    cifar = any(setting.key == "cifar" and setting.value in (True, 1) for setting in settings)
+    data = any(
+        setting.key in ("dataset", "name")
+        and isinstance(setting.value, str)
+        and setting.value.lower().startswith("cifar")
+        for setting in settings
+    )
+    if (layout.startswith("solo-learn") and (cifar or data)) or (cifar and "pytorch-lightning_version" in keys):
+        return True, "solo-learn's 3x3 stem for CIFAR, which pads by 2 where others pad by 1"
+    return False, "a 3x3 stem, taken to pad by 1 and to have no pool, which its tensors do not tell"

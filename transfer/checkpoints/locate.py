@@ -101,7 +101,7 @@ def _tensor(value: Any) -> Tensor | Unreadable | None:
     if isinstance(value, Tensor):
         return value.detach()
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiubc":
-        return torch.from_numpy(np.ascontiguousarray(value.astype(value.dtype.newbyteorder("="), copy=False)))
+        return torch.from_numpy(np.asarray(value, value.dtype.newbyteorder("="), order="C"))
     return value if isinstance(value, Unreadable) else None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import pickle
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -39,8 +40,9 @@ _STORAGES = {
 Spend = Callable[[int], None]
 
 
+@cache
 def constants() -> dict[str, Any]:
-    """Globals that are values: dtypes and storage classes."""
+    """Globals that are values: dtypes and storage classes. Shared between callers: do not change it."""
     dtypes = {str(value): value for value in vars(torch).values() if isinstance(value, torch.dtype)}
     storages = {f"torch.{kind}Storage": StorageType(dtype) for kind, dtype in _STORAGES.items()}
     return {**dtypes, **storages, "torch.storage.UntypedStorage": StorageType(torch.uint8)}
@@ -113,7 +115,7 @@ def array(shape: object, dtype: object, fortran: bool, raw: object, spend: Spend
     spend(2 * len(content))
     flat = np.frombuffer(content, np.uint8 if dtype.plain.kind == "b" else dtype.plain)
     numbers = flat != 0 if dtype.plain.kind == "b" else flat.astype(dtype.plain.newbyteorder("="))
-    return np.ascontiguousarray(numbers.reshape(sizes, order="F" if fortran else "C"))
+    return np.asarray(numbers.reshape(sizes, order="F" if fortran else "C"), order="C")
 
 
 def _scalar(dtype: object, raw: object, spend: Spend) -> Any:

@@ -80,7 +80,7 @@ def _walk(node: Any, part: str, depth: int, of_backbone: bool, visited: set[int]
         if not isinstance(key, str):
             continue
         name, value = key.lower(), _unwrapped(value)
-        if isinstance(value, Mapping) or (isinstance(value, str) and len(value) > 200):
+        if isinstance(value, Mapping) or (isinstance(value, str) and (len(value) > 200 or name in _HOLDERS)):
             inner = of_backbone and (name in _BACKBONE_PARTS or name in _HOLDERS)
             yield from _walk(value, name, depth + 1, inner, visited)
         elif _is_value(value):

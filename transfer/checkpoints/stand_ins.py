@@ -108,7 +108,8 @@ _PACKAGES = (
     "yacs",
     "zoneinfo",
 )
-_CLASS = re.compile(r"[A-Z]\w*", re.ASCII)  # functions, and attributes of attributes, are not what extras are made of
+# Functions, and attributes of attributes, are not what extras are made of; Cython pickles a class as one, though.
+_CLASS = re.compile(r"(?:__pyx_unpickle_)?[A-Z]\w*", re.ASCII)
 _ALSO = {
     *(f"builtins.{name}" for name in ("bool", "bytes", "dict", "float", "int", "list", "long", "object", "range")),
     *(f"builtins.{name}" for name in ("slice", "str", "tuple", "unicode", "xrange")),

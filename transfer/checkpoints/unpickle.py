@@ -271,6 +271,7 @@ class Machine:
             "collections.defaultdict": lambda *_: {},
             "_codecs.encode": self._encoded,
             "builtins.bytearray": self._encoded,
+            "builtins.bytes": self._encoded,
             "builtins.set": self._members,
             "builtins.frozenset": self._members,
             "builtins.complex": _complex,
