@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -173,6 +174,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Convert, print the proofs; 0 when they hold."""
     source = read(args.file, args.prefix, args.arch, convention=args.convention, widen=args.widen)
+    for doubt in source.doubts:
+        print(f"transfer convert: warning: {source.path}: {doubt}", file=sys.stderr)
     pixels = proof_images.from_folder(args.images) if args.images else None
     proofs = convert(source, args.to, args.out, args.head, force=args.force, pixels=pixels)
     print("\n".join(map(str, proofs)))

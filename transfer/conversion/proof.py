@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -192,6 +193,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prove and print; 1 when the two are not the same backbone."""
     source = read(args.source, args.prefix, args.arch, convention=args.convention)
+    for doubt in source.doubts:
+        print(f"transfer verify: warning: {source.path}: {doubt}", file=sys.stderr)
     to = args.to or framework_of(read(args.target))
     pixels = proof_images.from_folder(args.images) if args.images else None
     proofs = prove(source, args.target, to, args.head, pixels)
