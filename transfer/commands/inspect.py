@@ -41,6 +41,7 @@ def describe(seen: Examination) -> dict[str, Any]:
         "metadata": seen.metadata,
         "safe": True,  # an unsafe file does not get this far: reading refuses it by name
         "problems": seen.problems,
+        "doubts": seen.doubts,
     }
 
 
@@ -65,7 +66,8 @@ def _lines(said: dict[str, Any]) -> list[str]:
         "safe": "yes: tensors and plain containers only",
         "convertible": "yes" if not said["problems"] else f"no: {'; '.join(said['problems'])}",
     }
-    return [f"{name:<14} {text}" for name, text in rows.items()]
+    doubts = [f"{'doubt':<14} {doubt}" for doubt in said["doubts"]]
+    return [f"{name:<14} {text}" for name, text in rows.items()] + doubts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

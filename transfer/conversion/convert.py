@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from transfer.checkpoints import names
+from transfer.checkpoints import completeness, names
 from transfer.checkpoints.checkpoint import Checkpoint, read
 from transfer.checkpoints.metadata import encode_metadata
 from transfer.conversion import proof as verify
@@ -110,6 +111,7 @@ def _impossible(source: Checkpoint, to: str) -> str | None:
 
 
 def _write(source: Checkpoint, to: str, path: Path, head: str | None) -> None:
+    completeness.check_finite(source.state, path.name)
     metadata = source.metadata
     if to == "detectron2":
         state = {_renamed(name): tensor for name, tensor in source.state.items()}
@@ -146,7 +148,7 @@ def _comment(source: Checkpoint, path: Path, head: str | None) -> str:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``python -m transfer convert``."""
     parser.add_argument("file", type=Path, help="any known checkpoint (see `python -m transfer inspect FILE`)")
-    parser.add_argument("--to", required=True, choices=verify.TONGUES, help="the framework to write for")
+    parser.add_argument("--to", required=True, choices=verify.FRAMEWORKS, help="the framework to write for")
     parser.add_argument(
         "--out", required=True, type=Path, help="the file to write: .pth, or .safetensors for torchvision and timm"
     )
@@ -172,6 +174,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Convert, print the proofs; 0 when they hold."""
     source = read(args.file, args.prefix, args.arch, convention=args.convention, widen=args.widen)
+    for doubt in source.doubts:
+        print(f"transfer convert: warning: {source.path}: {doubt}", file=sys.stderr)
     pixels = proof_images.from_folder(args.images) if args.images else None
     proofs = convert(source, args.to, args.out, args.head, force=args.force, pixels=pixels)
     print("\n".join(map(str, proofs)))

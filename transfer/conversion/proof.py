@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from transfer.errors import CheckpointError, InputError
 __all__ = ["TOLERANCE", "Proof", "prove", "run"]
 
 TOLERANCE = 1e-5  # of the largest activation of the stage, in float32
-TONGUES = ("detectron2", "torchvision", "timm", "mmdet")
+FRAMEWORKS = ("detectron2", "torchvision", "timm", "mmdet")
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def _source_features(source: Checkpoint, pixels: Tensor) -> tuple[str, dict[str,
             f"nobody says how {source.path} was fed: expected mean, std and channel order in the file or its layout, "
             "found neither; say it with --convention"
         )
-    if source.tongue == "detectron2" and source.path.suffix != ".pkl":
+    if source.naming == "detectron2" and source.path.suffix != ".pkl":
         state = _detectron2_state(source.state)
         result = run_detectron2(source.path, source.metadata, state, pixels, source.head, by_suffix=True)
         if not result.tensors.complete:
@@ -154,20 +155,20 @@ def _target_run(source: Checkpoint, target: Path, to: str, head: str | None, pix
 
 
 def _errors(reference: Mapping[str, Tensor], features: Mapping[str, Tensor]) -> dict[str, tuple[float, float]]:
-    found = {}
+    errors = {}
     for stage, value in features.items():
         wanted = reference[stage.removesuffix(" (RoI head)")]
         if wanted.shape != value.shape:
-            found[stage] = (float("inf"), float("inf"))  # another stride: not the same network
+            errors[stage] = (float("inf"), float("inf"))  # another stride: not the same network
             continue
         largest = float((value - wanted).abs().max())
-        found[stage] = (largest, largest / max(float(wanted.abs().max()), torch.finfo(torch.float32).tiny))
-    return found
+        errors[stage] = (largest, largest / max(float(wanted.abs().max()), torch.finfo(torch.float32).tiny))
+    return errors
 
 
-def tongue_of(target: Checkpoint) -> str:
+def framework_of(target: Checkpoint) -> str:
     """Which framework a file is written for, by its names and container (torchvision's and timm's are the same)."""
-    if target.tongue == "detectron2":
+    if target.naming == "detectron2":
         return "detectron2"
     return "mmdet" if target.prefix.startswith("state_dict") else "torchvision"
 
@@ -176,7 +177,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``python -m transfer verify``."""
     parser.add_argument("source", type=Path, help="the checkpoint the weights came from")
     parser.add_argument("target", type=Path, help="the converted file")
-    parser.add_argument("--to", choices=TONGUES, help="the target's framework (default: as its names say)")
+    parser.add_argument("--to", choices=FRAMEWORKS, help="the target's framework (default: as its names say)")
     parser.add_argument("--head", choices=HEADS, help="prove this detector only (default: both, for Detectron2 files)")
     parser.add_argument("--prefix", help="what stands before the backbone's names in SOURCE (default: recognised)")
     parser.add_argument("--arch", help="torchvision's name of the architecture (default: recognised)")
@@ -191,7 +192,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prove and print; 1 when the two are not the same backbone."""
     source = read(args.source, args.prefix, args.arch, convention=args.convention)
-    to = args.to or tongue_of(read(args.target))
+    for doubt in source.doubts:
+        print(f"transfer verify: warning: {source.path}: {doubt}", file=sys.stderr)
+    to = args.to or framework_of(read(args.target))
     pixels = proof_images.from_folder(args.images) if args.images else None
     proofs = prove(source, args.target, to, args.head, pixels)
     print("\n".join(map(str, proofs)))
