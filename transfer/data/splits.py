@@ -14,9 +14,11 @@ from typing import Any
 
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
-from detectron2.data.datasets import load_coco_json, register_coco_instances
+from detectron2.structures import BoxMode
+from pycocotools import mask as coco_mask
 
 from transfer.data import check, coco, voc
+from transfer.data.masks import polygons_problem, sound_polygons
 from transfer.data.voc import VocSplit
 from transfer.errors import InputError
 from transfer.files.json_files import parse, read_bytes
@@ -50,13 +52,13 @@ def from_files(images: str, annotations: str, *, masks: bool) -> tuple[Split, bo
 
 
 def log_problems(data: coco.CocoSet, *, masks: bool) -> None:
-    """Check a set; log what Detectron2 will leave out or clip.
+    """Check a set; log what is left out, clipped or odd.
 
     Raises:
         InputError: the set cannot be used (see ``check.check``).
     """
-    for line in check.check(data, masks=masks):
-        log.warning("%s: %s; Detectron2 leaves out or clips these", data.annotations, line)
+    for line in (*data.changes, *check.check(data, masks=masks)):
+        log.warning("%s: %s", data.annotations, line)
 
 
 def name_of(split: Split, role: str) -> str:
@@ -76,13 +78,54 @@ def register(split: Split, role: str, pascal: VocSplit | None = None) -> str:
     if name in DatasetCatalog:  # an earlier run in the same process; the images may lie elsewhere now
         DatasetCatalog.remove(name)
         MetadataCatalog.remove(name)
+    DatasetCatalog.register(name, lambda: records(split.images, split.annotations))
+    metadata = MetadataCatalog.get(name)
+    metadata.set(json_file=split.annotations, image_root=split.images, thing_classes=split.classes)
     if pascal is None:
-        register_coco_instances(name, {}, split.annotations, split.images)
+        metadata.set(evaluator_type="coco")
     else:
-        DatasetCatalog.register(name, lambda: load_coco_json(split.annotations, split.images, name))
-        MetadataCatalog.get(name).set(evaluator_type="pascal_voc", year=pascal.year, json_file=split.annotations)
-    MetadataCatalog.get(name).thing_classes = split.classes
+        metadata.set(evaluator_type="pascal_voc", year=pascal.year)
     return name
+
+
+def records(images: str, annotations: str) -> list[dict[str, Any]]:
+    """Return a COCO-format set as Detectron2's records, by image id; its boxes and masks have been checked before.
+
+    Classes are numbered from 0 on in the order of their ids. An image's id is as it is in the file, of any size: it
+    only passes through. Detectron2's own reader stops at files that ours reads.
+    """
+    content = coco.read_coco(images, annotations).content
+    classes = {category["id"]: i for i, category in enumerate(coco.by_id(content["categories"]))}
+    listed = [
+        {"file_name": str(Path(images, image["file_name"])), "image_id": image["id"], "annotations": []}
+        | {"height": image["height"], "width": image["width"]}
+        for image in coco.by_id(content["images"])
+    ]
+    objects = {record["image_id"]: record["annotations"] for record in listed}
+    for entry in content["annotations"]:
+        one = {"bbox": entry["bbox"], "bbox_mode": BoxMode.XYWH_ABS, "iscrowd": entry["iscrowd"]}
+        one["category_id"] = classes[entry["category_id"]]
+        if entry.get("segmentation"):
+            one["segmentation"] = _mask(entry["segmentation"])
+        objects[entry["image_id"]].append(one)
+    return listed
+
+
+def _mask(given: Any) -> Any:
+    """Return a mask as Detectron2 takes it, [] for an empty one, which ``transfer.finetuning.mapper`` leaves out.
+
+    What is no mask at all is [] too: only a set for a box detector gets as far as this with one.
+    """
+    if isinstance(given, list):
+        return [] if polygons_problem(given) else sound_polygons(given)
+    if not isinstance(given, dict):
+        return []
+    if isinstance(given.get("counts"), list):
+        try:
+            return coco_mask.frPyObjects(given, *given["size"])
+        except (TypeError, ValueError, KeyError):
+            return []
+    return given
 
 
 def registered(names: tuple[str, ...], *, masks: bool) -> Split:
@@ -122,8 +165,19 @@ def _one(name: str, *, masks: bool) -> Split:
         return registered_voc(name, name)[0]
     with _told_of(name):
         if kind == "coco":
+            _check_detectron2_reads(metadata.image_root, Path(metadata.json_file))
             return from_files(metadata.image_root, metadata.json_file, masks=masks)[0]
         return _from_catalog(name, metadata)
+
+
+def _check_detectron2_reads(images: str, file: Path) -> None:
+    """Refuse what this project's reader puts right: a set of the catalog is read by Detectron2's."""
+    lines = list(coco.read_coco(images, file).changes)
+    with file.open("rb") as opened:
+        if opened.read(3) == b"\xef\xbb\xbf":
+            lines.append("a byte order mark")
+    if lines:
+        raise InputError(f"expected a file that Detectron2 itself reads rightly, found {'; '.join(lines)}")
 
 
 @contextmanager

@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from transfer.errors import InputError
-from transfer.files import atomic
+from transfer.files import atomic, image_files
 from transfer.finetuning import checkpointer
 from transfer.records import record_file
-
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,17 +59,17 @@ def images_file(out: Path) -> Path:
 
 
 def find_images(folder: Path) -> list[Path]:
-    """Return the images below ``folder``, in alphabetical order.
+    """Return the images below ``folder``, in alphabetical order, hidden ones left out.
 
     Raises:
         InputError: no folder, or no image in it.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: expected a folder of images, found {'a file' if folder.exists() else 'nothing'}")
-    found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
-    if not found:
-        raise InputError(f"{folder}: expected images ({', '.join(SUFFIXES)}), found none")
-    return found
+    images = image_files.find(folder)
+    if not images:
+        raise InputError(f"{folder}: expected images ({', '.join(image_files.SUFFIXES)}), found none")
+    return images
 
 
 def detect(
@@ -94,14 +92,13 @@ def detect(
     """
     import torch  # with Detectron2 it takes seconds, which a mistyped folder need not
     from detectron2.checkpoint import DetectionCheckpointer
-    from detectron2.data import detection_utils
     from detectron2.data import transforms as T
     from detectron2.evaluation.coco_evaluation import instances_to_coco_json
     from detectron2.modeling import build_model
 
     import transfer.register  # noqa: F401  what the config may name
     from transfer.detectors import config as detector_config
-    from transfer.finetuning import logs
+    from transfer.finetuning import logs, mapper
 
     last = checkpointer.last(run_folder)
     if last is None or not (run_folder / last).is_file():
@@ -118,9 +115,9 @@ def detect(
         start = time.perf_counter()
         for number, file in enumerate(images, 1):
             try:
-                pixels = detection_utils.read_image(file, format=cfg.INPUT.FORMAT)
+                pixels = mapper.read(file, cfg.INPUT.FORMAT)
             except (OSError, SyntaxError, ValueError) as error:
-                raise InputError(f"{file}: expected an image, found {type(error).__name__} {error}") from None
+                raise InputError(f"{file}: expected an image, found {error}") from None
             height, width = pixels.shape[:2]
             small = resize.get_transform(pixels).apply_image(pixels)
             tensor = torch.as_tensor(small.astype("float32").transpose(2, 0, 1))
@@ -143,20 +140,16 @@ def _progress(done: int, total: int, start: float) -> None:
 
 def draw(out: Path, folder: Path, listing: Path, detections: Path, score: float) -> None:
     """Write every image with what was found in it to the new folder ``out``, as PNG."""
-    import numpy as np
-    from PIL import Image, ImageOps
-
     from transfer.drawing.png_grid import Row, detections_png
     from transfer.evaluation.instances import ValSet
+    from transfer.files import pixels
     from transfer.finetuning import logs
 
     with atomic.new_folder(out) as temporary, logs.quiet():
         images = ValSet(listing)
         objects = images.detections(detections, images.images, score)
         for number, entry in images.images.items():
-            with Image.open(folder / entry["file_name"]) as opened:
-                pixels = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
-            row = Row(entry["file_name"], pixels, [objects[number]])
+            row = Row(entry["file_name"], pixels.read(folder / entry["file_name"]), [objects[number]])
             caption = f"Predictions with a score of at least {score:.2f}."
             name = Path(entry["file_name"]).with_suffix(".png")
             png = detections_png([row], ["found"], list(images.classes.values()), caption)

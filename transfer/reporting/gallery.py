@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from transfer.comparison.bootstrap import Images
 from transfer.comparison.compare import Group
-from transfer.errors import InputError
 from transfer.evaluation.instances import Instance, ValSet
 from transfer.evaluation.weighted_ap import Floats, image_f1
+from transfer.files import pixels
 from transfer.records.record_file import Record
 
 MOST_COLUMNS = 5  # beside the ground truth; more would not be readable
@@ -176,15 +175,9 @@ def title(run: Record, groups: Sequence[Group]) -> str:
 
 
 def read_pixels(file: Path) -> np.ndarray:
-    """Return an image as Detectron2 sees it, (H, W, 3) uint8 RGB.
+    """Return an image as the detector sees it, (H, W, 3) uint8 RGB.
 
     Raises:
         InputError: missing, or no image.
     """
-    try:
-        with Image.open(file) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except FileNotFoundError:
-        raise InputError(f"{file} is missing: expected a val image, found nothing; restore it") from None
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: expected a val image, found {error}; restore it") from None
+    return pixels.read(file, "a val image")
