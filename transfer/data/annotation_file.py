@@ -1,7 +1,7 @@
 """The one reader of COCO- and LVIS-format annotation files: every command's data comes in here.
 
-What it returns is plain: ids are whole numbers of any size or texts, sizes whole numbers, ``iscrowd`` 0 or 1, boxes four
-finite numbers, and nothing refers to what is not there. What boxes and masks are worth is asked by ``check``.
+What it returns is plain: ids are whole numbers of any size or texts, sizes whole numbers, ``iscrowd`` 0 or 1, boxes
+four finite numbers, and nothing refers to what is not there. What boxes and masks are worth is asked by ``check``.
 """
 
 from __future__ import annotations
@@ -48,17 +48,18 @@ class Annotations:
 
 
 @large_values()
-def read(file: Path, *, names: bool) -> Annotations:
+def read(file: Path, *, names: bool, raw: bytes | None = None) -> Annotations:
     """Read an annotation file.
 
     Args:
         file: JSON in UTF-8.
+        raw: its bytes, where they are at hand.
         names: whether its images need a ``file_name``, which LVIS's have not.
 
     Raises:
         InputError: no such file, no annotation file, or entries that no command can use; one line with all counts.
     """
-    raw = read_bytes(file, WHAT)
+    raw = read_bytes(file, WHAT) if raw is None else raw
     content = parse(raw, file, WHAT)
     _check_lists(content, file)
     if _lost_digits(content):
@@ -253,9 +254,13 @@ def _check_lvis(images: list[dict[str, Any]], categories: list[dict[str, Any]], 
         for key in ("neg_category_ids", "not_exhaustive_category_ids"):
             listed = image.get(key, [])
             own = [plain(value) for value in listed] if isinstance(listed, list) else [None]
-            if not known.issuperset(own):
+            if None in own:
                 problems.add("lvis ids", f"image {shown(image['id'])}: {key} {shown(listed)}")
-            image[key] = own
+            image[key] = [one for one in own if one in known]
+            if len(image[key]) < len(own):
+                problems.add(
+                    "lvis unknown", f"image {shown(image['id'])}: {key} {shown(listed)}", len(own) - len(image[key])
+                )
     for category in categories:
         if "frequency" in category and category["frequency"] not in ("r", "c", "f"):
             problems.add("frequency", f"{shown(category['name'])}: {shown(category['frequency'])}")

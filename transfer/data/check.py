@@ -107,7 +107,7 @@ def _check_boxes(
 
 
 def in_fractions(boxes: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return (N,) whether a box, (N, 4), has only numbers in 0-1, in an image (N, 2) of width and height above a few."""
+    """Return (N,) whether a box, (N, 4), has only numbers in 0-1, in an image above a few pixels."""
     ends = boxes[:, :2] + boxes[:, 2:]
     small = (boxes >= -0.01).all(1) & (boxes <= 1).all(1) & (ends <= 1.51).all(1)  # centre and size reach 1.5
     return small & (sizes >= _LEAST).all(1) & ~((boxes == np.floor(boxes)).all(1))  # whole numbers are pixels
@@ -141,9 +141,10 @@ def _as_corners(
     fit = corners_fit(boxes, sizes) & (boxes[:, :2] > 0).any(1)  # from the image's own corner both are the same
     sides = boxes[:, 2:] - boxes[:, :2]
     as_corners, as_is = sides.prod(1), boxes[:, 2:].prod(1)
-    by_area = np.isclose(areas, as_corners, rtol=0.02, atol=1) & ~np.isclose(areas, as_is, rtol=0.1, atol=4)
+    by_area = np.isclose(areas, as_corners, rtol=1e-3, atol=0.5) & ~np.isclose(areas, as_is, rtol=0.1, atol=4)
     by_mask = np.zeros(len(boxes), np.bool_)
-    if shapes is not None:
+    if shapes is not None:  # a mask says more than an area, which may be the mask's
+        by_area &= ~shapes.there
         by_mask = mask_checks.close(shapes.extents, boxes) & shapes.there
         ends = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
         by_mask &= ~mask_checks.close(shapes.extents, ends)

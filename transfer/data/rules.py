@@ -51,7 +51,8 @@ RULES = {
         "images whose width and height are no whole numbers from 1 on, or more than 2^30 pixels", "write the file's own"
     ),
     "frequency": Rule("LVIS categories whose frequency is not r, c or f", "correct them"),
-    "lvis ids": Rule("LVIS images whose lists of categories are none, or name unknown ones", "correct them"),
+    "lvis ids": Rule("LVIS images whose lists of categories are none", "correct them"),
+    "lvis unknown": Rule("unknown categories in the lists of LVIS images", "left out", CHANGED),
     "unknown image": Rule("annotations of unknown images", "remove them or list the images"),
     "unknown category": Rule("annotations of unknown categories", "remove them or list the categories"),
     "bbox": Rule("boxes that are not [x, y, width, height], four finite numbers", "correct them"),

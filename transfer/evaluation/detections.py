@@ -343,7 +343,6 @@ def _encoded(mask: Any, size: tuple[int, int], where: str) -> dict[str, Any]:
                 raise ValueError("polygons that are not finite, or far from their image")
             code = coco_mask.merge(coco_mask.frPyObjects(mask, height, width))
     except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
-        raise InputError(
-            f"{where}: expected {FIELDS['segmentation']}, found {error or shown(mask)} ({shown(mask)})"
-        ) from None
+        why = f", {error}" if type(error) is ValueError else ""
+        raise InputError(f"{where}: expected {FIELDS['segmentation']}, found {shown(mask)}{why}; correct it") from None
     return {"size": [height, width], "counts": code["counts"].decode()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from transfer.data.coco import by_id, count
 from transfer.data.ids import Id
 from transfer.data.rules import CHANGED, COUNTED, Problems
 from transfer.errors import InputError
-from transfer.files.json_files import large_values
+from transfer.files.json_files import large_values, read_bytes
 from transfer.records.record import Counts, Split
 
 log = logging.getLogger(__name__)
@@ -79,12 +80,12 @@ class GroundTruth:
         return Split("", str(self.file), self.sha256, n_images, n_instances, names)
 
 
-_LAST: dict[tuple[str, int, int, bool | None], GroundTruth] = {}  # one entry: what was read last
+_LAST: dict[tuple[str, str, bool | None], GroundTruth] = {}  # one entry: what was read last
 
 
 @large_values()
 def read(file: Path, tasks: Sequence[str] | None = None) -> GroundTruth:
-    """Read and check an annotation file; an unchanged one that was read last is not read again.
+    """Read and check an annotation file; one whose bytes were read last is not read again.
 
     Args:
         file: COCO or LVIS format.
@@ -95,22 +96,17 @@ def read(file: Path, tasks: Sequence[str] | None = None) -> GroundTruth:
         InputError: no such file, no annotation file, entries that cannot be used, or nothing to find.
     """
     masks = None if tasks is None else "segm" in tasks
-    try:
-        status = file.stat()
-    except (OSError, ValueError):
-        status = None  # the reader says it
-    key = (str(file.absolute()), status.st_mtime_ns, status.st_size, masks) if status else None
-    if key is not None and key in _LAST:
-        return _LAST[key]
-    truth = _read(file, masks)
-    _LAST.clear()
-    if key is not None:
+    raw = read_bytes(file, annotation_file.WHAT)
+    key = (str(file.absolute()), hashlib.sha256(raw).hexdigest(), masks)
+    if key not in _LAST:
+        truth = _read(file, raw, masks)
+        _LAST.clear()
         _LAST[key] = truth
-    return truth
+    return _LAST[key]
 
 
-def _read(file: Path, masks: bool | None) -> GroundTruth:
-    given = annotation_file.read(file, names=False)
+def _read(file: Path, raw: bytes, masks: bool | None) -> GroundTruth:
+    given = annotation_file.read(file, names=False, raw=raw)
     content = given.content
     refused = _check(given, masks)
     objects = sum(not entry["iscrowd"] for entry in content["annotations"])
