@@ -17,11 +17,10 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.structures import BoxMode
 from pycocotools import mask as coco_mask
 
-from transfer.data import check, coco, voc
+from transfer.data import annotation_file, check, coco, voc
 from transfer.data.masks import polygons_problem, sound_polygons
 from transfer.data.voc import VocSplit
 from transfer.errors import InputError
-from transfer.files.json_files import parse, read_bytes
 from transfer.records.record_file import Split
 
 # evaluator type -> (module it imports, what to install for it)
@@ -32,6 +31,22 @@ NEEDS = {
 
 
 log = logging.getLogger(__name__)
+
+_FILES: dict[tuple[str, str], list[str]] = {}  # (images, fingerprint) of a Split -> its images' files
+
+
+def image_files(split: Split) -> list[str]:
+    """Return the image files of a set that has been read in this process."""
+    return _FILES.get((split.images, split.fingerprint), [])
+
+
+def _remember(split: Split, files: list[str]) -> Split:
+    _FILES[split.images, split.fingerprint] = files
+    return split
+
+
+def _files(data: coco.CocoSet) -> list[str]:
+    return [str(data.images / image["file_name"]) for image in data.content["images"]]
 
 
 def from_files(images: str, annotations: str, *, masks: bool) -> tuple[Split, bool]:
@@ -48,7 +63,8 @@ def from_files(images: str, annotations: str, *, masks: bool) -> tuple[Split, bo
     data = coco.read_coco(images, annotations)
     log_problems(data, masks=masks)
     counts = (data.n_images, data.n_instances)
-    return Split(str(data.images), str(data.annotations), data.fingerprint, *counts, list(data.classes)), data.has_rle
+    split = Split(str(data.images), str(data.annotations), data.fingerprint, *counts, list(data.classes))
+    return _remember(split, _files(data)), data.has_rle
 
 
 def log_problems(data: coco.CocoSet, *, masks: bool) -> None:
@@ -143,7 +159,7 @@ def registered(names: tuple[str, ...], *, masks: bool) -> Split:
     for part in parts[1:]:
         coco.check_same_classes(tuple(parts[0].classes), tuple(part.classes))
     fingerprint = parts[0].fingerprint if len(parts) == 1 else _sha256("".join(p.fingerprint for p in parts))
-    return Split(
+    joined = Split(
         images=" + ".join(p.images for p in parts),
         annotations=" + ".join(p.annotations for p in parts),
         fingerprint=fingerprint,
@@ -151,6 +167,7 @@ def registered(names: tuple[str, ...], *, masks: bool) -> Split:
         n_instances=sum(p.n_instances for p in parts),
         classes=parts[0].classes,
     )
+    return _remember(joined, [file for part in parts for file in image_files(part)])
 
 
 def _one(name: str, *, masks: bool) -> Split:
@@ -209,7 +226,8 @@ def from_voc(
     data = voc.read_voc(parts, classes, masks=masks)
     log_problems(data, masks=masks)
     counts = (data.n_images, data.n_instances)
-    return Split(str(data.images), annotations, data.fingerprint, *counts, list(classes)), data.content
+    split = Split(str(data.images), annotations, data.fingerprint, *counts, list(classes))
+    return _remember(split, _files(data)), data.content
 
 
 def registered_voc(name: str, annotations: str) -> tuple[Split, dict[str, Any]]:
@@ -227,7 +245,8 @@ def _from_catalog(name: str, metadata: Any) -> Split:
     """Describe a set that Detectron2 reads itself (LVIS, Cityscapes); LVIS's file and its fingerprint are at hand."""
     lvis = _lvis_file(Path(metadata.json_file)) if metadata.evaluator_type == "lvis" else None
     records = DatasetCatalog.get(name)
-    missing = [record["file_name"] for record in records if not Path(record["file_name"]).is_file()]
+    files = [record["file_name"] for record in records]
+    missing = [file for file in files if not Path(file).is_file()]
     if missing:
         raise InputError(
             f"expected all of its {len(records)} images, found {len(missing)} missing (first: {missing[0]})"
@@ -236,21 +255,19 @@ def _from_catalog(name: str, metadata: Any) -> Split:
     objects = [record.get("annotations", []) for record in records]
     counts = (len(records), sum(map(len, objects)))
     if lvis is not None:
-        return Split(root, metadata.json_file, lvis[0], *counts, lvis[1])
+        return _remember(Split(root, metadata.json_file, lvis[0], *counts, lvis[1]), files)
     content = [
         [Path(r["file_name"]).name, [[a["category_id"], a["bbox"]] for a in o]]
         for r, o in zip(records, objects, strict=True)
     ]
     fingerprint = _sha256(json.dumps(content, default=str))
-    return Split(root, name, fingerprint, *counts, list(metadata.thing_classes))
+    return _remember(Split(root, name, fingerprint, *counts, list(metadata.thing_classes)), files)
 
 
 def _lvis_file(file: Path) -> tuple[str, list[str]]:
     """Return the file's fingerprint and class names, by id; Detectron2 has another name for one of them."""
-    raw = read_bytes(file, "an LVIS annotation file")
-    content = parse(raw, file, "an LVIS annotation file")
-    names = [c["name"] for c in sorted(content["categories"], key=lambda c: c["id"])]
-    return hashlib.sha256(raw).hexdigest(), names
+    given = annotation_file.read(file, names=False)
+    return given.sha256, [c["name"] for c in coco.by_id(given.content["categories"])]
 
 
 def _sha256(text: str) -> str:

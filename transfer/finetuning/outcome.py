@@ -43,7 +43,11 @@ def check(cfg: CfgNode, val: Split) -> None:
     """
     file = Path(val.annotations)  # that of a VOC folder is only written when the run begins
     if MetadataCatalog.get(cfg.DATASETS.TEST[0]).get("evaluator_type") in FILE_NAMES and file.is_file():
-        ground_truth.read(file)
+        ground_truth.read(file, _tasks(cfg))
+
+
+def _tasks(cfg: CfgNode) -> tuple[str, ...]:
+    return ("bbox", "segm") if cfg.MODEL.MASK_ON else ("bbox",)
 
 
 def read(cfg: CfgNode, val: Split, found: dict[str, dict[str, float]]) -> Outcome:
@@ -59,7 +63,7 @@ def read(cfg: CfgNode, val: Split, found: dict[str, dict[str, float]]) -> Outcom
     if kind not in FILE_NAMES:
         return _told(f"detectron2 {kind}", "cityscapes", val, found)
     file = Path("inference") / FILE_NAMES[kind]
-    truth = ground_truth.read(Path(val.annotations))
+    truth = ground_truth.read(Path(val.annotations), tuple(found))
     detected = detections.read(Path(cfg.OUTPUT_DIR) / file, truth, tuple(found))
     if kind == "pascal_voc":
         # Pascal's definition of AP changed once, after 2007.

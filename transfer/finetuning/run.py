@@ -138,7 +138,7 @@ def _record(
         seed=cfg.SEED,
         weights=_weights(plan),
         config=record_file.Config(plan.config_file, _config_sha256(cfg)),
-        data=record_file.Data(plan.train, plan.val),
+        data=record_file.Data(plan.train, plan.val, plan.data.leaks),
         schedule=record_file.Schedule(
             cfg.SOLVER.MAX_ITER,
             cfg.SOLVER.IMS_PER_BATCH,

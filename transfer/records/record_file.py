@@ -26,6 +26,7 @@ from transfer.records.record import Config as Config
 from transfer.records.record import Cost as Cost
 from transfer.records.record import Counts as Counts
 from transfer.records.record import Data as Data
+from transfer.records.record import Leaks as Leaks
 from transfer.records.record import Record as Record
 from transfer.records.record import Schedule as Schedule
 from transfer.records.record import Seconds as Seconds

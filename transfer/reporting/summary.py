@@ -9,6 +9,7 @@ from transfer.comparison.bootstrap import Images
 from transfer.comparison.compare import BASELINE, Group, Value, group
 from transfer.comparison.intervals import LEAST_SEEDS
 from transfer.comparison.verdicts import BETTER, UNKNOWN, WORSE, Verdict, judge, primary
+from transfer.data import leaks
 from transfer.records.record_file import Record, Schedule, Split
 
 WORDS = {"bbox": "box", "segm": "mask"}
@@ -164,6 +165,10 @@ def caveats(summary: Summary) -> list[str]:
     partial = [run.name for run in summary.records if run.weights and run.weights.loaded < run.weights.expected]
     if partial:
         lines.append(f"Loaded only in part, the rest is random: {', '.join(partial)}.")
+    for line in dict.fromkeys(line for run in summary.records for line in leaks.lines(run.data.leaks)):
+        names = [run.name for run in summary.records if line in leaks.lines(run.data.leaks)]
+        of = "" if len(names) == len(summary.records) else f" (runs {', '.join(names)})"
+        lines.append(f"{line}{of}")
     return lines
 
 
