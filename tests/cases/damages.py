@@ -1,4 +1,4 @@
-"""Random damages of a good JSON or XML file: types, ranges, structure, encodings. The same seed damages the same way."""
+"""Random damages of a good JSON or XML file: types, ranges, structure, encodings. One seed damages one way."""
 
 import copy
 import json

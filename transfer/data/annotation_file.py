@@ -13,17 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from transfer.data.ids import Id, is_one_line, lost_digits, numbers, plain
 from transfer.data.rules import CHANGED, Problems
 from transfer.errors import InputError
 from transfer.files.decode import shown
 from transfer.files.json_files import large_values, parse, read_bytes
+from transfer.progress import over
 
 WHAT = "a COCO annotation file"
 MOST_PIXELS = 2**30  # of an image: what a number of a run-length code can count
-LONG = 50_000  # annotations from which on progress is shown
 _LISTS = ("images", "annotations", "categories")
 _NUMBER = (int, float)
 
@@ -68,8 +66,8 @@ def read(file: Path, *, names: bool, raw: bytes | None = None) -> Annotations:
     images = [one for i, entry in enumerate(content["images"]) if (one := _image(entry, i, names, problems))]
     categories = [one for i, entry in enumerate(content["categories"]) if (one := _category(entry, i, problems))]
     entries = content["annotations"]
-    shown_entries = tqdm(entries, desc=f"reading {file.name}", unit=" annotations", disable=_no_bar(len(entries)))
-    annotations = [one for i, entry in enumerate(shown_entries) if (one := _annotation(entry, i, problems))]
+    read_entries = enumerate(over(entries, f"reading {file.name}", "annotations"))
+    annotations = [one for i, entry in read_entries if (one := _annotation(entry, i, problems))]
     _check_ids({"image": images, "annotation": annotations, "category": categories}, problems)
     _check_references(images, annotations, categories, problems)
     problems.refuse(file, len(content["images"]), len(entries))
@@ -86,11 +84,6 @@ def read(file: Path, *, names: bool, raw: bytes | None = None) -> Annotations:
     }
     changes = tuple(problems.lines(CHANGED))
     return Annotations(file, hashlib.sha256(raw).hexdigest(), plain_content, changes, frozenset(dropped))
-
-
-def _no_bar(count: int) -> bool | None:
-    """What tqdm takes for ``disable``: None is without a terminal."""
-    return None if count >= LONG else True
 
 
 def _check_lists(content: Any, file: Path) -> None:

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from transfer.data import masks as mask_checks
-from transfer.data.annotation_file import LONG, where_of
+from transfer.data.annotation_file import where_of
 from transfer.data.coco import CocoSet
 from transfer.data.rules import CHANGED, COUNTED, COUNTED_ONLY, Problems
 from transfer.files import pixels
+from transfer.progress import over
 
 # A box may pass the border by this many pixels: annotation tools differ on whether a border pixel counts.
 BORDER = 1.0
@@ -145,7 +145,7 @@ def _as_corners(
     by_mask = np.zeros(len(boxes), np.bool_)
     if shapes is not None:  # a mask says more than an area, which may be the mask's
         by_area &= ~shapes.there
-        by_mask = mask_checks.close(shapes.extents, boxes) & shapes.there
+        by_mask = mask_checks.close(shapes.extents, boxes, 1.0) & shapes.there
         ends = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
         by_mask &= ~mask_checks.close(shapes.extents, ends)
     return fit & (outside | by_area | by_mask)
@@ -187,8 +187,7 @@ def _check_files(data: CocoSet, problems: Problems) -> None:
     for name, count in named.items():
         if count > 1:
             problems.add("same file", name, count - 1)
-    progress = tqdm(images, desc="looking for images", unit=" images", disable=None if len(images) >= LONG else True)
-    for i, image in enumerate(progress):
+    for i, image in enumerate(over(images, "looking for images", "images")):
         path = data.images / image["file_name"]
         try:
             there = path.is_file()

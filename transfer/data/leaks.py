@@ -13,11 +13,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
-from transfer.data.annotation_file import LONG
 from transfer.errors import InputError
 from transfer.files.image_files import is_hidden
+from transfer.progress import over
 from transfer.records.record import Leaks, Split
 
 _JOINED = " + "  # between the files of several sets in one Split
@@ -97,9 +95,7 @@ def _same_bytes(train: Sequence[str], val: Sequence[str]) -> set[str]:
     by_size.pop(-1, None)
     if not by_size:
         return set()
-    long = len(train) + len(val) >= LONG
-    sized = tqdm(train, desc="comparing train and val", unit=" images", disable=None if long else True)
-    alike = [file for file in sized if _size(file) in by_size]
+    alike = [file for file in over(train, "comparing train and val", "images") if _size(file) in by_size]
     known = {_digest(file) for file in alike}
     sizes = {_size(file) for file in alike}
     candidates = [file for size in sizes for file in by_size[size]]

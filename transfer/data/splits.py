@@ -21,7 +21,7 @@ from transfer.data import annotation_file, check, coco, voc
 from transfer.data.masks import polygons_problem, sound_polygons
 from transfer.data.voc import VocSplit
 from transfer.errors import InputError
-from transfer.records.record_file import Split
+from transfer.records.record import Split
 
 # evaluator type -> (module it imports, what to install for it)
 NEEDS = {

@@ -39,6 +39,7 @@ class GroundTruth:
         image_numbers: the file's image id -> number.
         category_numbers: the file's category id -> number.
         dropped: the file's ids of categories that only labelling tools put there.
+        has_masks: whether every object has a mask that is not left out.
         masks_refused: why the masks cannot be measured, "" when they can (or there are none).
     """
 
@@ -52,12 +53,8 @@ class GroundTruth:
     image_numbers: dict[Id, int] = field(repr=False)
     category_numbers: dict[Id, int] = field(repr=False)
     dropped: frozenset[Id] = frozenset()
+    has_masks: bool = False
     masks_refused: str = ""
-
-    @property
-    def has_masks(self) -> bool:
-        """Whether every object has a mask."""
-        return all(a.get("segmentation") for a in self.content["annotations"])
 
     @property
     def image_ids(self) -> list[Id]:
@@ -84,13 +81,14 @@ _LAST: dict[tuple[str, str, bool | None], GroundTruth] = {}  # one entry: what w
 
 
 @large_values()
-def read(file: Path, tasks: Sequence[str] | None = None) -> GroundTruth:
+def read(file: Path, tasks: Sequence[str] | None = None, *, objects: bool = True) -> GroundTruth:
     """Read and check an annotation file; one whose bytes were read last is not read again.
 
     Args:
-        file: COCO or LVIS format.
+        file: in COCO's or LVIS's format.
         tasks: what is to be measured: without "segm" masks are left out unseen. None when the detections decide: then
             masks that cannot be used are only refused when they are asked for.
+        objects: whether there has to be an object to find, without which nothing can be measured.
 
     Raises:
         InputError: no such file, no annotation file, entries that cannot be used, or nothing to find.
@@ -102,18 +100,19 @@ def read(file: Path, tasks: Sequence[str] | None = None) -> GroundTruth:
         truth = _read(file, raw, masks)
         _LAST.clear()
         _LAST[key] = truth
-    return _LAST[key]
+    truth = _LAST[key]
+    annotations = truth.content["annotations"]
+    if objects and all(entry["iscrowd"] for entry in annotations):
+        found = f"{len(annotations)} crowd regions" if annotations else "none"
+        raise InputError(f"{file}: expected at least one object to find, found {found}; nothing can be measured on it")
+    return truth
 
 
 def _read(file: Path, raw: bytes, masks: bool | None) -> GroundTruth:
     given = annotation_file.read(file, names=False, raw=raw)
     content = given.content
+    has_masks = masks is not False and all(a.get("segmentation") for a in content["annotations"])
     refused = _check(given, masks)
-    objects = sum(not entry["iscrowd"] for entry in content["annotations"])
-    if not objects:
-        n = len(content["annotations"])
-        found = f"{n} crowd regions" if n else "none"
-        raise InputError(f"{file}: expected at least one object to find, found {found}; nothing can be measured on it")
     images, categories = numbered(content["images"]), numbered(content["categories"])
     lvis = is_lvis(content["images"])
     plain: dict[str, Any] = _numbered(content, images, categories, lvis)
@@ -128,6 +127,7 @@ def _read(file: Path, raw: bytes, masks: bool | None) -> GroundTruth:
         image_numbers=images,
         category_numbers=categories,
         dropped=given.dropped,
+        has_masks=has_masks,
         masks_refused=refused,
     )
 
@@ -151,8 +151,7 @@ def _check(given: Annotations, masks: bool | None) -> str:
             problems, masks, refused = Problems(), False, str(error)
     if masks is False:
         for annotation in content["annotations"]:
-            if not refused:
-                annotation.pop("segmentation", None)
+            annotation.pop("segmentation", None)
         check_objects(content, masks=False, problems=problems)
         problems.refuse(given.file, n_images, n)
     for line in (*given.changes, *problems.lines(COUNTED, CHANGED)):
@@ -177,7 +176,11 @@ def _numbered(
         | {"image_id": images[entry["image_id"]], "category_id": categories[entry["category_id"]]}
         for i, entry in enumerate(content["annotations"], 1)
     ]
-    listed = [{"id": images[i["id"]], "width": i["width"], "height": i["height"]} for i in content["images"]]
+    listed: list[dict[str, Any]] = [
+        {**{key: i[key] for key in _IMAGE if isinstance(i.get(key), str)}, "id": images[i["id"]]}
+        | {"width": i["width"], "height": i["height"]}
+        for i in content["images"]
+    ]
     if lvis:
         for image, entry in zip(listed, content["images"], strict=True):
             for key in ("neg_category_ids", "not_exhaustive_category_ids"):
@@ -190,4 +193,5 @@ def _numbered(
 
 
 # What measuring needs; engines would stop at a text in another field of which they know better.
+_IMAGE = ("file_name", "coco_url")
 _ANNOTATION = ("bbox", "area", "iscrowd", "segmentation", "difficult")

@@ -16,7 +16,7 @@ from transfer.data import coco, leaks, splits, voc, voc_instances
 from transfer.detectors import config as detector_config
 from transfer.errors import InputError
 from transfer.files import atomic
-from transfer.records.record_file import Leaks, Split
+from transfer.records.record import Leaks, Split
 
 log = logging.getLogger(__name__)
 

@@ -80,8 +80,8 @@ def test_one_unit_beside_an_id_is_another_id(tmp_path, kind):
     _, gt, results = perfect(tmp_path / "set", kind)
     truth = ground_truth.read(gt)
     found = json.loads(results.read_text())
-    far = found[-1]["image_id"]
-    found[0]["image_id"] = far + 1 if not isinstance(far, str) else f"{far} "
+    last = max(entry["image_id"] for entry in found)
+    found[0]["image_id"] = f"{last} " if isinstance(last, str) else last + 1
     results.write_text(json.dumps(found))
     with pytest.raises(InputError, match="detection 0: expected an image_id of the ground truth, found"):
         detections.read(results, truth)

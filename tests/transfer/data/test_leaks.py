@@ -12,7 +12,7 @@ from transfer.data import leaks, splits
 from transfer.errors import InputError
 from transfer.records import record_file
 from transfer.records.record import Leaks
-from transfer.reporting.summary import caveats
+from transfer.reporting.wording import caveats
 
 
 @pytest.fixture
