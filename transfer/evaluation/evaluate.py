@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _measure(args: argparse.Namespace, known: Record | None, gt: Path, file: Path) -> int:
     start = time.perf_counter()
-    truth = ground_truth.read(gt)
+    truth = ground_truth.read(gt, args.tasks)
     found = detections.read(file, truth, args.tasks)
     if known is not None and known.protocol != truth.protocol:
         rules = f"measuring by {truth.protocol}'s rules, not by {known.protocol}'s as {known.name}'s own record"
@@ -107,16 +107,16 @@ def _record(
     seconds: Seconds,
 ) -> Record:
     name = args.name or (known.name if known else args.out.stem)
-    val = truth.split()
+    val, leaks = truth.split(), None
     if known is not None and known.data.val.fingerprint == truth.sha256:
-        val = known.data.val  # which also says where the images are
+        val, leaks = known.data.val, known.data.leaks  # which also says where the images are
     fresh = Record(
         name=name,
         init=args.init or (known.init if known else name),
         seed=args.seed if args.seed is not None else known.seed if known else None,
         weights=known.weights if known else None,
         config=known.config if known else None,
-        data=Data(known.data.train if known else None, val),
+        data=Data(known.data.train if known else None, val, leaks),
         schedule=known.schedule if known else None,
         label_fraction=known.label_fraction if known else None,
         engine=args.engine,

@@ -115,6 +115,7 @@ def prepare(args: argparse.Namespace) -> Plan:
         count = weights.count_taken(cfg, start)
         weights.check_complete(count, start, args.allow_partial)
     outcome.check(cfg, data.val)
+    data = data.with_leaks(start.metadata.get("data") if start is not None else None)
     cfg.freeze()
     return Plan(
         cfg=cfg,

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from transfer.errors import InputError
-from transfer.files import atomic
+from transfer.files import atomic, image_files
 from transfer.finetuning import checkpointer
 from transfer.progress import progress
 from transfer.records import record_file
-
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,17 +58,17 @@ def images_file(out: Path) -> Path:
 
 
 def find_images(folder: Path) -> list[Path]:
-    """Return the images below ``folder``, in alphabetical order.
+    """Return the images below ``folder``, in alphabetical order, hidden ones left out.
 
     Raises:
         InputError: no folder, or no image in it.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: expected a folder of images, found {'a file' if folder.exists() else 'nothing'}")
-    found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
-    if not found:
-        raise InputError(f"{folder}: expected images ({', '.join(SUFFIXES)}), found none")
-    return found
+    images = image_files.find(folder)
+    if not images:
+        raise InputError(f"{folder}: expected images ({', '.join(image_files.SUFFIXES)}), found none")
+    return images
 
 
 def detect(
@@ -93,14 +91,13 @@ def detect(
     """
     import torch  # with Detectron2 it takes seconds, which a mistyped folder need not
     from detectron2.checkpoint import DetectionCheckpointer
-    from detectron2.data import detection_utils
     from detectron2.data import transforms as T
     from detectron2.evaluation.coco_evaluation import instances_to_coco_json
     from detectron2.modeling import build_model
 
     import transfer.register  # noqa: F401  what the config may name
     from transfer.detectors import config as detector_config
-    from transfer.finetuning import logs
+    from transfer.finetuning import logs, mapper
 
     last = checkpointer.last(run_folder)
     if last is None or not (run_folder / last).is_file():
@@ -116,9 +113,9 @@ def detect(
         found: list[dict[str, Any]] = []
         for number, file in enumerate(images, 1):
             try:
-                pixels = detection_utils.read_image(file, format=cfg.INPUT.FORMAT)
+                pixels = mapper.read(file, cfg.INPUT.FORMAT)
             except (OSError, SyntaxError, ValueError) as error:
-                raise InputError(f"{file}: expected an image, found {type(error).__name__} {error}") from None
+                raise InputError(f"{file}: expected an image, found {error}") from None
             height, width = pixels.shape[:2]
             small = resize.get_transform(pixels).apply_image(pixels)
             tensor = torch.as_tensor(small.astype("float32").transpose(2, 0, 1))
