@@ -16,9 +16,8 @@ from transfer.comparison.bootstrap import RESAMPLED, Images
 from transfer.comparison.comparable import start_names
 from transfer.comparison.intervals import LEAST_SEEDS, Estimate, Floats
 from transfer.errors import InputError
+from transfer.records.record import BASELINE as BASELINE
 from transfer.records.record_file import ALL_METRICS, TASKS, Record
-
-BASELINE = "random"
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ from transfer.comparison.compare import Group
 from transfer.drawing import charts
 from transfer.drawing.svg_overlay import overlay, picture
 from transfer.records.record_file import TASKS
+from transfer.records.stages import Stage
 from transfer.reporting.curves import Finetuning, Pretraining
 from transfer.reporting.figures import KINDS, Figure, Figures, pretraining
 from transfer.reporting.gallery import Gallery
-from transfer.reporting.markdown import SHOWN, Stage
+from transfer.reporting.markdown import SHOWN
 from transfer.reporting.published import FrozenRow
 from transfer.reporting.published import Row as PublishedRow
 from transfer.reporting.summary import DASH, NAMES, Summary, answer, caveats, limits, number, percent, settings, signed
