@@ -106,6 +106,17 @@ def read(
     Raises:
         InputError: no such file, or an unknown ``arch`` or ``convention``.
         CheckpointError: not safe, not known, not complete or not sound.
+
+    Example:
+        MoCo's layout, with untrained weights:
+
+        >>> import tempfile, torch, torchvision, transfer
+        >>> path = f"{tempfile.mkdtemp()}/moco.pth"
+        >>> state = torchvision.models.resnet18().state_dict()
+        >>> torch.save({"state_dict": {f"module.encoder_q.{name}": value for name, value in state.items()}}, path)
+        >>> checkpoint = transfer.read_checkpoint(path)
+        >>> checkpoint.layout, checkpoint.arch, len(checkpoint.state)
+        ('MoCo v1/v2', 'resnet18', 100)
     """
     seen = examine(path, prefix, arch, convention=convention, widen=widen)
     if seen.problems or seen.spec is None:

@@ -62,10 +62,13 @@ def predict(
         InputError: the run or the images cannot be used, no image can be read, or an output is there already.
 
     Example:
-        With the run of ``finetune``'s example, on the images of its folder::
+        Going on from ``finetune``'s example, on the three images of its folder:
 
-            predictions = transfer.predict(folder / "run", folder)
-            transfer.evaluate(folder / "truth.json", predictions.detections)
+        >>> predictions = transfer.predict(folder / "run", folder, score=0.0)
+        >>> [image["file_name"] for image in predictions.listing["images"]], predictions.unreadable
+        (['1.png', '2.png', '3.png'], {})
+        >>> transfer.evaluate(truth, predictions.detections, name="again").counts.images
+        3
     """
     if not 0 <= score <= 1 or not 0 <= draw <= 1:
         raise InputError(f"--score, --draw: expected numbers in 0-1, found {score}, {draw}")

@@ -133,10 +133,11 @@ def write_report(
         InputError: a run cannot be read, runs cannot be compared, or ``out`` holds something else or cannot be written.
 
     Example:
-        Two starts, three seeds each (``examples/compare_two_backbones.py`` is the whole of it)::
+        Going on from ``finetune``'s example:
 
-            written = transfer.report(sorted(Path("runs").glob("*-seed*")), "report", baseline="random")
-            print(written.paths[0])
+        >>> report = transfer.report([folder / "run"], folder / "report", resamples=100)
+        >>> [path.name for path in report.paths]
+        ['report.html', 'report.md', 'report.csv', 'table.tex', 'results.json', 'detections.png']
     """
     out = Path(out)
     if images < 1 or not 0 <= score <= 1:
