@@ -26,6 +26,7 @@ FLOORS = {
     },
     "transfer": {
         "errors": 0,
+        "exit_codes": 1,
         "files": 1,
         "records": 2,
         "checkpoints": 2,

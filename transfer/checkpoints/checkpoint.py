@@ -108,15 +108,16 @@ def read(
         CheckpointError: not safe, not known, not complete or not sound.
 
     Example:
-        MoCo's layout, with untrained weights:
+        A checkpoint whose backbone has a name before it, with untrained weights:
 
         >>> import tempfile, torch, torchvision, transfer
-        >>> path = f"{tempfile.mkdtemp()}/moco.pth"
-        >>> state = torchvision.models.resnet18().state_dict()
-        >>> torch.save({"state_dict": {f"module.encoder_q.{name}": value for name, value in state.items()}}, path)
+        >>> path = f"{tempfile.mkdtemp()}/model.pth"
+        >>> network = torch.nn.ModuleDict({"backbone": torchvision.models.resnet18()})
+        >>> network["backbone"].fc = torch.nn.Identity()
+        >>> torch.save({"state_dict": network.state_dict()}, path)
         >>> checkpoint = transfer.read_checkpoint(path)
-        >>> checkpoint.layout, checkpoint.arch, len(checkpoint.state)
-        ('MoCo v1/v2', 'resnet18', 100)
+        >>> checkpoint.prefix, checkpoint.arch, len(checkpoint.state)
+        ('state_dict/backbone.', 'resnet18', 100)
     """
     seen = examine(path, prefix, arch, convention=convention, widen=widen)
     if seen.problems or seen.spec is None:

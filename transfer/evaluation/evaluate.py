@@ -76,7 +76,7 @@ def evaluate(
         ...     "annotations": [{"id": 1, "area": 1200, "iscrowd": 0, **box}],
         ... }
         >>> record = transfer.evaluate(truth, [{"score": 0.9, **box}], name="mine")
-        >>> record.metrics["bbox"]["AP"], record.metrics["segm"]["AP"]
+        >>> round(record.metrics["bbox"]["AP"], 6), record.metrics["segm"]["AP"]
         (100.0, None)
     """
     if engine not in ENGINES:

@@ -82,7 +82,7 @@ def compare(
         >>> found = transfer.evaluate(truth, [{"score": 0.9, **box}], name="a", init="metamask")
         >>> missed = transfer.evaluate(truth, [{"score": 0.9, **miss}], name="b", init="random")
         >>> summary = transfer.compare([found, missed])
-        >>> summary.baseline, [(group.init, group.values["bbox", "AP"].mean) for group in summary.groups]
+        >>> summary.baseline, [(group.init, round(group.values["bbox", "AP"].mean, 6)) for group in summary.groups]
         ('random', [('random', 0.0), ('metamask', 100.0)])
     """
     if resamples < 100 or seed < 0:
