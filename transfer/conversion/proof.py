@@ -150,15 +150,15 @@ def _target_run(source: Checkpoint, target: Path, to: str, head: str | None, pix
 
 
 def _errors(reference: Mapping[str, Tensor], features: Mapping[str, Tensor]) -> dict[str, tuple[float, float]]:
-    found = {}
+    errors = {}
     for stage, value in features.items():
         wanted = reference[stage.removesuffix(" (RoI head)")]
         if wanted.shape != value.shape:
-            found[stage] = (float("inf"), float("inf"))  # another stride: not the same network
+            errors[stage] = (float("inf"), float("inf"))  # another stride: not the same network
             continue
         largest = float((value - wanted).abs().max())
-        found[stage] = (largest, largest / max(float(wanted.abs().max()), torch.finfo(torch.float32).tiny))
-    return found
+        errors[stage] = (largest, largest / max(float(wanted.abs().max()), torch.finfo(torch.float32).tiny))
+    return errors
 
 
 def verify(

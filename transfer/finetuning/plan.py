@@ -86,7 +86,7 @@ def prepare(request: Request) -> Plan:
     wanted = cfg.clone()
     detector_config.override(
         wanted, request.opts
-    )  # without data and weights yet: mistyped keys are told before anything slow
+    )  # without data and weights yet: mistyped keys are named before anything slow
     ranges.check(wanted)
     overridden = {key: detector_config.lookup(wanted, key) for key in request.opts[::2]}
     folder = Path(wanted.OUTPUT_DIR)

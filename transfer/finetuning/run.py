@@ -128,7 +128,7 @@ def _train(cfg: detector_config.CfgNode, plan: Plan, interrupt: Interrupt) -> Fi
         if plan.labels is not None:
             labels.save(folder, plan.labels, batches.all_records(cfg))
     trainer: Trainer | None = None
-    with failures.told(cfg, lambda: trainer.loader.files if trainer else []):
+    with failures.explained(cfg, lambda: trainer.loader.files if trainer else []):
         trainer = Trainer(cfg, plan.labels, channels_last=plan.channels_last, interrupt=interrupt)
         trainer.resume_or_load(resume=plan.resume)
         resumed = trainer.start_iter > 0
@@ -150,7 +150,7 @@ def _record(
     cfg: detector_config.CfgNode,
     seconds: record_file.Seconds,
     results: dict[str, dict[str, float]],
-    spent: record_file.Cost,
+    expense: record_file.Cost,
 ) -> record_file.Record:
     measured = outcome.read(cfg, plan.val, results)
     return record_file.Record(
@@ -172,7 +172,7 @@ def _record(
         versions=_versions(),
         device=_device(cfg.MODEL.DEVICE),
         seconds=seconds,
-        cost=spent,
+        cost=expense,
         label_fraction=_label_fraction(plan),
         metrics=measured.metrics,
         per_class=measured.per_class,

@@ -199,8 +199,8 @@ class SamePreciseBN(PreciseBN):  # type: ignore[misc,unused-ignore]
 def _check_losses(module: nn.Module, inputs: Any, losses: Any) -> None:
     """Stop in the process, and in the iteration, whose loss is not finite, before it reaches the weights."""
     if module.training and isinstance(losses, dict) and not all(torch.isfinite(v).all() for v in losses.values()):
-        shown = ", ".join(f"{name} {value.item():g}" for name, value in losses.items())
-        raise FloatingPointError(shown)
+        values = ", ".join(f"{name} {value.item():g}" for name, value in losses.items())
+        raise FloatingPointError(values)
 
 
 @contextlib.contextmanager

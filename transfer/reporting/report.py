@@ -79,9 +79,9 @@ def compare(
         ...     "annotations": [{"id": 1, "area": 1200, "iscrowd": 0, **box}],
         ... }
         >>> miss = {**box, "bbox": [60, 40, 30, 30]}
-        >>> found = transfer.evaluate(truth, [{"score": 0.9, **box}], name="a", init="metamask")
+        >>> hit = transfer.evaluate(truth, [{"score": 0.9, **box}], name="a", init="metamask")
         >>> missed = transfer.evaluate(truth, [{"score": 0.9, **miss}], name="b", init="random")
-        >>> summary = transfer.compare([found, missed])
+        >>> summary = transfer.compare([hit, missed])
         >>> summary.baseline, [(group.init, round(group.values["bbox", "AP"].mean, 6)) for group in summary.groups]
         ('random', [('random', 0.0), ('metamask', 100.0)])
     """
@@ -151,19 +151,19 @@ def write_report(
     groups = summary.at(summary.fractions[0])
     base = next((group for group in groups if group.init == summary.baseline), None)
     choice = Choice(images, score, seed)
-    shown = gallery(groups, base, summary.leading, choice, summary.images)
+    pictures = gallery(groups, base, summary.leading, choice, summary.images)
     folders = [None if isinstance(record, Record) else Path(record) for record in records]
     extras = _extras(runs, folders, [Path(folder) for folder in pretrain], chain, apart=published)
-    png, picture = _picture(shown, score)
+    png, picture = _picture(pictures, score)
     files = {
-        PAGE: page(summary, shown, score, extras),
+        PAGE: page(summary, pictures, score, extras),
         TEXT: to_markdown(summary, extras.published, chain, picture),
         CSV: csv_latex.to_csv(summary.groups, summary.verdicts, summary.baseline, summary.images),
         LATEX: csv_latex.to_latex(summary.groups, summary.verdicts, answer(summary)),
         RESULTS: _records(out, runs),
     }
     write(out, files, png)
-    return Report([out / name for name in (*files, *([PICTURE] if png else []))], summary, shown.why or "")
+    return Report([out / name for name in (*files, *([PICTURE] if png else []))], summary, pictures.why or "")
 
 
 def _extras(
@@ -188,19 +188,21 @@ def _extras(
     )
 
 
-def _picture(shown: Gallery, score: float) -> tuple[bytes | None, Picture]:
+def _picture(pictures: Gallery, score: float) -> tuple[bytes | None, Picture]:
     """Draw the random images for ``report.md``, which cannot hold the page's gallery."""
-    if not shown.strips:
-        return None, Picture(None, shown.why)
+    if not pictures.strips:
+        return None, Picture(None, pictures.why)
     from transfer.drawing.png_grid import (  # matplotlib is loaded only when there is something to draw
         Row,
         detections_png,
     )
 
-    strip = shown.strips[-1]
+    strip = pictures.strips[-1]
     caption = f"{strip.caption}\nPredictions with a score of at least {score:.2f}."
     rows = [Row(image.name, image.pixels, image.columns) for image in strip.images]
-    return detections_png(rows, shown.titles, shown.classes, caption), Picture(PICTURE, caption.replace("\n", " "))
+    return detections_png(rows, pictures.titles, pictures.classes, caption), Picture(
+        PICTURE, caption.replace("\n", " ")
+    )
 
 
 def check_out(out: Path, records: list[Record]) -> None:
