@@ -20,7 +20,8 @@ from transfer.evaluation.measure import Measured, measure
 from transfer.files import places
 from transfer.files.json_files import encode, large_values
 from transfer.records import machine, record_file
-from transfer.records.record_file import Cost, Data, Record, Seconds, read_run
+from transfer.records.record import Cost, Data, Record, Seconds
+from transfer.records.record_file import read_run
 
 log = logging.getLogger(__name__)
 

@@ -15,16 +15,17 @@ from transfer.errors import InputError
 from transfer.files import places
 from transfer.files.atomic import write_bytes, write_text
 from transfer.records import record_file
-from transfer.records import stages as stages_file
-from transfer.records.record_file import RESAMPLES, Record, read_run
-from transfer.records.stages import Stage
+from transfer.records.record import RESAMPLES, Record
+from transfer.records.record_file import read_run
+from transfer.records.stages import Stage, read_stages
 from transfer.reporting import csv_latex, curves
 from transfer.reporting import published as published_results
 from transfer.reporting.figures import kept_curves
 from transfer.reporting.gallery import Choice, Gallery, gallery
 from transfer.reporting.markdown import Picture, to_markdown
 from transfer.reporting.page import Extras, page
-from transfer.reporting.summary import Summary, answer, summarise
+from transfer.reporting.summary import Summary, summarise
+from transfer.reporting.wording import answer
 
 PAGE, TEXT, CSV, LATEX, RESULTS, PICTURE = (
     "report.html", "report.md", "report.csv", "table.tex", "results.json", "detections.png",
@@ -62,7 +63,7 @@ def compare(
         seed: draws them, 0 or more.
 
     Returns:
-        the groups of runs and the verdict on each, AP in percent. ``answer`` (transfer/reporting/summary.py) puts it
+        the groups of runs and the verdict on each, AP in percent. ``answer`` (transfer/reporting/wording.py) puts it
         into a sentence.
 
     Raises:
@@ -146,10 +147,10 @@ def write_report(
     runs = [record if isinstance(record, Record) else read_run(Path(record)) for record in records]
     if not force:
         check_out(out, runs)
-    chain = stages_file.read(Path(stages)) if stages is not None else []
+    chain = read_stages(Path(stages)) if stages is not None else []
     summary = compare(runs, baseline, resamples=resamples, seed=seed)
     groups = summary.at(summary.fractions[0])
-    base = next((group for group in groups if group.init == summary.baseline), None)
+    base = summary.base(summary.fractions[0])
     choice = Choice(images, score, seed)
     pictures = gallery(groups, base, summary.leading, choice, summary.images)
     folders = [None if isinstance(record, Record) else Path(record) for record in records]
@@ -158,8 +159,8 @@ def write_report(
     files = {
         PAGE: page(summary, pictures, score, extras),
         TEXT: to_markdown(summary, extras.published, chain, picture),
-        CSV: csv_latex.to_csv(summary.groups, summary.verdicts, summary.baseline, summary.images),
-        LATEX: csv_latex.to_latex(summary.groups, summary.verdicts, answer(summary)),
+        CSV: csv_latex.to_csv(summary),
+        LATEX: csv_latex.to_latex(summary, answer(summary)),
         RESULTS: _records(out, runs),
     }
     write(out, files, png)
@@ -193,16 +194,15 @@ def _picture(pictures: Gallery, score: float) -> tuple[bytes | None, Picture]:
     if not pictures.strips:
         return None, Picture(None, pictures.why)
     from transfer.drawing.png_grid import (  # matplotlib is loaded only when there is something to draw
-        Row,
+        GridRow,
         detections_png,
     )
 
     strip = pictures.strips[-1]
     caption = f"{strip.caption}\nPredictions with a score of at least {score:.2f}."
-    rows = [Row(image.name, image.pixels, image.columns) for image in strip.images]
-    return detections_png(rows, pictures.titles, pictures.classes, caption), Picture(
-        PICTURE, caption.replace("\n", " ")
-    )
+    rows = [GridRow(image.name, image.pixels, image.columns) for image in strip.images]
+    png = detections_png(rows, pictures.titles, pictures.classes, caption)
+    return png, Picture(PICTURE, caption.replace("\n", " "))
 
 
 def check_out(out: Path, records: list[Record]) -> None:
