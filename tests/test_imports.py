@@ -40,9 +40,10 @@ FLOORS = {
         "comparison": 5,
         "reporting": 6,
         "finetuning": 6,
-        "commands": 7,
-        "train_net": 8,
-        "__main__": 8,
+        "study": 7,
+        "commands": 8,
+        "train_net": 9,
+        "__main__": 9,
     },
 }
 # Top-level modules that others of their floor may use: they stand in no folder.

@@ -21,6 +21,7 @@ VERBS = {
     ),
     "predict": ("transfer.finetuning.predict", "run a finished run's detector over a folder of images"),
     "report": ("transfer.reporting.report", "compare finished runs"),
+    "study": ("transfer.commands.study", "run a whole comparison from a file, and go on with it"),
     "show": ("transfer.commands.show", "draw what a run found in images of its val set"),
 }
 
