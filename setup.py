@@ -2,6 +2,11 @@
 
 from setuptools import find_packages, setup
 
-CONFIGS = ["pretrain.configs", "transfer.configs.detection", "transfer.configs.segmentation"]
+CONFIGS = [
+    "pretrain.configs",
+    "transfer.configs.detection",
+    "transfer.configs.segmentation",
+    "transfer.configs.studies",
+]
 
 setup(packages=find_packages(include=["pretrain", "pretrain.*", "transfer", "transfer.*"]) + CONFIGS)

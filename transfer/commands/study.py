@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run what is missing and report; 1 when a step failed."""
     from transfer.errors import InputError
-    from transfer.study import study
+    from transfer.studies import study
 
     if args.slurm and args.executor != "slurm":
         raise InputError("--slurm: expected --executor slurm beside it, found local; add it or leave both out")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from transfer.errors import InputError
 from transfer.evaluation import weighted_ap
 from transfer.evaluation.weighted_ap import Floats, Ints, Matches
+from transfer.records.record import RESAMPLES as RESAMPLES
 from transfer.records.record_file import TASKS, Record
 
 SILENT = 3.0  # seconds in which nothing is said: most work is done by then
@@ -22,7 +23,6 @@ SILENT = 3.0  # seconds in which nothing is said: most work is done by then
 EVERY = 0.5  # seconds between two lines
 
 
-RESAMPLES = 1000
 RESAMPLED = ("AP", "AP50", "AP75")
 PROTOCOLS = ("coco", "lvis", "voc2007", "voc2012")  # whose own metric is computed under image weights
 READING = 0.3  # the share of a run's time that goes into reading and matching, about

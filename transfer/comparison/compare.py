@@ -16,9 +16,8 @@ from transfer.comparison.bootstrap import RESAMPLED, Images
 from transfer.comparison.comparable import start_names
 from transfer.comparison.intervals import LEAST_SEEDS, Estimate, Floats
 from transfer.errors import InputError
+from transfer.records.record import BASELINE as BASELINE
 from transfer.records.record_file import ALL_METRICS, TASKS, Record
-
-BASELINE = "random"
 
 
 @dataclass(frozen=True)
@@ -129,8 +128,8 @@ def difference(ours: Group, baseline: Group, task: str, metric: str, images: Ima
     """Return how far ``ours`` is above ``baseline``; None when one of them was not measured."""
     if ours.values[task, metric] is None or baseline.values[task, metric] is None:
         return None
-    sides = [side(group, task, metric, images) for group in (ours, baseline)]
-    return side_difference(*sides, paired(ours, baseline), _count(images))
+    both = (side(ours, task, metric, images), side(baseline, task, metric, images))
+    return side_difference(*both, paired(ours, baseline), _count(images))
 
 
 def side(group: Group, task: str, metric: str, images: Images | None = None) -> Side:
@@ -152,7 +151,7 @@ def class_difference(
         if found is not None and all(one is not None and (task, name) in one.classes for one in found):
             resampled = np.stack([one.classes[task, name] for one in found if one is not None], axis=1)
         sides.append(Side(np.array(aps, dtype=float), resampled))
-    return side_difference(*sides, paired(ours, baseline), _count(images))
+    return side_difference(sides[0], sides[1], paired(ours, baseline), _count(images))
 
 
 def side_difference(ours: Side, theirs: Side, paired: bool, images: int) -> Difference:

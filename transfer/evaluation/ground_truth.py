@@ -65,14 +65,18 @@ class GroundTruth:
 
 
 @large_values()
-def read(file: Path) -> GroundTruth:
+def read(file: Path, raw: bytes | None = None) -> GroundTruth:
     """Read an annotation file.
+
+    Args:
+        file: where it lies.
+        raw: its bytes, where they are in memory; ``file`` then only names them in errors.
 
     Raises:
         InputError: no such file, no annotation file, ids that are unknown or given twice, boxes or areas that are no
             numbers, or nothing to find.
     """
-    raw = read_bytes(file, WHAT)
+    raw = read_bytes(file, WHAT) if raw is None else raw
     content = parse(raw, file, WHAT)
     if isinstance(content, list) and content and isinstance(content[0], dict) and "score" in content[0]:
         raise InputError(f"{file}: expected {WHAT}, found a list of detections; are --gt and --detections swapped?")

@@ -16,10 +16,13 @@ from transfer.errors import InputError
 from transfer.files.atomic import write_text
 from transfer.files.decode import check_keys, decode, shown
 from transfer.records.record import ALL_METRICS as ALL_METRICS
+from transfer.records.record import BASELINE as BASELINE
+from transfer.records.record import ENGINES as ENGINES
 from transfer.records.record import FREQUENCIES as FREQUENCIES
 from transfer.records.record import METRICS as METRICS
 from transfer.records.record import PROTOCOLS as PROTOCOLS
 from transfer.records.record import RECALLS as RECALLS
+from transfer.records.record import RESAMPLES as RESAMPLES
 from transfer.records.record import SCHEMA as SCHEMA
 from transfer.records.record import TASKS as TASKS
 from transfer.records.record import Config as Config

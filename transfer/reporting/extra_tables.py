@@ -14,6 +14,7 @@ from transfer.reporting.studied import Studied
 from transfer.reporting.summary import DASH, WORDS, Summary, number, percent
 
 HOUR = 3600.0
+WORTH, PREDICTORS, COST = "worth", "predictors", "cost"
 Known = Mapping[int, Studied]  # id of the record object -> what a study knows of it
 
 
@@ -65,7 +66,7 @@ def worth_table(summary: Summary) -> Table | None:
         f"worth in images of {summary.baseline}",
         "95 % interval",
     ]
-    return Table("worth", "What the labels are worth", header, rows, note)
+    return Table(WORTH, "What the labels are worth", header, rows, note)
 
 
 def worth_in_words(value: Worth, measured: Sequence[int]) -> str:
@@ -105,7 +106,7 @@ def predictors_table(summary: Summary, known: Known) -> Table | None:
         "start are not. The last columns: the start with the highest mean of that number, and with the highest mean AP."
     )
     header = ["number", "labels", "n", "starts", "tau", "95 % interval", "would have chosen", "best in AP"]
-    return Table("predictors", "What cheap numbers said beforehand", header, rows, note)
+    return Table(PREDICTORS, "What cheap numbers said beforehand", header, rows, note)
 
 
 def _predictor(name: str, runs: Sequence[tuple[str, Record]], known: Known, task: str) -> list[str]:
@@ -155,7 +156,7 @@ def cost_table(summary: Summary, known: Known) -> Table | None:
         f"fine-tuning, {unit}",
         f"together, {unit}",
     ]
-    return Table("cost", "What training cost", header, rows, note)
+    return Table(COST, "What training cost", header, rows, note)
 
 
 def group_hours(group: Group, known: Known) -> tuple[float | None, float | None, float | None]:

@@ -8,19 +8,12 @@ from dataclasses import dataclass
 from transfer.comparison.compare import Difference, Group, difference, mean
 from transfer.comparison.verdicts import Verdict
 from transfer.records.record_file import TASKS
+from transfer.records.stages import Stage
+from transfer.reporting.extra_tables import Table
 from transfer.reporting.published import Row
 from transfer.reporting.summary import DASH, WORDS, Summary, answer, caveats, limits, number, percent, settings, signed
 
 SHOWN = ("AP", "AP50", "AP75")
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One command that led here, and how long it took."""
-
-    stage: str
-    seconds: float
-    command: str
 
 
 @dataclass(frozen=True)
@@ -31,7 +24,13 @@ class Picture:
     text: str
 
 
-def report(summary: Summary, published: Sequence[Row], stages: Sequence[Stage], picture: Picture) -> str:
+def to_markdown(
+    summary: Summary,
+    published: Sequence[Row],
+    stages: Sequence[Stage],
+    picture: Picture,
+    tables: Sequence[Table] = (),
+) -> str:
     """Return ``report.md``: the answer first, then what it rests on."""
     groups = summary.groups
     parts = [f"# Transfer to detection: {', '.join(summary.inits)}", "", f"**{answer(summary)}**", ""]
@@ -48,6 +47,8 @@ def report(summary: Summary, published: Sequence[Row], stages: Sequence[Stage], 
         _runs(groups),
         "",
     ]
+    for one in tables:
+        parts += [f"## {one.title}", "", table(one.header, one.rows), "", one.note, ""]
     parts += ["## Classes", "", _classes(summary), ""]
     if stages:
         parts += ["## Stages", "", _stages(stages), ""]
@@ -181,7 +182,8 @@ def _classes(summary: Summary) -> str:
 
 
 def _stages(stages: Sequence[Stage]) -> str:
-    rows = [[stage.stage, f"{stage.seconds:.0f}"] for stage in stages]
-    rows.append(["together", f"{sum(stage.seconds for stage in stages):.0f}"])
-    commands = [line for stage in stages for line in (f"# {stage.stage}", stage.command)]
+    seconds = [stage.seconds or 0.0 for stage in stages]
+    rows = [[stage.name, f"{taken:.0f}"] for stage, taken in zip(stages, seconds, strict=True)]
+    rows.append(["together", f"{sum(seconds):.0f}"])
+    commands = [line for stage in stages for line in (f"# {stage.name}", stage.command)]
     return "\n".join([table(["stage", "seconds"], rows), "", "```sh", *commands, "```"])

@@ -7,8 +7,8 @@ from detectron2.modeling import build_model
 from tests.cases.checkpoints import backbone, network, save_own, small_stem
 from transfer.checkpoints.checkpoint import read
 from transfer.conversion import convert
-from transfer.conversion.proof import count_loaded
 from transfer.detectors import parts
+from transfer.detectors.loaded import count_loaded
 
 
 def _config(overlay, **keys):

@@ -1,10 +1,11 @@
 from tests.cases.records import make_record
 from transfer.comparison.bootstrap import Images
+from transfer.records.stages import Stage
 from transfer.reporting import markdown
 from transfer.reporting.published import rows
 from transfer.reporting.summary import summarise
 
-STAGES = [markdown.Stage("data", 5.4, "python -m transfer.demo.digits --out a|b"), markdown.Stage("train", 100.0, "x")]
+STAGES = [Stage("data", "python -m transfer.demo.digits --out a|b", 5.4), Stage("train", "x", 100.0)]
 PICTURE = markdown.Picture("detections.png", "the caption")
 
 
@@ -82,7 +83,7 @@ def test_without_a_baseline_there_are_no_differences():
 
 def test_the_report_has_its_parts_in_order():
     found = summary(*runs("metamask", 15.0), *runs("random", 12.0))
-    text = markdown.report(found, rows()[:1], STAGES, PICTURE)
+    text = markdown.to_markdown(found, rows()[:1], STAGES, PICTURE)
     parts = [
         "**metamask",
         "| start",
@@ -104,7 +105,7 @@ def test_the_report_has_its_parts_in_order():
 
 
 def test_without_stages_or_picture_their_parts_are_not_there():
-    text = markdown.report(summary(*runs("random", 12.0)), [], [], markdown.Picture(None, "No picture: reason."))
+    text = markdown.to_markdown(summary(*runs("random", 12.0)), [], [], markdown.Picture(None, "No picture: reason."))
     assert "## Stages" not in text
     assert "## Published" not in text
     assert "![" not in text
@@ -113,7 +114,7 @@ def test_without_stages_or_picture_their_parts_are_not_there():
 
 def test_settings_that_differ_are_listed_with_their_runs():
     found = summary(make_record(device="CPU", name="run"), make_record("metamask", device="GPU", name="run"))
-    text = markdown.report(found, [], [], PICTURE)
+    text = markdown.to_markdown(found, [], [], PICTURE)
     assert "- Device: CPU (run)\n- Device: GPU (run)" in text
 
 

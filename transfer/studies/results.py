@@ -11,14 +11,15 @@ from typing import Any
 
 from transfer.errors import InputError
 from transfer.records.record_file import Record, read_run
+from transfer.reporting.report import write_report
 from transfer.reporting.studied import Studied
-from transfer.study.cells import Chain
-from transfer.study.step import Step
-from transfer.study.steps import Steps
+from transfer.studies.cells import Chain
+from transfer.studies.step import Step
+from transfer.studies.steps import Steps
 
 FOLDER = "report"
 # Of a probe's record: what the report calls it -> where it stands in the file.
-PROBES = {
+PROBES: dict[str, dict[str, tuple[str, ...]]] = {
     "knn": {"kNN accuracy, %": ("results", "top1", "accuracy"), "effective rank": ("effective_rank", "value")},
     "linear": {"linear probe, %": ("results", "top1", "accuracy")},
 }
@@ -34,8 +35,6 @@ def report(steps: Steps, chains: Sequence[Chain]) -> Path:
     Raises:
         InputError: a record cannot be read, or they cannot be compared.
     """
-    from transfer.reporting.report import write_report
-
     records = [record(chain) for chain in chains]
     studied = [studied_of(steps, chain, one) for chain, one in zip(chains, records, strict=True)]
     pretrained = dict.fromkeys(
@@ -50,7 +49,7 @@ def report(steps: Steps, chains: Sequence[Chain]) -> Path:
         baseline=baseline,
         pretrain=list(pretrained),
         studied=studied,
-        searched=steps.study.terms.search is not None or steps.study.detector.lr == "auto",
+        searched=steps.study.terms.search is not None,
         force=True,  # the folder is the study's own
     )
     return steps.out / FOLDER
@@ -112,7 +111,7 @@ def probed(step: Step) -> dict[str, float]:
         content = json.loads(step.product.read_text(encoding="utf-8"))
         values = {}
         for name, way in PROBES[protocol].items():
-            value = content
+            value: Any = content
             for key in way:
                 value = value[key]
             values[name] = float(value)

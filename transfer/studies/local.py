@@ -16,9 +16,9 @@ from pathlib import Path
 from types import FrameType
 from typing import BinaryIO
 
-from transfer.errors import InputError
+from transfer.errors import InputError, Interrupted
 from transfer.files.atomic import write_text
-from transfer.study.step import Step, in_order
+from transfer.studies.step import Step, in_order
 
 WAITING, RUNNING, ELSEWHERE, DONE, FAILED, BLOCKED = "left", "running", "elsewhere", "done", "failed", "left out"
 PATIENCE = 60.0  # seconds that an interrupted command has to save
@@ -50,14 +50,6 @@ class _Running:
     began: float
     devices: tuple[str, ...]
     files: list[BinaryIO]
-
-
-class Interrupted(Exception):
-    """A signal came, and the commands have been stopped."""
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(signal.Signals(signum).name)
-        self.signum = signum
 
 
 @dataclass
@@ -96,7 +88,7 @@ class Local:
             for number, handler in before.items():
                 signal.signal(number, handler)  # who calls this may fork, and a fork that catches SIGTERM can miss it
         if self._signum:
-            raise Interrupted(self._signum)
+            raise Interrupted("interrupted, the commands have been stopped; the same command goes on", self._signum)
         return list(states.values())
 
     def _work(self, states: Mapping[str, State]) -> None:
@@ -150,7 +142,7 @@ class Local:
             lock.close()
             return DONE
         step.log.parent.mkdir(parents=True, exist_ok=True)
-        if step.captured:
+        if step.product.parent.parent == self.out:  # a folder of the study's; a command makes its own itself
             step.product.parent.mkdir(parents=True, exist_ok=True)
         log = step.log.open("ab")
         log.write(f"$ {step.command}\n".encode())

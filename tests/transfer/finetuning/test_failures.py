@@ -18,7 +18,7 @@ from tests.cases.coco_sets import edit, write_coco
 from tests.cases.finetuning import SMALL, TINY, refused, run
 from transfer.records import record_file
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MORE = ["SOLVER.MAX_ITER", "8", "SOLVER.STEPS", "(6,)", "SOLVER.CHECKPOINT_PERIOD", "2", "TEST.EVAL_PERIOD", "4"]
 # Flips and sizes are drawn in the workers; resize makes the draw matter.
 WORKERS = ["DATALOADER.NUM_WORKERS", "2", "INPUT.MIN_SIZE_TRAIN", "(56,64,72)"]

@@ -21,8 +21,8 @@ from transfer.data.labels import Labels
 from transfer.detectors import config as detector_config
 from transfer.errors import InputError
 from transfer.files.atomic import write_text
-from transfer.study.fingerprints import fingerprint, key_of
-from transfer.study.study_file import TRAIN, Start, Study
+from transfer.studies.fingerprints import fingerprint, key_of
+from transfer.studies.study_file import TRAIN, Start, Study
 
 GIGABYTE = 1e9
 _PER_PARAMETER = 4 * 2  # bytes of float32: the weight and its momentum
@@ -144,8 +144,9 @@ def _data(study: Study, cfg: Any, out: Path) -> DataSet:
     if data.digits:
         key = key_of("digits", vars(data.digits))
         folder = out / "data" / f"digits_{key}" / "coco"
-        parts = tuple((str(folder / p), str(folder / f"annotations/instances_{p}.json")) for p in ("train", "val"))
-        return DataSet(_coco_arguments(parts), key, data.digits.train, (parts[0], parts[1]))
+        part = {p: (str(folder / p), str(folder / f"annotations/instances_{p}.json")) for p in ("train", "val")}
+        parts = (part["train"], part["val"])
+        return DataSet(_coco_arguments(parts), key, data.digits.train, parts)
     if data.train and data.val:
         parts = ((data.train[0], data.train[1]), (data.val[0], data.val[1]))
         found = [splits.from_files(*part, masks=masks)[0] for part in parts]

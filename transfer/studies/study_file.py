@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import transfer
-from transfer.data import labels
+from transfer.data.labels import Labels
 from transfer.errors import InputError
-from transfer.study.yaml_fields import decode, read_yaml
+from transfer.studies.yaml_fields import decode, read_yaml
 
 RANDOM = "random"
 TRAIN = "train"  # of `unlabelled`: the training images, without their labels
@@ -76,7 +75,7 @@ class Detector:
     Attributes:
         config: a path or a packaged name.
         options: config keys, such as ``SOLVER.MAX_ITER: 1000``.
-        lr: learning rate, or "auto" for a range test of each start.
+        lr: learning rate, for all starts; `terms.search` finds one for each.
         lr_scale: "batch": schedule by the batch size, as ``train_net --lr-scale``.
         schedule_scale: length of the schedule relative to the config's; or one for each entry of ``labels``.
         freeze_backbone, amp, channels_last: as the flags of ``train_net``.
@@ -85,7 +84,7 @@ class Detector:
 
     config: str
     options: dict[str, Any] = field(default_factory=dict)
-    lr: float | str | None = None
+    lr: float | None = None
     lr_scale: str | None = None
     schedule_scale: float | dict[str, float] | None = None
     freeze_backbone: bool = False
@@ -222,9 +221,8 @@ def _rules(study: Study) -> list[tuple[str, bool]]:
         (f"terms.seconds: expected more than 0 with equal: {COMPUTE} and none with {EPOCHS}, found {terms.seconds}",
          (terms.seconds is not None and terms.seconds > 0) == (terms.equal == COMPUTE)),
         (f"terms.warmup: expected a share from 0 to 1, found {terms.warmup:g}", 0 <= terms.warmup < 1),
-        (f"detector.lr: expected auto or more than 0, found {study.detector.lr}",
-         study.detector.lr in (None, "auto")
-         or (isinstance(study.detector.lr, float) and study.detector.lr > 0)),
+        (f"detector.lr: expected more than 0, found {study.detector.lr}",
+         study.detector.lr is None or study.detector.lr > 0),
         (f"detector.lr_scale: expected batch, found {study.detector.lr_scale}",
          study.detector.lr_scale in (None, "batch")),
         (f"detector.schedule_scale: expected more than 0 for each of {', '.join(study.labels)}, found "
@@ -285,7 +283,7 @@ def _scales(study: Study) -> bool:
 
 def _share(text: str) -> bool:
     try:
-        labels.argument(text)
-    except argparse.ArgumentTypeError:
+        Labels(text)
+    except InputError:
         return False
     return True

@@ -3,7 +3,7 @@
 import pytest
 
 from transfer.errors import InputError
-from transfer.study.study_file import ALL, Start, find_study, read_study
+from transfer.studies.study_file import ALL, Start, find_study, read_study
 
 GOOD = """
 data:

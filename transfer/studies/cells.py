@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from transfer.errors import InputError
-from transfer.study.step import Step
-from transfer.study.steps import PLAIN, Course, Steps
-from transfer.study.study_file import Study
+from transfer.studies.step import Step
+from transfer.studies.steps import PLAIN, Course, Steps
+from transfer.studies.study_file import Study
 
 
 @dataclass(frozen=True)

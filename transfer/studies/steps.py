@@ -9,10 +9,10 @@ from typing import Any
 
 from transfer import __version__
 from transfer.records.record_file import FILE_NAME
-from transfer.study.fingerprints import key_of
-from transfer.study.inputs import DataSet, Inputs, options, override_words
-from transfer.study.step import CONVERT, DATA, FINETUNE, PRETRAIN, PROBE, SPEED, Step
-from transfer.study.study_file import ALL, RANDOM, Start, Study
+from transfer.studies.fingerprints import key_of
+from transfer.studies.inputs import DataSet, Inputs, options, override_words
+from transfer.studies.step import CONVERT, DATA, FINETUNE, PRETRAIN, PROBE, SPEED, Step
+from transfer.studies.study_file import ALL, RANDOM, Start, Study
 
 BACKBONE = "backbone.safetensors"
 
@@ -141,7 +141,7 @@ class Steps:
 
     def _pretraining(self, name: str, seed: int, course: Course, work: Path) -> tuple[str, ...]:
         start = self.study.starts[name]
-        run = ("-m", "pretrain")
+        run: tuple[str, ...] = ("-m", "pretrain")
         if self.study.gpus > 1:
             run = ("-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={self.study.gpus}", *run)
         words = [*_without(options(start), course.pretrain), *(f"{k}={v}" for k, v in course.pretrain.items())]

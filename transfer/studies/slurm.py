@@ -14,8 +14,8 @@ from typing import Any
 
 from transfer.errors import InputError
 from transfer.files.atomic import write_text
-from transfer.study.cells import Cell
-from transfer.study.local import PATIENCE, last_line
+from transfer.studies.cells import Cell
+from transfer.studies.local import PATIENCE, last_line
 
 FOLDER = "slurm"
 QUEUE, HERE = "slurm", "local"  # submitit's clusters; "local" runs the same jobs without a queue

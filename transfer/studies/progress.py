@@ -13,9 +13,9 @@ from typing import TextIO
 from transfer.files.atomic import write_text
 from transfer.records.record_file import TASKS, Record, read_run
 from transfer.reporting.markdown import table
-from transfer.study.cells import Chain
-from transfer.study.local import BLOCKED, DONE, ELSEWHERE, FAILED, RUNNING, WAITING, State, times
-from transfer.study.step import KINDS
+from transfer.studies.cells import Chain
+from transfer.studies.local import BLOCKED, DONE, ELSEWHERE, FAILED, RUNNING, WAITING, State, times
+from transfer.studies.step import KINDS
 
 FILE_NAME = "study.md"
 DASH = "–"

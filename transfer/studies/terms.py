@@ -18,12 +18,12 @@ from transfer.data.labels import Labels
 from transfer.errors import InputError
 from transfer.files.atomic import write_text
 from transfer.records.record_file import read_run
-from transfer.study.fingerprints import key_of
-from transfer.study.inputs import DataSet
-from transfer.study.local import FAILED, State, times
-from transfer.study.step import Step, in_order
-from transfer.study.steps import PLAIN, Course, Steps
-from transfer.study.study_file import ALL, COMPUTE, Search, Terms
+from transfer.studies.fingerprints import key_of
+from transfer.studies.inputs import DataSet
+from transfer.studies.local import FAILED, State, times
+from transfer.studies.step import Step, in_order
+from transfer.studies.steps import PLAIN, Course, Steps
+from transfer.studies.study_file import ALL, COMPUTE, Search, Terms
 
 ROUNDS = 3  # of the speed measurement, all starts in turn in each
 TRIAL_SEED = 1_000  # of the search, above the largest of the study
@@ -112,9 +112,11 @@ def _most_labels(steps: Steps, data: DataSet) -> str:
 
 
 def _points(search: Search, pretrained: bool) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    grids = [search.pretrain if pretrained else {}, search.finetune]
-    parts = [[dict(zip(g, values, strict=True)) for values in itertools.product(*g.values())] for g in grids]
-    return list(itertools.product(*parts))
+    first, second = (
+        [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+        for grid in (search.pretrain if pretrained else {}, search.finetune)
+    )
+    return list(itertools.product(first, second))
 
 
 def _shortened(options: Mapping[str, Any], settings: Mapping[str, Any] | None, share: float) -> dict[str, Any]:

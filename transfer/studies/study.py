@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transfer.errors import InputError
-from transfer.study import terms
-from transfer.study.cells import Cell, Chain, cells, chain, select
-from transfer.study.inputs import look
-from transfer.study.local import DONE, FAILED, RUNNING, WAITING, Local, State, check_gpus, visible_gpus
-from transfer.study.progress import Progress
-from transfer.study.rehearsal import rehearse
-from transfer.study.results import report
-from transfer.study.slurm import QUEUE, Jobs, firsts, wait
-from transfer.study.step import in_order
-from transfer.study.steps import Course, Steps
-from transfer.study.study_file import read_study
+from transfer.studies import terms
+from transfer.studies.cells import Cell, Chain, cells, chain, select
+from transfer.studies.inputs import look
+from transfer.studies.local import DONE, FAILED, RUNNING, WAITING, Local, State, check_gpus, visible_gpus
+from transfer.studies.progress import Progress
+from transfer.studies.rehearsal import rehearse
+from transfer.studies.results import report
+from transfer.studies.slurm import QUEUE, Jobs, firsts, wait
+from transfer.studies.step import in_order
+from transfer.studies.steps import Course, Steps
+from transfer.studies.study_file import read_study
 
 LOCAL, SLURM = "local", "slurm"
 

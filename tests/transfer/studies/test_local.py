@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from transfer.study.local import BLOCKED, DONE, FAILED, Interrupted, Local, times
-from transfer.study.step import Step, in_order
+from transfer.studies.local import BLOCKED, DONE, FAILED, Local, times
+from transfer.studies.step import Step, in_order
 
 ROOT = Path(__file__).parents[3]
 # Appends to a file that it ran, then makes its product.
@@ -90,8 +90,9 @@ DRIVER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from tests.transfer.study.test_local import make
-from transfer.study.local import Interrupted, Local
+from tests.transfer.studies.test_local import make
+from transfer.errors import Interrupted
+from transfer.studies.local import Local
 folder = Path(sys.argv[1])
 try:
     Local(folder, jobs=2).run([make(folder, name, seconds=float(sys.argv[2])) for name in sys.argv[3:]])
@@ -143,10 +144,6 @@ def test_signals_are_given_back(tmp_path):
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     Local(tmp_path).run([make(tmp_path, "a")])
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
-
-
-def test_interrupted_names_its_signal():
-    assert str(Interrupted(signal.SIGTERM)) == "SIGTERM"
 
 
 def test_times_of_a_step_are_plain_json(tmp_path):

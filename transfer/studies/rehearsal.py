@@ -14,14 +14,14 @@ from transfer.errors import InputError
 from transfer.finetuning import schedule
 from transfer.records.record_file import FILE_NAME, read_run
 from transfer.reporting.markdown import table
-from transfer.study import terms
-from transfer.study.cells import Cell, chain
-from transfer.study.fingerprints import key_of
-from transfer.study.inputs import detector_config_of, override_words
-from transfer.study.local import FAILED, Local, times
-from transfer.study.step import CONVERT, DATA, FINETUNE, KINDS, PRETRAIN, PROBE, SPEED, Step, in_order
-from transfer.study.steps import Course, Steps
-from transfer.study.study_file import COMPUTE
+from transfer.studies import terms
+from transfer.studies.cells import Cell, chain
+from transfer.studies.fingerprints import key_of
+from transfer.studies.inputs import detector_config_of, override_words
+from transfer.studies.local import FAILED, Local, times
+from transfer.studies.step import CONVERT, DATA, FINETUNE, KINDS, PRETRAIN, PROBE, SPEED, Step, in_order
+from transfer.studies.steps import Course, Steps
+from transfer.studies.study_file import COMPUTE
 
 ITERATIONS = 20  # of the measured fine-tuning
 _DISK = re.compile(r"disk\s+([\d.]+) GB")
