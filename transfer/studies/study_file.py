@@ -249,7 +249,7 @@ def _rules(study: Study) -> list[tuple[str, bool]]:
         )
     for text in study.labels:
         rules.append(
-            (f"labels: expected a share above 0 such as 10%, or a number of images, found {text}", _share(text))
+            (f"labels: expected a share above 0, such as 10%, or a number of images, found {text}", _share(text))
         )
     for name, start in study.starts.items():
         rules += _start_rules(name, start, study)

@@ -18,7 +18,9 @@ seeds: [0, 1]
 labels: [10%, 100%]
 detector:
   config: digits_mask_rcnn_R_18_FPN_demo
-  options: {SOLVER.STEPS: (1,), SOLVER.MAX_ITER: 2}
+  options:
+    SOLVER.STEPS: (1,)
+    SOLVER.MAX_ITER: 2
 """
 
 
