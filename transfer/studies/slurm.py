@@ -10,12 +10,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transfer.errors import InputError
 from transfer.files.atomic import write_text
-from transfer.studies.cells import Cell
 from transfer.studies.local import PATIENCE, last_line
+
+if TYPE_CHECKING:  # a job loads this module, and need not load Detectron2 for it
+    from transfer.studies.cells import Cell
 
 FOLDER = "slurm"
 QUEUE, HERE = "slurm", "local"  # submitit's clusters; "local" runs the same jobs without a queue

@@ -17,6 +17,7 @@ RANDOM = "random"
 TRAIN = "train"  # of `unlabelled`: the training images, without their labels
 EPOCHS, COMPUTE = "epochs", "compute"
 ALL = "100%"
+LENGTH = ("SOLVER.MAX_ITER", "SOLVER.STEPS")  # what a factor on the schedule changes
 
 
 @dataclass(frozen=True)
@@ -247,12 +248,34 @@ def _rules(study: Study) -> list[tuple[str, bool]]:
                 {"knn", "linear"} >= set(study.probes.protocols),
             )
         )
+    rules += _scaled_rules(study)
     for text in study.labels:
         rules.append(
             (f"labels: expected a share above 0, such as 10%, or a number of images, found {text}", _share(text))
         )
     for name, start in study.starts.items():
         rules += _start_rules(name, start, study)
+    return rules
+
+
+def _scaled_rules(study: Study) -> list[tuple[str, bool]]:
+    """What a flag of the schedule sets cannot be set beside it; ``train_net`` would refuse every cell."""
+    detector, search = study.detector, study.terms.search
+    given = {*detector.options, *(search.finetune if search else ())}
+    rules = []
+    for flag, set_by, keys in (
+        ("lr_scale", detector.lr_scale, ("SOLVER.BASE_LR", "SOLVER.WARMUP_ITERS", *LENGTH)),
+        ("schedule_scale", detector.schedule_scale, LENGTH),
+        ("lr", detector.lr, ("SOLVER.BASE_LR",)),
+    ):
+        both = sorted(given & {*keys}) if set_by is not None else []
+        rules.append(
+            (f"detector.{flag}: expected it to set {', '.join(both)}, found a value as well; leave one out", not both)
+        )
+    long = sorted(given & {*LENGTH}) if search else []
+    rules.append(
+        (f"terms.search: expected {', '.join(long)} in the config, for trials are shorter, found an option", not long)
+    )
     return rules
 
 

@@ -1,10 +1,13 @@
 """The study file: what is read, and that everything no study can mean is refused in one line."""
 
+from pathlib import Path
+
 import pytest
 
 from transfer.errors import InputError
 from transfer.studies.study_file import ALL, Start, find_study, read_study
 
+CONFIGS = Path(__file__).parents[3] / "configs/studies"
 GOOD = """
 data:
   train: [images, train.json]
@@ -61,6 +64,8 @@ def test_a_study_is_read_as_it_is_written(tmp_path):
             "seeds: [0]\nbaseline: swav",
             r"baseline: expected one of the starts \(random, ",
         ),
+        ("  options:\n", "  schedule_scale: 2\n  options:\n", r"schedule_scale: expected it to set SOLVER\.MAX_ITER"),
+        ("  options:\n", "  lr: 0.1\n  options:\n    SOLVER.BASE_LR: 1\n", r"lr: expected it to set SOLVER\.BASE_LR"),
         ("seeds: [0, 1]", "terms: {equal: compute}", r"terms\.seconds: expected more than 0 with equal: compute"),
         ("seeds: [0, 1]", "terms: {search: {share: 0.5}}", r"terms\.search: expected options with values to try"),
     ],
@@ -79,6 +84,13 @@ def test_what_is_no_study_file_is_one_line(tmp_path, text):
     with pytest.raises(InputError, match="expected") as error:
         read_study(write(tmp_path, text))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.yaml")), ids=lambda file: file.stem)
+def test_every_packaged_study_can_be_read(file):
+    study = read_study(file.stem)
+    assert study.starts["random"] == Start()
+    assert len(study.starts) > 1
 
 
 def test_packaged_studies_are_found_by_name_and_close_names_are_told():
