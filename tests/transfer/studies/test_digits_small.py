@@ -1,4 +1,4 @@
-"""The packaged study of digits: killed again and again, in shards and through a queue, it ends with the same records."""
+"""The packaged study of digits: killed again and again, in shards and in a queue, it ends with the same records."""
 
 import json
 import os
@@ -58,16 +58,14 @@ def undisturbed(tmp_path_factory):
 
 @pytest.mark.slow
 def test_a_study_that_is_killed_at_random_moments_ends_with_the_same_records(undisturbed, tmp_path):
-    moments, began = random.Random(SEED), time.monotonic()
+    moments = random.Random(SEED)
     for _ in range(KILLS):
         with (tmp_path / "out.txt").open("ab") as out:
             process = subprocess.Popen(command(), cwd=tmp_path, env=environment(), stdout=out, stderr=out)
             time.sleep(moments.uniform(10, 60))
             process.kill()
             process.wait()
-    assert len(records(tmp_path)) < CELLS, (
-        f"all was done within {time.monotonic() - began:.0f} s: nothing was disturbed"
-    )
+    assert len(records(tmp_path)) < CELLS, "all was done before the last kill"
     run(tmp_path)
     assert records(tmp_path) == undisturbed[1]
 
