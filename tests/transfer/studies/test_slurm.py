@@ -33,7 +33,7 @@ def test_without_submitit_or_a_queue_it_is_one_line(tmp_path, monkeypatch):
 def test_a_machine_without_a_queue_is_one_line(tmp_path, monkeypatch):
     pytest.importorskip("submitit")
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(InputError, match="--executor slurm: expected a queue and its parameters, found"):
+    with pytest.raises(InputError, match="--executor slurm: expected a queue and known parameters, found"):
         Jobs(tmp_path, {}, QUEUE)
 
 
