@@ -26,6 +26,8 @@ FLOORS = {
     },
     "transfer": {
         "errors": 0,
+        "exit_codes": 1,
+        "progress": 0,
         "files": 1,
         "records": 2,
         "checkpoints": 2,
@@ -64,8 +66,8 @@ FRAMEWORKS = {
     ("transfer", "mmengine"): set(),
     ("transfer", "matplotlib"): {"drawing/png_grid.py"},
     ("transfer", "jinja2"): {"reporting/page.py"},
-    ("transfer", "contourpy"): {"drawing/svg_overlay.py"},
-    ("transfer", "cv2"): {"drawing/svg_overlay.py"},
+    ("transfer", "contourpy"): {"drawing/layout.py"},
+    ("transfer", "cv2"): {"drawing/layout.py"},
     ("transfer", "scipy"): {"comparison/intervals.py", "comparison/rank_correlation.py", "data/voc.py"},
 }
 

@@ -14,8 +14,9 @@ def advice(words: Sequence[str]) -> str | None:
     Args:
         words: Python's own command line (``sys.orig_argv``).
     """
-    flag = next((i for i, word in enumerate(words) if re.match("-[a-zA-Z]*m", word)), len(words))
-    module = "".join(words[flag : flag + 2]).partition("m")[2]  # `-m NAME`, `-mNAME` and `-Im NAME`
+    flags = ((i, re.fullmatch(r"-[bBdEiIOPqsSuvx]*m(.*)", word)) for i, word in enumerate(words))
+    place, flag = next(((i, found) for i, found in flags if found), (0, None))
+    module = "" if flag is None else flag[1] or "".join(words[place + 1 : place + 2])
     package, _, verb = module.rpartition(".")
     if package.partition(".")[0] != "transfer" or verb not in VERBS or module == "transfer.demo":  # which can be run
         return None

@@ -40,12 +40,12 @@ class Proof:
     @property
     def holds(self) -> bool:
         """Everything was loaded, something was compared, and every stage agrees (NaN agrees with nothing)."""
-        complete = self.run.loaded == self.run.expected and not self.run.misshapen and not self.run.unexpected
+        complete = self.run.tensors.complete and not self.run.tensors.unused
         return complete and bool(self.errors) and all(error <= self.tolerance for _, error in self.errors.values())
 
     def __str__(self) -> str:
         """The table that ``verify`` and ``convert`` print."""
-        lines = [f"{self.title}: {networks.described(self.run)}"]
+        lines = [f"{self.title}: {self.run.tensors}"]
         lines += [f"  {stage:<16} max abs {a:.2e}   max rel {r:.2e}" for stage, (a, r) in self.errors.items()]
         return "\n".join(
             [*lines, f"  {'same' if self.holds else 'NOT THE SAME'} (tolerance {self.tolerance:g} relative)"]
@@ -107,10 +107,10 @@ def _source_features(source: Checkpoint, pixels: Tensor) -> tuple[str, dict[str,
     if source.tongue == "detectron2" and source.path.suffix != ".pkl":
         state = _detectron2_state(source.state)
         result = run_detectron2(source.path, source.metadata, state, pixels, source.head, by_suffix=True)
-        if result.loaded != result.expected:
+        if not result.tensors.complete:
             raise CheckpointError(
-                f"Detectron2 itself does not load {source.path}: expected {result.expected} tensors, found "
-                f"{networks.described(result)}; convert it from its original"
+                f"Detectron2 itself does not load {source.path}: expected {result.tensors.expected} tensors, found "
+                f"{result.tensors}; convert it from its original"
             )
         features = {stage.removesuffix(" (RoI head)"): value for stage, value in result.features.items()}
         return "detectron2", features
@@ -150,15 +150,15 @@ def _target_run(source: Checkpoint, target: Path, to: str, head: str | None, pix
 
 
 def _errors(reference: Mapping[str, Tensor], features: Mapping[str, Tensor]) -> dict[str, tuple[float, float]]:
-    found = {}
+    errors = {}
     for stage, value in features.items():
         wanted = reference[stage.removesuffix(" (RoI head)")]
         if wanted.shape != value.shape:
-            found[stage] = (float("inf"), float("inf"))  # another stride: not the same network
+            errors[stage] = (float("inf"), float("inf"))  # another stride: not the same network
             continue
         largest = float((value - wanted).abs().max())
-        found[stage] = (largest, largest / max(float(wanted.abs().max()), torch.finfo(torch.float32).tiny))
-    return found
+        errors[stage] = (largest, largest / max(float(wanted.abs().max()), torch.finfo(torch.float32).tiny))
+    return errors
 
 
 def verify(

@@ -8,7 +8,6 @@ earlier demo in the folder is moved aside, never deleted.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import shlex
 import signal
@@ -16,13 +15,13 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from transfer.errors import InputError, Interrupted
 from transfer.files import places
-from transfer.records import stages as stages_file
-from transfer.records.stages import Stage
+from transfer.records.stages import Stage, write_stages
 
 # 10 minutes on 2 cores: pretraining and the two fine-tunings take nearly all of it, in equal parts.
 TRAIN, VAL, UNLABELED = 240, 60, 600
@@ -62,7 +61,20 @@ def run(out: str | Path, *, quick: bool = False) -> int:
         raise Interrupted(f"interrupted; what is finished lies in {out}", signal.SIGINT) from None
 
 
-def make_stages(out: Path, quick: bool = False) -> list[Stage]:
+@dataclass(frozen=True)
+class Command:
+    """A name for tables and logs, and what follows ``python`` on the command line."""
+
+    name: str
+    arguments: list[str]
+
+    @property
+    def command(self) -> str:
+        """What a user would type."""
+        return shlex.join(["python", *self.arguments])
+
+
+def make_stages(out: Path, quick: bool = False) -> list[Command]:
     """Return the demo's stages, all of whose files lie under ``out``."""
     train, val, unlabeled = QUICK_IMAGES if quick else (TRAIN, VAL, UNLABELED)
     data, backbone, weights = out / "data", out / "pretrain/backbone.safetensors", out / "detectron2.pth"
@@ -88,7 +100,7 @@ def make_stages(out: Path, quick: bool = False) -> list[Stage]:
         "finetune-random": _finetune(data, "random", out / "random", quick),
         "report": report,
     }
-    return [Stage(name, shlex.join(["python", *words])) for name, words in arguments.items()]
+    return [Command(name, words) for name, words in arguments.items()]
 
 
 def _finetune(data: Path, init: str, out: Path, quick: bool) -> list[str]:
@@ -117,17 +129,17 @@ def prepare(out: Path) -> None:
             number += 1
         out.rename(aside)
         print(f"{out} held an earlier demo: moved to {aside} (remove it when you do not need it)\n", flush=True)
-    stages_file.write(out / STAGES_FILE, [])
+    write_stages(out / STAGES_FILE, [])
 
 
-def run_stages(stages: list[Stage], out: Path) -> int:
+def run_stages(stages: list[Command], out: Path) -> int:
     """Run the stages one after the other; return 0, or the exit code of the one that failed (it ends the demo)."""
     done: list[Stage] = []
     for number, stage in enumerate(stages, 1):
         print(f"\n== {number}/{len(stages)} {stage.name}\n$ {stage.command}", flush=True)
         log = out / "logs" / f"{number}-{stage.name}.log"
         start = time.monotonic()
-        code = run_command([sys.executable, *shlex.split(stage.command)[1:]], log)
+        code = run_command([sys.executable, *stage.arguments], log)
         seconds = time.monotonic() - start
         if code:
             print(
@@ -135,8 +147,8 @@ def run_stages(stages: list[Stage], out: Path) -> int:
                 file=sys.stderr,
             )
             return code
-        done.append(dataclasses.replace(stage, seconds=round(seconds, 1)))
-        stages_file.write(out / STAGES_FILE, done)
+        done.append(Stage(stage.name, round(seconds, 1), stage.command))
+        write_stages(out / STAGES_FILE, done)
     return 0
 
 

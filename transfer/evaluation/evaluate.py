@@ -13,12 +13,15 @@ from typing import Any
 from transfer.errors import InputError
 from transfer.evaluation import detections as results_file
 from transfer.evaluation import ground_truth as annotation_file
+from transfer.evaluation.detections import Detections
 from transfer.evaluation.engines import ENGINES
-from transfer.evaluation.measure import measure
+from transfer.evaluation.ground_truth import GroundTruth
+from transfer.evaluation.measure import Measured, measure
 from transfer.files import places
 from transfer.files.json_files import encode, large_values
 from transfer.records import machine, record_file
-from transfer.records.record_file import Cost, Data, Record, Seconds, read_run
+from transfer.records.record import Cost, Data, Record, Seconds
+from transfer.records.record_file import read_run
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +79,7 @@ def evaluate(
         ...     "annotations": [{"id": 1, "area": 1200, "iscrowd": 0, **box}],
         ... }
         >>> record = transfer.evaluate(truth, [{"score": 0.9, **box}], name="mine")
-        >>> record.metrics["bbox"]["AP"], record.metrics["segm"]["AP"]
+        >>> round(record.metrics["bbox"]["AP"], 6), record.metrics["segm"]["AP"]
         (100.0, None)
     """
     if engine not in ENGINES:
@@ -106,16 +109,39 @@ def evaluate(
             log.warning("measuring %d detections with pycocotools: minutes on a large set", len(results))
     measured = measure(truth, results, engine, cross_check=cross_check)
     seconds = Seconds(known.seconds.train if known else None, time.perf_counter() - start)
-    val = truth.split()
-    if known is not None and known.data.val.fingerprint == truth.sha256:
-        val = known.data.val  # which also says where the images are
     if name is None:
         name = known.name if known else out.stem if out is not None else results.file.stem
     stored = isinstance(results_source, Path)
-    record = Record(
+    record = _record(known, truth, results, measured, seconds, name=name, engine=engine, stored=stored)
+    changes: dict[str, Any] = {"init": record.init if init is None else init}
+    changes["seed"] = record.seed if seed is None else seed
+    changes["weights"] = None if changes["init"] == "random" else record.weights
+    record = dataclasses.replace(record, **changes)
+    if out is not None:
+        beside = os.path.relpath(results.file, out.parent) if stored else None
+        record_file.write(out, dataclasses.replace(record, detections=beside))
+    return record
+
+
+def _record(
+    known: Record | None,
+    truth: GroundTruth,
+    results: Detections,
+    measured: Measured,
+    seconds: Seconds,
+    *,
+    name: str,
+    engine: str,
+    stored: bool,
+) -> Record:
+    """Return what was measured, with what is known of the training."""
+    val = truth.split()
+    if known is not None and known.data.val.fingerprint == truth.sha256:
+        val = known.data.val  # which also says where the images are
+    return Record(
         name=name,
-        init=init or (known.init if known else name),
-        seed=seed if seed is not None else known.seed if known else None,
+        init=known.init if known else name,
+        seed=known.seed if known else None,
         weights=known.weights if known else None,
         config=known.config if known else None,
         data=Data(known.data.train if known else None, val),
@@ -135,12 +161,6 @@ def evaluate(
         detections=str(results.file) if stored else None,
         detections_sha256=results.sha256 if stored else None,
     )
-    if record.init == "random":
-        record = dataclasses.replace(record, weights=None)
-    if out is not None:
-        beside = os.path.relpath(results.file, out.parent) if stored else None
-        record_file.write(out, dataclasses.replace(record, detections=beside))
-    return record
 
 
 def _sources(

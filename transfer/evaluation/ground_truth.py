@@ -65,12 +65,13 @@ class GroundTruth:
 
 
 @large_values()
-def read(file: Path, raw: bytes | None = None) -> GroundTruth:
+def read(file: Path, raw: bytes | None = None, *, objects: bool = True) -> GroundTruth:
     """Read an annotation file.
 
     Args:
-        file: where it lies.
+        file: in COCO's or LVIS's format.
         raw: its bytes, where they are in memory; ``file`` then only names them in errors.
+        objects: whether there has to be an object to find, without which nothing can be measured.
 
     Raises:
         InputError: no such file, no annotation file, ids that are unknown or given twice, boxes or areas that are no
@@ -89,8 +90,7 @@ def read(file: Path, raw: bytes | None = None) -> GroundTruth:
     for i, entry in enumerate(annotations):
         _check_numbers(entry, f"{file}: annotations[{i}]")
     _check_codes(annotations, {image["id"]: (image["height"], image["width"]) for image in content["images"]}, file)
-    objects = sum(not entry["iscrowd"] for entry in annotations)
-    if not objects:
+    if objects and all(entry["iscrowd"] for entry in annotations):
         found = f"{len(annotations)} crowd regions" if annotations else "none"
         raise InputError(f"{file}: expected at least one object to find, found {found}; nothing can be measured on it")
     categories = sorted(content["categories"], key=lambda c: c["id"])

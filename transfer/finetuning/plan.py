@@ -15,12 +15,14 @@ from transfer.data import labels
 from transfer.data.labels import Labels
 from transfer.detectors import config as detector_config
 from transfer.detectors import ranges
+from transfer.detectors.loaded import Loaded
 from transfer.doctor import examine, findings
 from transfer.errors import InputError
 from transfer.files import places
 from transfer.finetuning import lr_range_test, outcome, run_data, schedule, weights
 from transfer.finetuning.request import Request
-from transfer.records.record_file import FILE_NAME, Split
+from transfer.records.record import Split
+from transfer.records.record_file import FILE_NAME
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +54,8 @@ class Plan:
     config_file: str
     name: str
     data: run_data.RunData
-    start: weights.Start | None
-    count: weights.Count | None
+    start: weights.InitialWeights | None
+    count: Loaded | None
     resume: bool
     eval_only: bool
     labels: Labels | None = None
@@ -86,7 +88,7 @@ def prepare(request: Request) -> Plan:
     wanted = cfg.clone()
     detector_config.override(
         wanted, request.opts
-    )  # without data and weights yet: mistyped keys are told before anything slow
+    )  # without data and weights yet: mistyped keys are named before anything slow
     ranges.check(wanted)
     overridden = {key: detector_config.lookup(wanted, key) for key in request.opts[::2]}
     folder = Path(wanted.OUTPUT_DIR)
@@ -134,7 +136,7 @@ def prepare(request: Request) -> Plan:
     )
 
 
-def _examine(cfg: CfgNode, start: weights.Start | None, classes: int, request: Request) -> None:
+def _examine(cfg: CfgNode, start: weights.InitialWeights | None, classes: int, request: Request) -> None:
     """Let the doctor look: its warnings are logged, its first error stops the run."""
     if request.eval_only:
         return
@@ -192,7 +194,7 @@ def _check_given_once(request: Request, overridden: dict[str, Any]) -> None:
         raise InputError("--num-machines: expected --seed, which all machines have to share, found none; add it")
 
 
-def _start(request: Request, wanted: CfgNode, folder: Path) -> weights.Start | None:
+def _start(request: Request, wanted: CfgNode, folder: Path) -> weights.InitialWeights | None:
     """Return the weights that --init, MODEL.WEIGHTS or, to evaluate, the run in ``folder`` names."""
     if request.init == "random":
         return None
@@ -203,7 +205,7 @@ def _start(request: Request, wanted: CfgNode, folder: Path) -> weights.Start | N
             file = str(folder / last.read_text().strip())
     if request.eval_only and not file:
         raise InputError(f"--eval-only: expected weights, found none in OUTPUT_DIR {folder}; give --init FILE")
-    return weights.read_start(file, wanted) if file else None
+    return weights.read(file, wanted) if file else None
 
 
 def _flags(cfg: CfgNode, request: Request, folder: Path) -> None:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from transfer.errors import InputError
 from transfer.files import atomic, places
 from transfer.finetuning import checkpointer
+from transfer.progress import progress
 from transfer.records import record_file
 
 log = logging.getLogger(__name__)
@@ -62,10 +61,13 @@ def predict(
         InputError: the run or the images cannot be used, no image can be read, or an output is there already.
 
     Example:
-        With the run of ``finetune``'s example, on the images of its folder::
+        Going on from ``finetune``'s example, on the three images of its folder:
 
-            predictions = transfer.predict(folder / "run", folder)
-            transfer.evaluate(folder / "truth.json", predictions.detections)
+        >>> predictions = transfer.predict(folder / "run", folder, score=0.0)
+        >>> [image["file_name"] for image in predictions.listing["images"]], predictions.unreadable
+        (['1.png', '2.png', '3.png'], {})
+        >>> transfer.evaluate(truth, predictions.detections, name="again").counts.images
+        3
     """
     if not 0 <= score <= 1 or not 0 <= draw <= 1:
         raise InputError(f"--score, --draw: expected numbers in 0-1, found {score}, {draw}")
@@ -147,7 +149,7 @@ def detect(run_folder: Path, classes: list[str], folder: Path, images: list[Path
     last = checkpointer.last(run_folder)
     if last is None or not (run_folder / last).is_file():
         raise InputError(f"{run_folder}: expected a run's weights, found {last or 'none'}; was it moved without them?")
-    with logs.quiet():
+    with logs.quiet(), progress("detecting", len(images), "images") as line:
         cfg = detector_config.read_config(run_folder / "config.yaml")
         detector_config.fit_machine(cfg, processes=1)
         model = build_model(cfg).eval()
@@ -157,7 +159,8 @@ def detect(run_folder: Path, classes: list[str], folder: Path, images: list[Path
         content["categories"] = [{"id": i, "name": name} for i, name in enumerate(classes, 1)]
         detections: list[dict[str, Any]] = []
         unreadable: dict[str, str] = {}
-        for file in tqdm(images, unit="image", disable=None):
+        for file in images:
+            line.update()
             try:
                 pixels = detection_utils.read_image(file, format=cfg.INPUT.FORMAT)
             except Exception as error:  # damaged files make Pillow raise nearly everything
@@ -182,20 +185,15 @@ def detect(run_folder: Path, classes: list[str], folder: Path, images: list[Path
 
 def draw_overlays(out: Path, folder: Path, listing: Path, detections: Path, score: float) -> None:
     """Write every image with its detections to the new folder ``out``, as PNG."""
-    import numpy as np
-    from PIL import Image, ImageOps
-
-    from transfer.drawing.png_grid import Row, detections_png
-    from transfer.evaluation.instances import ValSet
+    from transfer.drawing.png_grid import GridRow, detections_png
+    from transfer.evaluation.instances import ValSet, read_pixels
     from transfer.finetuning import logs
 
     with atomic.new_folder(out) as temporary, logs.quiet():
         images = ValSet(listing)
         objects = images.detections(detections, images.images, score)
         for number, entry in images.images.items():
-            with Image.open(folder / entry["file_name"]) as opened:
-                pixels = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
-            row = Row(entry["file_name"], pixels, [objects[number]])
+            row = GridRow(entry["file_name"], read_pixels(folder / entry["file_name"]), [objects[number]])
             caption = f"Predictions with a score of at least {score:.2f}."
             name = Path(entry["file_name"]).with_suffix(".png")
             png = detections_png([row], ["detections"], list(images.classes.values()), caption)

@@ -15,7 +15,7 @@ from transfer.detectors import config as detector_config
 from transfer.errors import InputError
 from transfer.files import atomic
 from transfer.finetuning.request import Request
-from transfer.records.record_file import Split
+from transfer.records.record import Split
 
 log = logging.getLogger(__name__)
 
@@ -88,9 +88,9 @@ def resolve(request: Request, cfg: CfgNode, wanted: CfgNode, overridden: dict[st
 
 def _set_classes(cfg: CfgNode, wanted: CfgNode, overridden: dict[str, Any], data: RunData) -> None:
     key, expected = splits.number_of_classes_key(wanted), len(data.val.classes)
-    found = detector_config.lookup(wanted, key)
-    if expected != found and (key in overridden or "val" not in data.custom):
-        raise InputError(f"{key}: expected {expected}, the data's number of classes, found {found}; set it so")
+    given = detector_config.lookup(wanted, key)
+    if expected != given and (key in overridden or "val" not in data.custom):
+        raise InputError(f"{key}: expected {expected}, the data's number of classes, found {given}; set it so")
     detector_config.changed(cfg, {key: expected})
 
 
@@ -101,8 +101,8 @@ def _voc_splits(request: Request, wanted: CfgNode) -> tuple[list[voc.VocSplit], 
     if request.train or request.val or not set(wanted.DATASETS.TEST) & set(voc_instances.NAMES):
         return [], None
     if len(wanted.DATASETS.TEST) != 1 or not set(wanted.DATASETS.TRAIN) <= set(voc_instances.NAMES):
-        found = (*wanted.DATASETS.TRAIN, *wanted.DATASETS.TEST)
-        raise InputError(f"DATASETS: expected VOC's masks for training and one set to measure on, found {found}")
+        names = (*wanted.DATASETS.TRAIN, *wanted.DATASETS.TEST)
+        raise InputError(f"DATASETS: expected VOC's masks for training and one set to measure on, found {names}")
     train = [] if request.eval_only else [voc_instances.split(name) for name in wanted.DATASETS.TRAIN]
     for split in train:
         sbd = f"with those of {split.sbd}" if split.sbd else "without SBD's, which would be six times as many"
@@ -117,20 +117,20 @@ def _from_voc(
     classes = voc.classes_of(train or [val])
     if any(split.sbd for split in train) and classes != voc.PASCAL:
         raise InputError(f"{train[0].sbd}: expected VOC's 20 classes beside SBD, found {len(classes)}")
-    found: dict[str, Split] = {}
+    parts_read: dict[str, Split] = {}
     files = []
     for role, parts in (("train", train), ("val", [val])):
         if parts:
             path = str(folder / f"voc_{role}.json")
-            found[role], content = splits.from_voc(parts, classes, path, masks=masks)
+            parts_read[role], content = splits.from_voc(parts, classes, path, masks=masks)
             files.append((path, voc.to_json(content)))
     pascal = None if masks else val
     if pascal:
-        _say_which_ap(pascal)
-    return RunData(found.get("train"), found["val"], tuple(found), tuple(files), pascal), masks
+        _log_which_ap(pascal)
+    return RunData(parts_read.get("train"), parts_read["val"], tuple(parts_read), tuple(files), pascal), masks
 
 
-def _say_which_ap(val: voc.VocSplit) -> None:
+def _log_which_ap(val: voc.VocSplit) -> None:
     way = "11-point AP, as on VOC 2007" if val.year == 2007 else "AP as from 2010 on (area under the curve)"
     log.info("%s is measured by Pascal's %s", val, way)
 
@@ -158,5 +158,5 @@ def _with_catalogs_voc(train: Split | None, name: str, folder: Path) -> RunData:
     path = str(folder / "voc_val.json")
     val, content = splits.registered_voc(name, path)
     behind = splits.voc_behind(name)
-    _say_which_ap(behind)
+    _log_which_ap(behind)
     return RunData(train, val, ("val",), ((path, voc.to_json(content)),), behind)

@@ -28,6 +28,7 @@ from transfer.data.labels import Labels
 from transfer.errors import Interrupted
 from transfer.finetuning import batches, checkpointer, evaluators
 from transfer.finetuning.checkpointer import AtomicCheckpointer
+from transfer.finetuning.evaluators import Evaluation
 from transfer.finetuning.interrupt import Interrupt
 
 
@@ -40,13 +41,13 @@ class Trainer(DefaultTrainer):
     Attributes:
         train_seconds: wall-clock seconds of the training loop, without evaluation.
         evaluate_seconds: those of all evaluations.
-        results: the last evaluation's: task -> metric -> percent.
+        evaluation: the last one.
         loader: the training batches; its ``files`` are those of the batch in work.
     """
 
     train_seconds = 0.0
     evaluate_seconds = 0.0
-    results: dict[str, dict[str, float]]
+    evaluation: Evaluation
 
     def __init__(
         self,
@@ -117,9 +118,14 @@ class Trainer(DefaultTrainer):
         return hook
 
     def _measure(self) -> dict[str, dict[str, float]]:
-        self.results, seconds = evaluate_model(self.cfg, self.model)
+        self.evaluation, seconds = evaluate_model(self.cfg, self.model)
         self.evaluate_seconds += seconds
-        return self.results
+        results = self.evaluation.results
+        if (
+            self.iter + 1 < self.max_iter
+        ):  # training goes on: it needs the memory, and this is not what will be recorded
+            self.evaluation = Evaluation(results)
+        return results
 
     def before_step(self) -> None:
         """Seed what the model draws in this iteration."""
@@ -199,8 +205,8 @@ class SamePreciseBN(PreciseBN):  # type: ignore[misc,unused-ignore]
 def _check_losses(module: nn.Module, inputs: Any, losses: Any) -> None:
     """Stop in the process, and in the iteration, whose loss is not finite, before it reaches the weights."""
     if module.training and isinstance(losses, dict) and not all(torch.isfinite(v).all() for v in losses.values()):
-        shown = ", ".join(f"{name} {value.item():g}" for name, value in losses.items())
-        raise FloatingPointError(shown)
+        values = ", ".join(f"{name} {value.item():g}" for name, value in losses.items())
+        raise FloatingPointError(values)
 
 
 @contextlib.contextmanager
@@ -222,18 +228,20 @@ def initial_model(cfg: CfgNode, *, channels_last: bool = False) -> nn.Module:
     return model.to(memory_format=torch.channels_last) if channels_last else model  # type: ignore[call-overload]
 
 
-def evaluate_model(cfg: CfgNode, model: nn.Module) -> tuple[dict[str, dict[str, float]], float]:
+def evaluate_model(cfg: CfgNode, model: nn.Module) -> tuple[Evaluation, float]:
     """Evaluate ``model`` on ``DATASETS.TEST``.
 
     Returns:
-        (task -> metric -> percent, NaN where not measured; wall-clock seconds).
+        (what the evaluation gave, wall-clock seconds).
     """
     start = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints what the log and the record say as well
         (name,) = cfg.DATASETS.TEST
         Path(cfg.OUTPUT_DIR, "inference").mkdir(parents=True, exist_ok=True)
+        evaluator = evaluators.build(cfg, name)
         with contextlib.closing(batches.test_loader(cfg, name)) as loader:
-            results = inference_on_dataset(model, loader, evaluators.build(cfg, name))
+            results = inference_on_dataset(model, loader, evaluator)
         if comm.is_main_process():
             print_csv_format(results)
-    return dict(results or {}), time.perf_counter() - start
+    evaluation = getattr(evaluator, "evaluation", None) or Evaluation(dict(results or {}))
+    return evaluation, time.perf_counter() - start

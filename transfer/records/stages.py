@@ -1,7 +1,8 @@
-"""The commands of a chain such as the demo: run one after the other, written as they finish, shown by a report."""
+"""What the demo did on the way to a report: written by the one, shown by the other."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,34 +14,27 @@ from transfer.files.atomic import write_text
 
 @dataclass(frozen=True)
 class Stage:
-    """One command of a chain.
+    """One command that led to a report, and how many seconds it took."""
 
-    Attributes:
-        name: for tables and logs.
-        command: what a user would type, quoted for a shell.
-        seconds: wall-clock time it took; None before it is done.
-    """
-
-    name: str
+    stage: str
+    seconds: float
     command: str
-    seconds: float | None = None
 
 
-def write(file: Path, stages: Sequence[Stage]) -> None:
-    """Write finished stages as a JSON list of {stage, seconds, command}, in one step."""
-    content = [{"stage": s.name, "seconds": s.seconds, "command": s.command} for s in stages]
-    write_text(file, json.dumps(content, indent=2) + "\n")
+def write_stages(file: Path, stages: Sequence[Stage]) -> None:
+    """Write ``stages`` as a JSON list, in one step."""
+    write_text(file, json.dumps([dataclasses.asdict(stage) for stage in stages], indent=2) + "\n")
 
 
-def read(file: Path) -> list[Stage]:
-    """Read what ``write`` wrote.
+def read_stages(file: Path) -> list[Stage]:
+    """Read what ``write_stages`` wrote.
 
     Raises:
         InputError: no such file, or another content.
     """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        return [Stage(str(entry["stage"]), str(entry["command"]), float(entry["seconds"])) for entry in content]
+        return [Stage(str(entry["stage"]), float(entry["seconds"]), str(entry["command"])) for entry in content]
     except FileNotFoundError:
         raise InputError(f"{file} is missing: expected a list of stages, found nothing; leave --stages out") from None
     except (OSError, ValueError, TypeError, KeyError) as error:

@@ -6,7 +6,7 @@ from transfer.drawing import charts
 from transfer.drawing.charts import Line
 from transfer.reporting.extra_tables import Known, group_hours
 from transfer.reporting.figures import Figure, Figures
-from transfer.reporting.summary import WORDS
+from transfer.reporting.wording import WORDS
 
 
 def cost_figure(figures: Figures, known: Known) -> Figure | None:

@@ -11,7 +11,8 @@ from transfer.comparison.rank_correlation import LEAST, kendall
 from transfer.comparison.worth import FEWER, MORE, Worth, worth
 from transfer.records.record_file import Record
 from transfer.reporting.studied import Studied
-from transfer.reporting.summary import DASH, WORDS, Summary, number, percent
+from transfer.reporting.summary import Summary
+from transfer.reporting.wording import DASH, WORDS, number, percent
 
 HOUR = 3600.0
 WORTH, PREDICTORS, COST = "worth", "predictors", "cost"

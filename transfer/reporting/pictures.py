@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from transfer.drawing.png_grid import Row, detections_png
+from transfer.drawing.png_grid import GridRow, detections_png
 from transfer.errors import InputError
-from transfer.evaluation.instances import ValSet
+from transfer.evaluation.instances import ValSet, read_pixels
 from transfer.files import places
 from transfer.files.atomic import check_new_folder, new_folder
 from transfer.records.record_file import read_run
-from transfer.reporting.gallery import read_pixels
+from transfer.records.unchanged import why_changed
 
 
 def show(
@@ -54,11 +53,9 @@ def show(
     if not record.data.val.images:
         raise InputError(f"{run}: expected a record that says where its val images are, found none; show a run")
     annotations, folder = Path(record.data.val.annotations), Path(record.data.val.images)
+    if why := why_changed(record.data.val):
+        raise InputError(f"{run}: expected the ground truth it was measured on, found that {why}; restore it")
     val = ValSet(annotations, folder)
-    if hashlib.sha256(annotations.read_bytes()).hexdigest() != record.data.val.fingerprint:
-        raise InputError(
-            f"{annotations}: expected the file that {record.name} was measured on, found another; restore it"
-        )
     chosen = val.choose(random, seed) if random is not None else val.named(images or ())
     truth = val.truth(chosen)
     detections = val.detections(Path(record.detections), chosen, score)
@@ -67,7 +64,7 @@ def show(
     with new_folder(out) as temporary:
         for image in chosen:
             name = val.images[image]["file_name"]
-            row = Row(name, read_pixels(folder / name), [truth[image], detections[image]])
+            row = GridRow(name, read_pixels(folder / name), [truth[image], detections[image]])
             classes = list(val.classes.values())
             caption = f"{record.name}: detections with a score of at least {score:g}"
             png = detections_png([row], ["ground truth", start], classes, caption, cell=5.0)

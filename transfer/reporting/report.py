@@ -15,9 +15,9 @@ from transfer.errors import InputError
 from transfer.files import places
 from transfer.files.atomic import write_bytes, write_text
 from transfer.records import record_file
-from transfer.records import stages as stages_file
-from transfer.records.record_file import RESAMPLES, Record, read_run
-from transfer.records.stages import Stage
+from transfer.records.record import RESAMPLES, Record
+from transfer.records.record_file import read_run
+from transfer.records.stages import Stage, read_stages
 from transfer.reporting import csv_latex, curves
 from transfer.reporting import published as published_results
 from transfer.reporting.extra_tables import extra_tables
@@ -26,7 +26,8 @@ from transfer.reporting.gallery import Choice, Gallery, gallery
 from transfer.reporting.markdown import Picture, to_markdown
 from transfer.reporting.page import Extras, page
 from transfer.reporting.studied import Studied
-from transfer.reporting.summary import Summary, answer, summarise
+from transfer.reporting.summary import Summary, summarise
+from transfer.reporting.wording import answer
 
 PAGE, TEXT, CSV, LATEX, RESULTS, PICTURE = (
     "report.html", "report.md", "report.csv", "table.tex", "results.json", "detections.png",
@@ -66,7 +67,7 @@ def compare(
         searched: the runs' learning rates may differ, for the same search has found one for each start.
 
     Returns:
-        the groups of runs and the verdict on each, AP in percent. ``answer`` (transfer/reporting/summary.py) puts it
+        the groups of runs and the verdict on each, AP in percent. ``answer`` (transfer/reporting/wording.py) puts it
         into a sentence.
 
     Raises:
@@ -83,10 +84,10 @@ def compare(
         ...     "annotations": [{"id": 1, "area": 1200, "iscrowd": 0, **box}],
         ... }
         >>> miss = {**box, "bbox": [60, 40, 30, 30]}
-        >>> found = transfer.evaluate(truth, [{"score": 0.9, **box}], name="a", init="metamask")
+        >>> hit = transfer.evaluate(truth, [{"score": 0.9, **box}], name="a", init="metamask")
         >>> missed = transfer.evaluate(truth, [{"score": 0.9, **miss}], name="b", init="random")
-        >>> summary = transfer.compare([found, missed])
-        >>> summary.baseline, [(group.init, group.values["bbox", "AP"].mean) for group in summary.groups]
+        >>> summary = transfer.compare([hit, missed])
+        >>> summary.baseline, [(group.init, round(group.values["bbox", "AP"].mean, 6)) for group in summary.groups]
         ('random', [('random', 0.0), ('metamask', 100.0)])
     """
     if resamples < 100 or seed < 0:
@@ -142,10 +143,11 @@ def write_report(
         InputError: a run cannot be read, runs cannot be compared, or ``out`` holds something else or cannot be written.
 
     Example:
-        Two starts, three seeds each (``examples/compare_two_backbones.py`` is the whole of it)::
+        Going on from ``finetune``'s example:
 
-            written = transfer.report(sorted(Path("runs").glob("*-seed*")), "report", baseline="random")
-            print(written.paths[0])
+        >>> report = transfer.report([folder / "run"], folder / "report", resamples=100)
+        >>> [path.name for path in report.paths]
+        ['report.html', 'report.md', 'report.csv', 'table.tex', 'results.json', 'detections.png']
     """
     out = Path(out)
     if images < 1 or not 0 <= score <= 1:
@@ -154,29 +156,29 @@ def write_report(
     runs = [record if isinstance(record, Record) else read_run(Path(record)) for record in records]
     if not force:
         check_out(out, runs)
-    chain = stages_file.read(Path(stages)) if stages is not None else []
+    chain = read_stages(Path(stages)) if stages is not None else []
     summary = compare(runs, baseline, resamples=resamples, seed=seed, searched=searched)
     known = {id(run): one for run, one in zip(runs, studied, strict=True)} if studied else {}
     groups = summary.at(summary.fractions[0])
-    base = next((group for group in groups if group.init == summary.baseline), None)
+    base = summary.base(summary.fractions[0])
     choice = Choice(images, score, seed)
-    shown = gallery(groups, base, summary.leading, choice, summary.images)
+    pictures = gallery(groups, base, summary.leading, choice, summary.images)
     folders: list[Path | None] = [None if isinstance(record, Record) else Path(record) for record in records]
     if studied:
         folders = [one.folder for one in studied]
     tables = extra_tables(summary, known)
     extras = _extras(runs, folders, [Path(folder) for folder in pretrain], chain, apart=published)
     extras = replace(extras, tables=tables, known=known)
-    png, picture = _picture(shown, score)
+    png, picture = _picture(pictures, score)
     files = {
-        PAGE: page(summary, shown, score, extras),
+        PAGE: page(summary, pictures, score, extras),
         TEXT: to_markdown(summary, extras.published, chain, picture, tables),
-        CSV: csv_latex.to_csv(summary.groups, summary.verdicts, summary.baseline, summary.images),
-        LATEX: csv_latex.to_latex(summary.groups, summary.verdicts, answer(summary)),
+        CSV: csv_latex.to_csv(summary),
+        LATEX: csv_latex.to_latex(summary, answer(summary)),
         RESULTS: _records(out, runs),
     }
     write(out, files, png)
-    return Report([out / name for name in (*files, *([PICTURE] if png else []))], summary, shown.why or "")
+    return Report([out / name for name in (*files, *([PICTURE] if png else []))], summary, pictures.why or "")
 
 
 def _extras(
@@ -201,19 +203,20 @@ def _extras(
     )
 
 
-def _picture(shown: Gallery, score: float) -> tuple[bytes | None, Picture]:
+def _picture(pictures: Gallery, score: float) -> tuple[bytes | None, Picture]:
     """Draw the random images for ``report.md``, which cannot hold the page's gallery."""
-    if not shown.strips:
-        return None, Picture(None, shown.why)
+    if not pictures.strips:
+        return None, Picture(None, pictures.why)
     from transfer.drawing.png_grid import (  # matplotlib is loaded only when there is something to draw
-        Row,
+        GridRow,
         detections_png,
     )
 
-    strip = shown.strips[-1]
+    strip = pictures.strips[-1]
     caption = f"{strip.caption}\nPredictions with a score of at least {score:.2f}."
-    rows = [Row(image.name, image.pixels, image.columns) for image in strip.images]
-    return detections_png(rows, shown.titles, shown.classes, caption), Picture(PICTURE, caption.replace("\n", " "))
+    rows = [GridRow(image.name, image.pixels, image.columns) for image in strip.images]
+    png = detections_png(rows, pictures.titles, pictures.classes, caption)
+    return png, Picture(PICTURE, caption.replace("\n", " "))
 
 
 def check_out(out: Path, records: list[Record]) -> None:

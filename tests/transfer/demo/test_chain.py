@@ -1,6 +1,5 @@
 import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -11,13 +10,12 @@ import pytest
 
 from transfer.__main__ import main
 from transfer.demo import chain
-from transfer.records.stages import Stage
 
 ROOT = Path(__file__).parents[3]
 
 
 def stage(name, code, *arguments):
-    return Stage(name, shlex.join(["python", "-c", code, *arguments]))
+    return chain.Command(name, ["-c", code, *arguments])
 
 
 def test_stages_run_in_order_and_are_recorded_with_their_commands(tmp_path, capfdbinary):
@@ -103,8 +101,8 @@ def test_ctrl_c_ends_the_stage_and_the_demo_in_one_line(tmp_path):
         # Whoever starts the tests in the background (a CI job) hands down an ignored SIGINT.
         "import signal, sys\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from transfer.__main__ import main\nfrom transfer.demo import chain\n"
-        "wait = 'python -c \"import time; print(1234567); time.sleep(600)\"'\n"
-        "chain.make_stages = lambda out, quick: [chain.Stage('waiting', wait)]\n"
+        "wait = 'import time; print(1234567); time.sleep(600)'\n"
+        "chain.make_stages = lambda out, quick: [chain.Command('waiting', ['-c', wait])]\n"
         "sys.exit(main(['demo', '--out', sys.argv[1]]))"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "demo")]
@@ -121,7 +119,7 @@ def test_ctrl_c_ends_the_stage_and_the_demo_in_one_line(tmp_path):
 
 
 def test_the_commands_meet_in_their_files_and_differ_only_in_the_start():
-    stages = {stage.name: shlex.split(stage.command)[1:] for stage in chain.make_stages(Path("runs/demo"))}
+    stages = {stage.name: stage.arguments for stage in chain.make_stages(Path("runs/demo"))}
     assert list(stages) == ["data", "pretrain", "convert", "finetune-pretrained", "finetune-random", "report"]
     data, pretrain, convert, ours, random, report = stages.values()
     assert pretrain[pretrain.index("--data") + 1].startswith(data[data.index("--out") + 1])

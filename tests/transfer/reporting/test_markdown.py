@@ -1,11 +1,11 @@
 from tests.cases.records import make_record
-from transfer.comparison.bootstrap import Images
+from transfer.comparison.bootstrap import ImageResamples
 from transfer.records.stages import Stage
 from transfer.reporting import markdown
 from transfer.reporting.published import rows
 from transfer.reporting.summary import summarise
 
-STAGES = [Stage("data", "python -m transfer.demo.digits --out a|b", 5.4), Stage("train", "x", 100.0)]
+STAGES = [Stage("data", 5.4, "python -m transfer.demo.digits --out a|b"), Stage("train", 100.0, "x")]
 PICTURE = markdown.Picture("detections.png", "the caption")
 
 
@@ -17,7 +17,7 @@ def runs(init, *aps, **changes):
 
 
 def summary(*records, baseline=None):
-    return summarise(records, baseline, Images(10, why="no run kept its detections"))
+    return summarise(records, baseline, ImageResamples(10, why="no run kept its detections"))
 
 
 def cells(line):
@@ -99,7 +99,8 @@ def test_the_report_has_its_parts_in_order():
     ]
     places = [text.index(part) for part in parts]
     assert places == sorted(places)
-    assert "| data     |       5 |\n| train    |     100 |\n| together |     105 |" in text
+    stages = [cells(line) for line in text[text.index("## Stages") :].splitlines() if line.startswith("|")]
+    assert stages[2:] == [["data", "5"], ["train", "100"], ["together", "105"]]
     assert "```sh\n# data\npython -m transfer.demo.digits --out a|b\n# train\nx\n```" in text
     assert "100 iterations of 4 images, learning rate 0.02, dropped at 60, 80, warm-up 10 iterations" in text
 
@@ -116,6 +117,18 @@ def test_settings_that_differ_are_listed_with_their_runs():
     found = summary(make_record(device="CPU", name="run"), make_record("metamask", device="GPU", name="run"))
     text = markdown.to_markdown(found, [], [], PICTURE)
     assert "- Device: CPU (run)\n- Device: GPU (run)" in text
+
+
+def test_a_table_is_markdown_whose_columns_line_up_as_text():
+    text = markdown.table(["start", "AP", "a|b"], [["one\ntwo", "+1.0 ± 0.2", "x"], ["a|b", "–", "long text"]])
+    header, rule, first, second = text.splitlines()
+    assert len({len(header), len(rule), len(first), len(second)}) == 1
+    assert first.startswith("| one two |")
+    assert second.startswith(r"| a\|b")
+    assert second.index("–") > second.index("|") + 10  # numbers to the right
+    assert rule.split("|")[2].endswith("-:")
+    assert rule.split("|")[1].startswith(":-")
+    assert markdown.table(["start", "AP"], []).splitlines()[0].split() == ["|", "start", "|", "AP", "|"]
 
 
 def test_published_rows_say_what_is_not_verified():

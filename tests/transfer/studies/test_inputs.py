@@ -48,7 +48,8 @@ def test_other_data_and_another_detector_have_other_keys(study, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"data": Data(train=("nowhere", "none.json"), val=("nowhere", "none.json"))}, r"nowhere: expected a folder of images, found nothing"),
+        ({"data": Data(train=("nowhere", "a.json"), val=("nowhere", "a.json"))},
+         r"nowhere: expected a folder of images, found nothing"),
         ({"labels": ("50%", "3")}, r"labels: expected different numbers of images, found 50% and 3, both 3 of 6"),
         ({"labels": ("7",)}, r"expected at most 6, the training images, found 7"),
         ({"detector": Detector("any_mask_rcnn_R_18_FPN_smal")}, r"similar name: any_mask_rcnn_R_18_FPN_small"),
