@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from transfer.records.record_file import read_run as read_record
     from transfer.reporting.report import compare
     from transfer.reporting.report import write_report as report
+    from transfer.studies.study import run as study
 
 __version__ = "0.1.0"
 
@@ -36,6 +37,7 @@ __all__ = [
     "read_checkpoint",
     "read_record",
     "report",
+    "study",
     "verify",
 ]
 
@@ -51,6 +53,7 @@ _PLACES = {
     "read_checkpoint": ("transfer.checkpoints.checkpoint", "read"),
     "read_record": ("transfer.records.record_file", "read_run"),
     "report": ("transfer.reporting.report", "write_report"),
+    "study": ("transfer.studies.study", "run"),
     "verify": ("transfer.conversion.proof", "verify"),
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-VERBS = ("inspect", "convert", "verify", "doctor", "finetune", "evaluate", "predict", "report", "show", "demo")
+VERBS = ("inspect", "convert", "verify", "doctor", "finetune", "evaluate", "predict", "report", "study", "show", "demo")
 
 
 def advice(words: Sequence[str]) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,12 @@ from transfer.records.record_file import read_run
 from transfer.records.stages import Stage, read_stages
 from transfer.reporting import csv_latex, curves
 from transfer.reporting import published as published_results
+from transfer.reporting.extra_tables import extra_tables
 from transfer.reporting.figures import kept_curves
 from transfer.reporting.gallery import Choice, Gallery, gallery
 from transfer.reporting.markdown import Picture, to_markdown
 from transfer.reporting.page import Extras, page
+from transfer.reporting.studied import Studied
 from transfer.reporting.summary import Summary, summarise
 from transfer.reporting.wording import answer
 
@@ -53,6 +55,7 @@ def compare(
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    searched: bool = False,
 ) -> Summary:
     """Compare finished runs: means over seeds, differences to a baseline, intervals and verdicts.
 
@@ -61,6 +64,7 @@ def compare(
         baseline: the start to compare with, a record's ``init``; None for "random" where there is such a run.
         resamples: val sets drawn with replacement for the intervals, 100 or more.
         seed: draws them, 0 or more.
+        searched: the runs' learning rates may differ, for the same search has found one for each start.
 
     Returns:
         the groups of runs and the verdict on each, AP in percent. ``answer`` (transfer/reporting/wording.py) puts it
@@ -93,7 +97,7 @@ def compare(
     runs = [record if isinstance(record, Record) else read_run(Path(record)) for record in records]
     if not runs:
         raise InputError("nothing to compare: expected at least one run, found none; name one")
-    check_comparable(runs)
+    check_comparable(runs, searched=searched)
     return summarise(runs, baseline, resample(runs, resamples, seed))
 
 
@@ -110,6 +114,8 @@ def write_report(
     seed: int = 0,
     resamples: int = RESAMPLES,
     force: bool = False,
+    studied: Sequence[Studied] = (),
+    searched: bool = False,
 ) -> Report:
     """Write the report on finished runs, everything or nothing: a page, Markdown, CSV, LaTeX, the records, a picture.
 
@@ -126,6 +132,9 @@ def write_report(
         seed: draws the random images and the val sets for the intervals, 0 or more.
         resamples: val sets drawn for the intervals, 100 or more.
         force: replace a report on other runs.
+        studied: what a study knows of each run besides its record, in the same order; adds what each start cost, and
+            what probes said beforehand.
+        searched: the runs' learning rates may differ, for the same search has found one for each start.
 
     Returns:
         the files and what they say.
@@ -148,17 +157,22 @@ def write_report(
     if not force:
         check_out(out, runs)
     chain = read_stages(Path(stages)) if stages is not None else []
-    summary = compare(runs, baseline, resamples=resamples, seed=seed)
+    summary = compare(runs, baseline, resamples=resamples, seed=seed, searched=searched)
+    known = {id(run): one for run, one in zip(runs, studied, strict=True)} if studied else {}
     groups = summary.at(summary.fractions[0])
     base = summary.base(summary.fractions[0])
     choice = Choice(images, score, seed)
     pictures = gallery(groups, base, summary.leading, choice, summary.images)
-    folders = [None if isinstance(record, Record) else Path(record) for record in records]
+    folders: list[Path | None] = [None if isinstance(record, Record) else Path(record) for record in records]
+    if studied:
+        folders = [one.folder for one in studied]
+    tables = extra_tables(summary, known)
     extras = _extras(runs, folders, [Path(folder) for folder in pretrain], chain, apart=published)
+    extras = replace(extras, tables=tables, known=known)
     png, picture = _picture(pictures, score)
     files = {
         PAGE: page(summary, pictures, score, extras),
-        TEXT: to_markdown(summary, extras.published, chain, picture),
+        TEXT: to_markdown(summary, extras.published, chain, picture, tables),
         CSV: csv_latex.to_csv(summary),
         LATEX: csv_latex.to_latex(summary, answer(summary)),
         RESULTS: _records(out, runs),
