@@ -6,6 +6,7 @@ from pretrain.data.colour import Colour, Operation, coloured
 from pretrain.data.sources import find_images, open_source
 from pretrain.data.two_views import TwoViews, collate
 from pretrain.data.views import ViewSettings
+from pretrain.errors import InputError
 
 
 @pytest.fixture
