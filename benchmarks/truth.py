@@ -27,7 +27,7 @@ from pretrain.method.tangent import Tensors
 from pretrain.probes.classifiers import hits, knn_scores
 from pretrain.probes.features import Input, extract_features
 from pretrain.probes.labelled import labelled_splits
-from pretrain.settings.schema import MetaSettings
+from pretrain.settings.sections import MetaSettings
 
 VARIABLES = ("mask", "fusion")
 

@@ -64,7 +64,8 @@ def make_plan(settings: Settings, source: Source, work_dir: Path) -> Plan:
             f"schedule: expected at least one iteration, found epochs = {schedule.epochs}, iterations = "
             f"{schedule.iterations}"
         )
-    return Plan(source, work_dir, iterations, min(round(schedule.warmup_epochs * per_epoch), iterations - 1))
+    warmup = round(min(schedule.warmup_share * iterations, schedule.warmup_epochs * per_epoch))
+    return Plan(source, work_dir, iterations, min(warmup, iterations - 1))
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from pretrain.distributed import ranks
 from pretrain.settings.schema import Settings
 from pretrain.training.hooks import clock
 from pretrain.training.plan import Plan
+from pretrain.training.term_shares import shares_of
 from pretrain.training.train import PREFETCHED, train
 
 FEWEST = 5  # iterations to measure
@@ -37,10 +38,11 @@ _A_LINE = 8  # ranks whose memory stands in one line
 
 @dataclass
 class Stopwatch(Hook):
-    """Seconds of every iteration, and of them those spent waiting for the batch."""
+    """Seconds of every iteration, of them those spent waiting for the batch, and each term's share of the last step."""
 
     seconds: list[float] = field(default_factory=list)
     waited: list[float] = field(default_factory=list)
+    shares: dict[str, float] = field(default_factory=dict)
     _last: float = math.nan
 
     priority = "VERY_LOW"
@@ -59,6 +61,7 @@ class Stopwatch(Hook):
             torch.cuda.synchronize()
         now = time.perf_counter()
         self.seconds.append(now - self._last)
+        self.shares = shares_of(outputs or {})
         self._last = now
 
 
@@ -73,6 +76,7 @@ class Estimate:
         memory: peak of each rank, bytes; of its device on a GPU, of its process on a CPU.
         available: of that memory to each rank, bytes; on a CPU all ranks of a machine share it.
         checkpoint: size of one checkpoint, bytes.
+        shares: each term's share of the real step's gradient at the features.
     """
 
     iterations: int
@@ -81,6 +85,7 @@ class Estimate:
     memory: tuple[int, ...]
     available: tuple[int, ...]
     checkpoint: int
+    shares: dict[str, float] = field(default_factory=dict)
 
 
 def rehearse(settings: Settings, plan: Plan, init: Path | None = None) -> Estimate:
@@ -111,7 +116,7 @@ def rehearse(settings: Settings, plan: Plan, init: Path | None = None) -> Estima
     seconds, waited = mean(watch.seconds[-measured:]), mean(watch.waited[-measured:])
     found = ranks.everyones((seconds, min(1.0, waited / seconds), *_memory(), checkpoint))
     times, waits, memory, available, sizes = zip(*found, strict=True)
-    return Estimate(measured, max(times), max(waits), memory, available, max(sizes))
+    return Estimate(measured, max(times), max(waits), memory, available, max(sizes), watch.shares)
 
 
 def describe(estimate: Estimate, settings: Settings, plan: Plan) -> str:
@@ -129,6 +134,9 @@ def describe(estimate: Estimate, settings: Settings, plan: Plan) -> str:
         f"disk       {_gigabytes(e.checkpoint * (settings.run.keep + 1))} for checkpoints: {settings.run.keep} kept, "
         "one while it is written",
     ]
+    if e.shares:
+        parts = ", ".join(f"{name} {share:.1%}" for name, share in e.shares.items())
+        lines.append(f"the step   {parts} (of the gradient at the features, at the start)")
     if e.waiting > 0.1:
         lines.append("           the device waits for data: raise data.workers, or store smaller images")
     return "\n".join(lines)

@@ -42,6 +42,7 @@ from pretrain.training.loop import ResumableLoop
 from pretrain.training.online_knn import OnlineKnn, class_folder
 from pretrain.training.optimizers import build_optimizers
 from pretrain.training.plan import Plan, Start, prepare
+from pretrain.training.term_shares import TermShares
 
 PREFETCHED = 4  # batches that each loader process works ahead
 
@@ -189,7 +190,7 @@ def _build_runner(
         optim_wrapper=build_optimizers(model),
         param_scheduler=_schedule(plan),
         default_hooks=off,
-        custom_hooks=[progress, guard, checkpoints, *watch, *hooks, *kept],
+        custom_hooks=[progress, guard, TermShares(), checkpoints, *watch, *hooks, *kept],
         visualizer={
             "type": Visualizer,
             "vis_backends": [{"type": TensorboardVisBackend}] if ranks.rank() == 0 else None,

@@ -10,17 +10,11 @@ import torch
 
 from pretrain.backbones import build_backbone
 from pretrain.data.views import ViewSettings, make_view
-from pretrain.method.bilevel import (
-    TrialStep,
-    Weights,
-    head_slopes,
-    second_order,
-    sgd_step,
-    trial_gradient,
-    upper_gradient,
-)
-from pretrain.method.objective import METHODS, Objective, ObjectiveSettings, per_view
+from pretrain.method.bilevel import head_slopes, second_order, trial_gradient, upper_gradient
+from pretrain.method.methods import METHODS, ObjectiveSettings
+from pretrain.method.objective import Objective, per_view
 from pretrain.method.tangent import RELATIVE_STEP, feature_tangent
+from pretrain.method.trial_step import TrialStep, Weights, take
 from tests.cases.bilevel_cases import as_problem, cosine, relative_error
 
 SETTINGS = ObjectiveSettings(redundancy_widths=(128, 128), contrastive_widths=(128, 64))
@@ -85,7 +79,7 @@ def exact(case):
     _, problem, weights, upper, step = case
     trial = trial_gradient(problem, weights, upper)
     h, gradient = trial.h, trial.gradient
-    v, _, _ = upper_gradient(problem, sgd_step(weights, gradient, step), upper)
+    v, _, _ = upper_gradient(problem, take(weights, gradient, step), upper)
     w = [t.clone().requires_grad_() for t in weights.tensors()]
     psi = {k: t.clone().requires_grad_() for k, t in upper.items()}
     named = weights.like(w)

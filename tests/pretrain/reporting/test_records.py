@@ -49,9 +49,9 @@ def test_the_report_shows_losses_features_hypergradient_and_mask(finished):
     assert not list(finished.rglob("*.partial"))
 
 
-def test_the_mask_is_kept_at_start_middle_and_end(finished):
+def test_the_mask_is_kept_at_the_start_and_along_the_run(finished):
     snapshots = read_snapshots(finished / "mask.json")
-    assert list(snapshots) == [0, 2, 4]
+    assert list(snapshots) == [0, 1, 2, 4]  # 1 to 25 %, 50 % and 100 % of four iterations
     assert set(snapshots[0]) == {0.5}
     assert len(snapshots[4]) == 512
     assert len(set(snapshots[4])) > 100

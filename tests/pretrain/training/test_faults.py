@@ -15,7 +15,7 @@ from pretrain.training import changes
 from pretrain.training.checkpoint_files import damage, find_checkpoints
 from tests.cases.runs import arguments, write_inputs
 
-SHORT = ["data.workers=0", "schedule.iterations=3", "run.checkpoint_every=1", "method=simclr", "meta.look_ahead=False"]
+SHORT = ["data.workers=0", "schedule.iterations=3", "run.checkpoint_every=1", "method=simclr"]
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_weights_that_are_not_finite_are_never_saved(run, capsys):
     """A finite loss at the last iteration says nothing of the weights after it."""
     checkpoints = find_checkpoints(run.work / "checkpoints")
     checkpoints[-1].unlink()
-    assert run("--allow-change", options=["optimizer.lr=1e39", "schedule.warmup_epochs=0"]) == 1
+    assert run("--allow-change", options=["optimizer.lr=1e39", "schedule.warmup_share=0"]) == 1
     line = one_line(capsys)
     assert "no longer finite after iteration 3" in line
     assert str(checkpoints[0]) in line
@@ -124,7 +124,7 @@ def test_weights_that_are_not_finite_are_never_saved(run, capsys):
 
 
 def test_a_non_finite_loss_names_its_files_and_the_last_good_checkpoint(finished, tmp_path, capsys):
-    options = [*SHORT, "optimizer.lr=1e30", "schedule.warmup_epochs=0", "run.checkpoint_every=1"]
+    options = [*SHORT, "optimizer.lr=1e30", "schedule.warmup_share=0", "run.checkpoint_every=1"]
     assert main(arguments(finished[0], tmp_path / "run", options=options)) == 1
     line = one_line(capsys)
     assert "the loss became nan at iteration" in line
