@@ -64,7 +64,8 @@ class Pretraining(BaseModel):
         self.bilevel = method.base is not None and settings.meta.hypergradient != "single_level"
         self.upper = UpperLevel(self.backbone, self.objective, settings.meta) if self.bilevel else None
         if self.bilevel:
-            self.upper_step = UpperStep(settings.meta.clip)
+            variables = [name for name, there in (("mask", method.mask), ("fusion", method.comp)) if there]
+            self.upper_step = UpperStep(variables, settings.meta.clip)
         self.loss_scale = LossScale() if settings.run.precision == "fp16" else None
         self.gradients = Gradients(self.backbone, self.objective, self.loss_scale)
         self.compiled = Compiled(self.backbone) if settings.run.compile else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -19,13 +20,14 @@ class UpperStep(nn.Module):
     """Moves ψ; its state are the running means of the norms that it clips by.
 
     Args:
+        variables: those that there are, ``mask`` and ``fusion``.
         clip: largest ‖dU/dψ‖ of each upper variable, in units of the running mean of its own; None for no clipping.
     """
 
-    def __init__(self, clip: float | None) -> None:
+    def __init__(self, variables: Sequence[str], clip: float | None) -> None:
         super().__init__()
-        self.clip = clip
-        self.norms = nn.ModuleDict({} if clip is None else {name: RunningMean() for name in ("mask", "fusion")})
+        self.variables, self.clip = variables, clip
+        self.norms = nn.ModuleDict({} if clip is None else {name: RunningMean() for name in variables})
 
     def forward(self, objective: Objective, found: Hypergradient, optim: OptimWrapperDict) -> dict[str, Tensor]:
         """``ψ <- OPT(ψ, dU/dψ)``; returns U and the norms of both parts of each hypergradient."""
@@ -34,10 +36,8 @@ class UpperStep(nn.Module):
             found = _rebalanced(objective, found)
         log = {"upper_loss": found.upper_loss}
         total, parameters = found.total(), objective.upper_parameters()
-        for name in ("mask", "fusion"):
+        for name in self.variables:
             keys = [k for k in total if k.startswith(f"{name}.")]
-            if not keys:
-                continue
             log[f"{name}_direct"] = norm_of([found.direct[k] for k in keys])
             log[f"{name}_second_order"] = norm_of([found.second_order[k] for k in keys])
             factor = self._clip_factor(name, norm_of([total[k] for k in keys]))

@@ -64,7 +64,7 @@ class Balance(nn.Module):
     def update(self, norms: Mapping[str, Tensor]) -> None:
         """Take in the norm of each loss's own gradient, unweighted."""
         for name, norm in norms.items():
-            self.norms[name].update(norm)
+            self._mean(name).update(norm)
 
     def coefficients(self, weights: Mapping[str, float]) -> dict[str, Tensor | float]:
         """What each loss is multiplied by: ``w_k``, or ``(w_k / Σ w) / s_k``."""
@@ -75,14 +75,12 @@ class Balance(nn.Module):
 
     def scale(self, name: str) -> Tensor:
         """s_k, the running mean of the norms."""
-        mean = self.norms[name]
-        assert isinstance(mean, RunningMean)
-        return mean.value()
+        return self._mean(name).value()
 
     def shares(self, weights: Mapping[str, float]) -> dict[str, Tensor]:
         """Each loss's part of the sum of the weighted gradients' norms, as last measured, in 0-1."""
         coefficients = self.coefficients(weights)
-        parts = {name: c * self._last(name) for name, c in coefficients.items()}
+        parts = {name: c * self._mean(name).last for name, c in coefficients.items()}
         total = torch.stack([torch.as_tensor(p) for p in parts.values()]).sum()
         return {name: part / total for name, part in parts.items()}
 
@@ -95,10 +93,10 @@ class Balance(nn.Module):
         for name, buffer in self.named_buffers():
             buffer.copy_(state[name])
 
-    def _last(self, name: str) -> Tensor:
+    def _mean(self, name: str) -> RunningMean:
         mean = self.norms[name]
         assert isinstance(mean, RunningMean)
-        return mean.last
+        return mean
 
 
 def gradient_norms(losses: Mapping[str, Tensor], h: Tensor) -> dict[str, Tensor]:

@@ -132,10 +132,11 @@ def resolve_method(name: str, settings: ObjectiveSettings) -> Method:
     """
     if name not in METHODS:
         raise InputError(f"method: expected one of {', '.join(METHODS)}, found {name!r}")
-    row, given = METHODS[name], {k: getattr(settings, k) for k in ("redundancy", "contrastive", "bootstrap")}
-    if settings.balance == "gradient":
-        row = replace(row, **{k: float(getattr(row, k) > 0) for k in given})
-    method = replace(row, **{k: v for k, v in given.items() if v is not None})
+    method = METHODS[name]
+    for loss in ("redundancy", "contrastive", "bootstrap"):
+        own, given = getattr(method, loss), getattr(settings, loss)
+        share = float(own > 0) if settings.balance == "gradient" else own
+        method = replace(method, **{loss: share if given is None else given})
     weights = (method.redundancy, method.contrastive, method.bootstrap)
     if min(weights) < 0 or max(weights) == 0:
         raise InputError(

@@ -115,7 +115,10 @@ def test_the_real_step_leaves_the_upper_variables_alone(method):
 @pytest.mark.parametrize("method", BILEVEL)
 @pytest.mark.parametrize("mode", ["feature_difference", "forward_mode", "finite_difference", "first_order"])
 def test_the_meta_step_leaves_everything_else_alone(method, mode):
-    """Weights, running statistics, BYOL's target and the random state are those of a run whose ψ cannot move."""
+    """Weights, running statistics, BYOL's target and the random state are those of a run whose ψ cannot move.
+
+    Of its own it keeps the running norms of the hypergradient alone.
+    """
     frozen = {"mask_lr": 0.0, "fusion_lr": 0.0, "hypergradient": mode}
     off, optimizers = start(method)
     off.meta_start = 100
@@ -125,7 +128,8 @@ def test_the_meta_step_leaves_everything_else_alone(method, mode):
         state = torch.get_rng_state()
         on.train_step(batch(k), on_optimizers)
         assert torch.equal(state, torch.get_rng_state())
-    assert all(torch.equal(on.state_dict()[k], v) for k, v in off.state_dict().items())
+    own = ("upper_step.", "objective.balance.norms.fusion_")
+    assert all(torch.equal(on.state_dict()[k], v) for k, v in off.state_dict().items() if not k.startswith(own))
 
 
 def in_float64(optimizer, small=True, **meta):
