@@ -62,6 +62,7 @@ class Case:
         precision: of the real step's backbone pass, fp32 or bf16.
         head: hidden width of the heads; the method's own is 2048.
         clip: largest gradient norm; None for no clipping.
+        optimizer: of w.
         method: one of `pretrain.method.methods.METHODS`.
         compile: whether the real step's backbone pass is compiled.
     """
@@ -72,6 +73,7 @@ class Case:
     precision: str = "fp32"
     head: int = 2048
     clip: float | None = None
+    optimizer: str = "adamw"
     method: str = METHOD
     compile: bool = False
 
@@ -89,7 +91,7 @@ class Case:
                 "backbone": {"arch": self.arch, "stem": "imagenet"},
                 "objective": objective,
                 "meta": dict(mode.meta),
-                "optimizer": {"lr": lr, "clip": self.clip},
+                "optimizer": {"name": self.optimizer, "lr": lr, "clip": self.clip},
                 "data": {"batch": self.n},
                 "views": {"size": self.size},
                 "run": {"precision": self.precision, "compile": self.compile, "log_every": NEVER},
@@ -144,7 +146,7 @@ class Trainee:
         case: network and batch.
         mode: the way of the meta step.
         device: where the model lives.
-        lr: of w, m and ξ; small by default, so that random pixels do not make the run diverge.
+        lr: of w; small by default, so that random pixels do not make the run diverge.
         iterations: of the whole training, for the schedule of the coding series.
         kind: the class of the model.
     """

@@ -66,6 +66,7 @@ class Pretraining(BaseModel):
         if self.bilevel:
             variables = [name for name, there in (("mask", method.mask), ("fusion", method.comp)) if there]
             self.upper_step = UpperStep(variables, settings.meta.clip)
+        self._last_upper: dict[str, Tensor] = {}
         self.loss_scale = LossScale() if settings.run.precision == "fp16" else None
         self.gradients = Gradients(self.backbone, self.objective, self.loss_scale)
         self.compiled = Compiled(self.backbone) if settings.run.compile else None
@@ -112,6 +113,7 @@ class Pretraining(BaseModel):
         if self.loss_scale is not None:
             log.update(self.loss_scale.log())
         if (t + 1) % self.settings.run.log_every == 0 and ranks.rank() == 0:
+            log = {**self._last_upper, **log}  # the meta step may come at other iterations than the log
             log.update(self._health(forward))
         return log
 
@@ -232,8 +234,8 @@ class Pretraining(BaseModel):
         return h.detach() if run.precision == "fp32" and not run.compile else None
 
     def _move_upper(self, found: Hypergradient, optim: OptimWrapperDict) -> dict[str, Tensor]:
-        log: dict[str, Tensor] = self.upper_step(self.objective, found, optim)
-        return log
+        self._last_upper = self.upper_step(self.objective, found, optim)
+        return dict(self._last_upper)
 
     def _trial_step(self, optim: OptimWrapperDict, *, taken: bool = False) -> TrialStep:
         return trial_step(optim["lower"].optimizer, self.lower_parameters(), self.settings, taken=taken)

@@ -321,6 +321,14 @@ def test_the_meta_step_comes_every_k_iterations(every):
     assert moved == [k >= 2 and (k - 2) % every == 0 for k in range(8)]
 
 
+def test_the_log_has_the_last_meta_step_where_it_comes_at_other_iterations():
+    model = model_of("metamask", meta={"every": 4}, run={"log_every": 3})
+    optimizers = build_optimizers(model)
+    logs = [model.train_step(share_of(k, 12), optimizers) for k in range(6)]
+    assert [k for k, log in enumerate(logs) if "mask_direct" in log] == [0, 2, 4, 5]
+    assert (logs[2]["mask_direct"], logs[5]["mask_direct"]) == (logs[0]["mask_direct"], logs[4]["mask_direct"])
+
+
 @pytest.mark.parametrize("optimizer", ["lars", "adamw"])
 def test_other_optimisers_take_their_own_trial_rate(optimizer):
     model = run("metamask_compmod", optimizer={"name": optimizer, "lr": 0.001}, meta={"trial_lr": 0.03})
