@@ -10,7 +10,8 @@ import torch
 
 from examples import pretrain_in_one_file as example
 from pretrain import load_backbone
-from pretrain.method.objective import METHODS, Objective, ObjectiveSettings
+from pretrain.method.methods import METHODS, ObjectiveSettings
+from pretrain.method.objective import Objective
 
 SETTINGS = ObjectiveSettings(redundancy_widths=(512, 512), contrastive_widths=(512, 128))
 LONGEST = 160  # lines
