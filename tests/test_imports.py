@@ -29,6 +29,7 @@ FLOORS = {
     },
     "transfer": {
         "errors": 0,
+        "progress": 0,
         "files": 1,
         "records": 2,
         "checkpoints": 2,
@@ -66,8 +67,8 @@ FRAMEWORKS = {
     ("transfer", "mmengine"): set(),
     ("transfer", "matplotlib"): {"drawing/png_grid.py"},
     ("transfer", "jinja2"): {"reporting/page.py"},
-    ("transfer", "contourpy"): {"drawing/svg_overlay.py"},
-    ("transfer", "cv2"): {"drawing/svg_overlay.py"},
+    ("transfer", "contourpy"): {"drawing/layout.py"},
+    ("transfer", "cv2"): {"drawing/layout.py"},
     ("transfer", "scipy"): {"comparison/intervals.py", "data/voc.py"},
 }
 

@@ -14,6 +14,7 @@ from transfer import train_net
 from transfer.finetuning import outcome
 from transfer.finetuning.trainer import Trainer
 from transfer.records import record_file
+from transfer.records.record import Counts, Schedule
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 MEAN_255 = [127.5, 114.75, 102.0]
@@ -36,7 +37,7 @@ def test_the_record_of_a_run(finished, weights_file, data):
     assert record.data.train.images == data[1]
     assert (record.data.train.n_images, record.data.val.n_images) == (6, 2)
     assert record.data.val.classes == ["square", "cross"]
-    assert record.schedule == record_file.Schedule(2, 2, 0.02, [1], 0)
+    assert record.schedule == Schedule(2, 2, 0.02, [1], 0)
     assert (record.engine, record.protocol) == ("hotcoco", "coco")
     assert record.seconds.train > 0
     assert record.seconds.evaluate > 0
@@ -46,7 +47,7 @@ def test_the_record_of_a_run(finished, weights_file, data):
         assert set(record.per_class[task]) == {"square", "cross"}
     raw = (finished / record.detections).read_bytes()
     assert record.detections_sha256 == hashlib.sha256(raw).hexdigest()
-    assert record.counts == record_file.Counts(2, 2, 0, 2, len(json.loads(raw)))
+    assert record.counts == Counts(2, 2, 0, 2, len(json.loads(raw)))
     assert record.data.val.fingerprint == hashlib.sha256(Path(data[5]).read_bytes()).hexdigest()
 
 

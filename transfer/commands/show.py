@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 from pathlib import Path
 
-from transfer.drawing.png_grid import Row, detections_png
+from transfer.drawing.png_grid import GridRow, detections_png
 from transfer.errors import InputError
-from transfer.evaluation.instances import ValSet
+from transfer.evaluation.instances import ValSet, read_pixels
 from transfer.files.atomic import new_folder
 from transfer.records.record_file import read_run
-from transfer.reporting.gallery import read_pixels
+from transfer.records.unchanged import why_changed
 
 MOST_CLASSES = 12  # in a legend; beyond, the labels alone tell
 
@@ -42,11 +41,9 @@ def run(args: argparse.Namespace) -> int:
     if not record.data.val.images:
         raise InputError(f"{args.run}: expected a record that says where its val images are, found none; show a run")
     annotations, folder = Path(record.data.val.annotations), Path(record.data.val.images)
+    if why := why_changed(record.data.val):
+        raise InputError(f"{args.run}: expected the ground truth it was measured on, found that {why}; restore it")
     val = ValSet(annotations, folder)
-    if hashlib.sha256(annotations.read_bytes()).hexdigest() != record.data.val.fingerprint:
-        raise InputError(
-            f"{annotations}: expected the file that {record.name} was measured on, found another; restore it"
-        )
     chosen = val.choose(args.random, args.seed) if args.random else val.named(args.images)
     truth = val.truth(chosen)
     found = val.detections(Path(record.detections), chosen, args.score)
@@ -55,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     with new_folder(args.out) as out:
         for image in chosen:
             name = val.images[image]["file_name"]
-            row = Row(name, read_pixels(folder / name), [truth[image], found[image]])
+            row = GridRow(name, read_pixels(folder / name), [truth[image], found[image]])
             classes = list(val.classes.values())
             caption = f"{record.name}: detections with a score of at least {args.score:g}"
             png = detections_png([row], ["ground truth", start], classes, caption, cell=5.0)

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from transfer.comparison import intervals
-from transfer.comparison.bootstrap import RESAMPLED, Images
+from transfer.comparison.bootstrap import RESAMPLED, ImageResamples
 from transfer.comparison.comparable import start_names
 from transfer.comparison.intervals import LEAST_SEEDS, Estimate, Floats
 from transfer.errors import InputError
-from transfer.records.record_file import ALL_METRICS, TASKS, Record
+from transfer.records.record import ALL_METRICS, TASKS, Record
 
 BASELINE = "random"
 
@@ -70,7 +70,7 @@ class Difference:
     estimate: Estimate | None = field(default=None, compare=False)
 
 
-def group(records: Sequence[Record], baseline: str | None = None, images: Images | None = None) -> list[Group]:
+def group(records: Sequence[Record], baseline: str | None = None, images: ImageResamples | None = None) -> list[Group]:
     """Return one group per start and label fraction: most labels first, then the baseline, then in the order given.
 
     Args:
@@ -95,17 +95,17 @@ def group(records: Sequence[Record], baseline: str | None = None, images: Images
     return groups
 
 
-def _group(init: str, runs: list[Record], fraction: float | None, images: Images | None) -> Group:
+def _group(init: str, runs: list[Record], fraction: float | None, images: ImageResamples | None) -> Group:
     runs = sorted(runs, key=lambda run: -1 if run.seed is None else run.seed)
     values = {}
     for task in TASKS:
         for metric in ALL_METRICS:
-            found = mean([run.metrics[task][metric] for run in runs])
-            if found is not None and found.n >= LEAST_SEEDS:
+            value = mean([run.metrics[task][metric] for run in runs])
+            if value is not None and value.n >= LEAST_SEEDS:
                 numbers = _values(runs, task, metric)
                 estimate = intervals.over_seeds(numbers, _resampled(runs, task, metric, images), _count(images))
-                found = Value(found.mean, found.std, found.n, estimate.interval())
-            values[task, metric] = found
+                value = Value(value.mean, value.std, value.n, estimate.interval())
+            values[task, metric] = value
     return Group(init, runs, values, fraction)
 
 
@@ -117,7 +117,9 @@ def mean(values: Sequence[float | None]) -> Value | None:
     return Value(statistics.fmean(measured), _std(measured), len(measured))
 
 
-def difference(ours: Group, baseline: Group, task: str, metric: str, images: Images | None = None) -> Difference | None:
+def difference(
+    ours: Group, baseline: Group, task: str, metric: str, images: ImageResamples | None = None
+) -> Difference | None:
     """Return how far ``ours`` is above ``baseline``; None when one of them was not measured."""
     if ours.values[task, metric] is None or baseline.values[task, metric] is None:
         return None
@@ -126,7 +128,7 @@ def difference(ours: Group, baseline: Group, task: str, metric: str, images: Ima
 
 
 def class_difference(
-    ours: Group, baseline: Group, task: str, name: str, images: Images | None = None
+    ours: Group, baseline: Group, task: str, name: str, images: ImageResamples | None = None
 ) -> Difference | None:
     """Return how far ``ours`` is above ``baseline`` in one class's AP; None when one of them was not measured."""
     sides = []
@@ -134,10 +136,10 @@ def class_difference(
         aps = [run.per_class[task].get(name) for run in g.runs]
         if any(ap is None for ap in aps):
             return None
-        found = None if images is None else [images.of(run) for run in g.runs]
+        runs = None if images is None else [images.of(run) for run in g.runs]
         resampled = None
-        if found is not None and all(one is not None and (task, name) in one.classes for one in found):
-            resampled = np.stack([one.classes[task, name] for one in found if one is not None], axis=1)
+        if runs is not None and all(run is not None and (task, name) in run.classes for run in runs):
+            resampled = np.stack([run.classes[task, name] for run in runs if run is not None], axis=1)
         sides.append((np.array(aps, dtype=float), resampled))
     return _between(sides, _paired(ours, baseline), _count(images))
 
@@ -168,17 +170,17 @@ def _values(runs: Sequence[Record], task: str, metric: str) -> Floats:
     return np.array([run.metrics[task][metric] for run in runs], dtype=float)
 
 
-def _resampled(runs: Sequence[Record], task: str, metric: str, images: Images | None) -> Floats | None:
+def _resampled(runs: Sequence[Record], task: str, metric: str, images: ImageResamples | None) -> Floats | None:
     """Return (resamples, runs), None unless every run has them."""
     if images is None or metric not in RESAMPLED:
         return None
-    found = [images.of(run) for run in runs]
-    if any(one is None or (task, metric) not in one.metrics for one in found):
+    values = [images.of(run) for run in runs]
+    if any(one is None or (task, metric) not in one.metrics for one in values):
         return None
-    return np.stack([one.metrics[task, metric] for one in found if one is not None], axis=1)
+    return np.stack([one.metrics[task, metric] for one in values if one is not None], axis=1)
 
 
-def _count(images: Images | None) -> int:
+def _count(images: ImageResamples | None) -> int:
     return images.count if images is not None else 0
 
 

@@ -16,11 +16,10 @@ from transfer.checkpoints.checkpoint import Checkpoint, read
 from transfer.conversion import networks, proof_images
 from transfer.conversion.detectron2_network import run_detectron2
 from transfer.conversion.networks import Run
-from transfer.detectors.loaded import LoadCount, count_loaded
 from transfer.detectors.overlay import HEADS
 from transfer.errors import CheckpointError, InputError
 
-__all__ = ["TOLERANCE", "LoadCount", "Proof", "count_loaded", "prove", "run"]
+__all__ = ["TOLERANCE", "Proof", "prove", "run"]
 
 TOLERANCE = 1e-5  # of the largest activation of the stage, in float32
 TONGUES = ("detectron2", "torchvision", "timm", "mmdet")
@@ -45,12 +44,12 @@ class Proof:
     @property
     def holds(self) -> bool:
         """Everything was loaded, something was compared, and every stage agrees (NaN agrees with nothing)."""
-        complete = self.run.loaded == self.run.expected and not self.run.misshapen and not self.run.unexpected
+        complete = self.run.tensors.complete and not self.run.tensors.unused
         return complete and bool(self.errors) and all(error <= self.tolerance for _, error in self.errors.values())
 
     def __str__(self) -> str:
         """The table that ``verify`` and ``convert`` print."""
-        lines = [f"{self.title}: {networks.described(self.run)}"]
+        lines = [f"{self.title}: {self.run.tensors}"]
         lines += [f"  {stage:<16} max abs {a:.2e}   max rel {r:.2e}" for stage, (a, r) in self.errors.items()]
         return "\n".join(
             [*lines, f"  {'same' if self.holds else 'NOT THE SAME'} (tolerance {self.tolerance:g} relative)"]
@@ -112,10 +111,10 @@ def _source_features(source: Checkpoint, pixels: Tensor) -> tuple[str, dict[str,
     if source.tongue == "detectron2" and source.path.suffix != ".pkl":
         state = _detectron2_state(source.state)
         result = run_detectron2(source.path, source.metadata, state, pixels, source.head, by_suffix=True)
-        if result.loaded != result.expected:
+        if not result.tensors.complete:
             raise CheckpointError(
-                f"Detectron2 itself does not load {source.path}: expected {result.expected} tensors, found "
-                f"{networks.described(result)}; convert it from its original"
+                f"Detectron2 itself does not load {source.path}: expected {result.tensors.expected} tensors, found "
+                f"{result.tensors}; convert it from its original"
             )
         features = {stage.removesuffix(" (RoI head)"): value for stage, value in result.features.items()}
         return "detectron2", features

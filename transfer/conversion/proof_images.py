@@ -38,11 +38,11 @@ def from_folder(folder: str | Path, count: int = 4) -> Tensor:
     """
     from PIL import Image, UnidentifiedImageError
 
-    found = sorted(p for p in Path(folder).glob("*") if p.suffix.lower() in _SUFFIXES)[:count]
-    if not found:
+    files = sorted(p for p in Path(folder).glob("*") if p.suffix.lower() in _SUFFIXES)[:count]
+    if not files:
         raise InputError(f"no images to compare on: expected {', '.join(_SUFFIXES)} files, found none in {folder}")
     pictures = []
-    for path in found:
+    for path in files:
         try:
             with Image.open(path) as image:
                 raw = bytearray(image.convert("RGB").resize(SIZE[::-1]).tobytes())

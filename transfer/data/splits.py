@@ -20,7 +20,7 @@ from transfer.data import check, coco, voc
 from transfer.data.voc import VocSplit
 from transfer.errors import InputError
 from transfer.files.json_files import parse, read_bytes
-from transfer.records.record_file import Split
+from transfer.records.record import Split
 
 # evaluator type -> (module it imports, what to install for it)
 NEEDS = {

@@ -9,7 +9,6 @@ earlier demo in the folder is moved aside, never deleted.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
 import subprocess
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from transfer.errors import InputError
-from transfer.files.atomic import write_text
+from transfer.records.stages import Stage, write_stages
 
 # 10 minutes on 2 cores: pretraining and the two fine-tunings take nearly all of it, in equal parts.
 TRAIN, VAL, UNLABELED = 240, 60, 600
@@ -40,7 +39,7 @@ STAGES_FILE = "stages.json"  # stages finished so far; also what marks a folder 
 
 
 @dataclass(frozen=True)
-class Stage:
+class Command:
     """A name for tables and logs, and what follows ``python`` on the command line."""
 
     name: str
@@ -52,7 +51,7 @@ class Stage:
         return shlex.join(["python", *self.arguments])
 
 
-def make_stages(out: Path, quick: bool = False) -> list[Stage]:
+def make_stages(out: Path, quick: bool = False) -> list[Command]:
     """Return the demo's stages, all of whose files lie under ``out``."""
     train, val, unlabeled = QUICK_IMAGES if quick else (TRAIN, VAL, UNLABELED)
     data, backbone, weights = out / "data", out / "pretrain/backbone.safetensors", out / "detectron2.pth"
@@ -71,12 +70,12 @@ def make_stages(out: Path, quick: bool = False) -> list[Stage]:
     report = ["-m", "transfer", "report", str(out / "pretrained"), str(out / "random")]
     report += ["--pretrain", str(out / "pretrain"), "--stages", str(out / STAGES_FILE), "--out", str(out / "report")]
     return [
-        Stage("data", digits),
-        Stage("pretrain", pretrain + (QUICK_PRETRAIN if quick else [])),
-        Stage("convert", convert),
-        Stage("finetune-pretrained", _finetune(data, str(weights), out / "pretrained", quick)),
-        Stage("finetune-random", _finetune(data, "random", out / "random", quick)),
-        Stage("report", report),
+        Command("data", digits),
+        Command("pretrain", pretrain + (QUICK_PRETRAIN if quick else [])),
+        Command("convert", convert),
+        Command("finetune-pretrained", _finetune(data, str(weights), out / "pretrained", quick)),
+        Command("finetune-random", _finetune(data, "random", out / "random", quick)),
+        Command("report", report),
     ]
 
 
@@ -105,12 +104,12 @@ def prepare(out: Path) -> None:
             number += 1
         out.rename(aside)
         print(f"{out} held an earlier demo: moved to {aside} (remove it when you do not need it)\n", flush=True)
-    write_text(out / STAGES_FILE, "[]\n")
+    write_stages(out / STAGES_FILE, [])
 
 
-def run_stages(stages: list[Stage], out: Path) -> int:
+def run_stages(stages: list[Command], out: Path) -> int:
     """Run the stages one after the other; return 0, or the exit code of the one that failed (it ends the demo)."""
-    done: list[dict[str, object]] = []
+    done: list[Stage] = []
     for number, stage in enumerate(stages, 1):
         print(f"\n== {number}/{len(stages)} {stage.name}\n$ {stage.command}", flush=True)
         log = out / "logs" / f"{number}-{stage.name}.log"
@@ -123,8 +122,8 @@ def run_stages(stages: list[Stage], out: Path) -> int:
                 file=sys.stderr,
             )
             return code
-        done.append({"stage": stage.name, "seconds": round(seconds, 1), "command": stage.command})
-        write_text(out / STAGES_FILE, json.dumps(done, indent=2) + "\n")
+        done.append(Stage(stage.name, round(seconds, 1), stage.command))
+        write_stages(out / STAGES_FILE, done)
     return 0
 
 

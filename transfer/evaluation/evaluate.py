@@ -15,7 +15,8 @@ from transfer.evaluation.engines import ENGINES
 from transfer.evaluation.measure import Measured, measure, table
 from transfer.files.json_files import large_values
 from transfer.records import machine, record_file
-from transfer.records.record_file import TASKS, Cost, Data, Record, Seconds, read_run
+from transfer.records.record import TASKS, Cost, Data, Record, Seconds
+from transfer.records.record_file import read_run
 
 EPILOG = """Any detector's results can be measured, in the format of COCO's results files. --run takes what is known of
 the training from a run that train_net left, whose own detections and ground truth are the default."""

@@ -65,8 +65,12 @@ class GroundTruth:
 
 
 @large_values()
-def read(file: Path) -> GroundTruth:
+def read(file: Path, *, objects: bool = True) -> GroundTruth:
     """Read an annotation file.
+
+    Args:
+        file: in COCO's or LVIS's format.
+        objects: whether there has to be an object to find, without which nothing can be measured.
 
     Raises:
         InputError: no such file, no annotation file, ids that are unknown or given twice, boxes or areas that are no
@@ -85,8 +89,7 @@ def read(file: Path) -> GroundTruth:
     for i, entry in enumerate(annotations):
         _check_numbers(entry, f"{file}: annotations[{i}]")
     _check_codes(annotations, {image["id"]: (image["height"], image["width"]) for image in content["images"]}, file)
-    objects = sum(not entry["iscrowd"] for entry in annotations)
-    if not objects:
+    if objects and all(entry["iscrowd"] for entry in annotations):
         found = f"{len(annotations)} crowd regions" if annotations else "none"
         raise InputError(f"{file}: expected at least one object to find, found {found}; nothing can be measured on it")
     categories = sorted(content["categories"], key=lambda c: c["id"])

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 IMAGES = 2  # of the val set; what varies between images is the number of proposals
 
 
-def measure(cfg: CfgNode, model: nn.Module) -> Cost:
+def detector_cost(cfg: CfgNode, model: nn.Module) -> Cost:
     """Return what ``model`` costs, on the first images of ``DATASETS.TEST`` at their test-time size.
 
     FLOPs are null, and the log says why, when the model cannot be traced; a finished run must not end there.

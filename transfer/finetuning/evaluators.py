@@ -10,6 +10,7 @@ import logging
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,16 @@ from detectron2.utils import comm
 from transfer.data.splits import check_installed
 from transfer.errors import InputError
 from transfer.evaluation import detections, ground_truth, pascal
-from transfer.evaluation.engines import by_hotcoco
-from transfer.evaluation.measure import summarise
+from transfer.evaluation.detections import Detections
+from transfer.evaluation.ground_truth import GroundTruth
+from transfer.evaluation.measure import PerTask, average_precisions
 from transfer.evaluation.objects import Objects
 from transfer.files import atomic
 from transfer.records.record import FREQUENCIES, METRICS
 
 log = logging.getLogger(__name__)
 
-
+ENGINE = "hotcoco"
 FILE_NAME = "coco_instances_results.json"
 LVIS_FILE_NAME = "lvis_instances_results.json"
 # evaluator type -> what Detectron2 calls the file of detections
@@ -38,7 +40,56 @@ FILE_NAMES = {"coco": FILE_NAME, "lvis": LVIS_FILE_NAME, "pascal_voc": FILE_NAME
 Percents = dict[str, dict[str, float]]
 
 
-class Evaluator(COCOEvaluator):
+@dataclass(frozen=True)
+class Evaluation:
+    """What one evaluation of a detector gave, in the first process; nothing in the others.
+
+    Attributes:
+        results: task -> metric, and ``AP-CLASS`` for each class -> percent, NaN where there is nothing to measure, as
+            Detectron2 logs it.
+        truth: what was to be found; None, as all that follows, where another program measured its own files.
+        detections: what was found, as it was read back from the file that stays.
+        metrics: (metrics, AP per class) of a COCO or LVIS set; None for another.
+    """
+
+    results: Percents
+    truth: GroundTruth | None = None
+    detections: Detections | None = None
+    metrics: tuple[PerTask, PerTask] | None = None
+
+
+class _MeasuredHere:
+    """One of Detectron2's evaluators, which ends with its file of detections; this project's engine measures them."""
+
+    evaluation = Evaluation({})
+    _output_dir: str
+    _metadata: Any
+    _tasks: tuple[str, ...]
+
+    def _keep_to_the_file(self) -> None:
+        self._do_evaluation = False
+        # Which it would explain by missing annotations.
+        self._logger = logging.getLogger(f"{__name__}.detectron2")
+        self._logger.setLevel(logging.WARNING)
+
+    def _measure(self, file_name: str) -> Percents:
+        if comm.is_main_process():
+            truth = ground_truth.read(Path(self._metadata.json_file))
+            detected = detections.read(Path(self._output_dir) / file_name, truth, self._tasks)
+            metrics, per_class = average_precisions(truth, detected, ENGINE)  # TIDE is for the record alone
+            names = (*METRICS, *FREQUENCIES) if truth.frequency else METRICS
+            results = {task: {name: _number(metrics[task][name]) for name in names} for task in self._tasks}
+            for task in self._tasks:
+                results[task] |= {f"AP-{name}": _number(ap) for name, ap in per_class[task].items()}
+            self.evaluation = Evaluation(results, truth, detected, (metrics, per_class))
+        return self.evaluation.results
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+class Evaluator(_MeasuredHere, COCOEvaluator):  # type: ignore[misc,unused-ignore]
     """Measures a detector on a COCO-format set.
 
     pycocotools, which Detectron2 would use, takes minutes where hotcoco takes a second, and reports a detector that
@@ -47,57 +98,25 @@ class Evaluator(COCOEvaluator):
 
     def __init__(self, dataset_name: str, tasks: tuple[str, ...], folder: Path) -> None:
         super().__init__(dataset_name, tasks, output_dir=str(folder), use_fast_impl=False)
-        _keep_to_the_file(self)
+        self._keep_to_the_file()
 
     def evaluate(self, img_ids: Sequence[int] | None = None) -> Percents:
-        """Write the detections and measure them.
-
-        Returns:
-            Task -> metric, and ``AP-CLASS`` for each class -> percent, NaN where there is nothing to measure, as
-            Detectron2 logs it; empty in all processes but the first.
-        """
+        """Write the detections and measure them; the rest is in ``evaluation``."""
         super().evaluate(img_ids)
-        file = Path(self._output_dir) / FILE_NAME
-        return percents(Path(self._metadata.json_file), file, self._tasks) if comm.is_main_process() else {}
+        return self._measure(FILE_NAME)
 
 
-class LvisEvaluator(LVISEvaluator):  # type: ignore[misc,unused-ignore]
+class LvisEvaluator(_MeasuredHere, LVISEvaluator):  # type: ignore[misc,unused-ignore]
     """Measures a detector on an LVIS set, by the same engine, which has LVIS's rules."""
 
     def __init__(self, dataset_name: str, tasks: tuple[str, ...], folder: Path) -> None:
         super().__init__(dataset_name, tasks, output_dir=str(folder))
-        _keep_to_the_file(self)
+        self._keep_to_the_file()
 
     def evaluate(self) -> Percents:
         """Write the detections and measure them, as ``Evaluator`` does."""
         super().evaluate()
-        file = Path(self._output_dir) / LVIS_FILE_NAME
-        return percents(Path(self._metadata.json_file), file, self._tasks) if comm.is_main_process() else {}
-
-
-def _keep_to_the_file(evaluator: Any) -> None:
-    """Let one of Detectron2's evaluators end with its file of detections."""
-    evaluator._do_evaluation = False
-    # Which it would explain by missing annotations.
-    evaluator._logger = logging.getLogger(f"{__name__}.detectron2")
-    evaluator._logger.setLevel(logging.WARNING)
-
-
-def percents(annotations: Path, results: Path, tasks: Sequence[str]) -> Percents:
-    """Return what a file of detections is worth, as ``Evaluator.evaluate`` does."""
-    truth = ground_truth.read(annotations)
-    found = detections.read(results, truth, tasks)
-    names = (*METRICS, *FREQUENCIES) if truth.frequency else METRICS
-    told = {}
-    for task in tasks:
-        metrics, per_class = summarise(by_hotcoco(truth, found, task), truth)  # TIDE is for the record alone
-        told[task] = {name: _number(metrics[name]) for name in names}
-        told[task] |= {f"AP-{name}": _number(ap) for name, ap in per_class.items()}
-    return told
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
+        return self._measure(LVIS_FILE_NAME)
 
 
 def build(cfg: CfgNode, dataset: str) -> DatasetEvaluator:
@@ -159,15 +178,17 @@ class PascalEvaluator(DatasetEvaluator):
     ``pascal.json`` holds both. It is measured from the file of detections that stays, so that it can be had again.
     """
 
+    evaluation = Evaluation({})
+
     def __init__(self, dataset: str, folder: Path) -> None:
         """Prepare for ``dataset``, a VOC set that ``transfer.data.splits`` registered; ``folder`` takes the files."""
         metadata = MetadataCatalog.get(dataset)
         self._annotations, self._year, self._folder = Path(metadata.json_file), metadata.year, folder
-        self._found: list[dict[str, Any]] = []
+        self._entries: list[dict[str, Any]] = []
 
     def reset(self) -> None:
         """Forget all detections."""
-        self._found = []
+        self._entries = []
 
     def process(self, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> None:
         """Take the detections of a batch of images."""
@@ -177,7 +198,7 @@ class PascalEvaluator(DatasetEvaluator):
             corners = instances.pred_boxes.tensor.numpy().astype(np.float64)
             boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
             columns = (instances.pred_classes.tolist(), boxes.tolist(), instances.scores.tolist())
-            self._found += [
+            self._entries += [
                 {"image_id": entry["image_id"], "category_id": number + 1, "bbox": box, "score": score}
                 for number, box, score in zip(*columns, strict=True)
             ]
@@ -188,15 +209,15 @@ class PascalEvaluator(DatasetEvaluator):
         Returns:
             Task -> metric -> percent in the first process, None in the others.
         """
-        gathered = comm.gather(self._found, dst=0)
+        gathered = comm.gather(self._entries, dst=0)
         if not comm.is_main_process():
             return None
         file = self._folder / FILE_NAME
         atomic.write_text(file, json.dumps([entry for part in gathered for entry in part]) + "\n")
         truth = ground_truth.read(self._annotations)
         eleven = self._year == 2007
-        found = detections.read(file, truth, ["bbox"])
-        matches = pascal.match(Objects(truth, "bbox"), found, eleven_point=eleven)
+        detected = detections.read(file, truth, ["bbox"])
+        matches = pascal.match(Objects(truth, "bbox"), detected, eleven_point=eleven)
         both = {
             "11-point": pascal.summary(dataclasses.replace(matches, recalls=pascal.ELEVEN)),
             "all-point": pascal.summary(dataclasses.replace(matches, recalls=None)),
@@ -207,7 +228,8 @@ class PascalEvaluator(DatasetEvaluator):
         for name, values in both.items():
             shown = ", ".join(f"{key} {values[key]:.2f}" for key in ("AP", "AP50", "AP75"))
             log.info("PASCAL, %s%s: %s", name, " (reported)" if name == used else "", shown)
-        return {"bbox": both[used]}
+        self.evaluation = Evaluation({"bbox": both[used]}, truth, detected)
+        return self.evaluation.results
 
 
 def _nulls(values: dict[str, float]) -> dict[str, float | None]:

@@ -15,10 +15,12 @@ import transfer.register  # noqa: F401  what configs may name
 from transfer.data import labels
 from transfer.data.labels import Labels
 from transfer.detectors import config as detector_config
+from transfer.detectors.loaded import Loaded
 from transfer.doctor import examine, findings
 from transfer.errors import InputError
 from transfer.finetuning import lr_range_test, outcome, run_data, schedule, weights
-from transfer.records.record_file import FILE_NAME, Split
+from transfer.records.record import Split
+from transfer.records.record_file import FILE_NAME
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +52,8 @@ class Plan:
     config_file: str
     name: str
     data: run_data.RunData
-    start: weights.Start | None
-    count: weights.Count | None
+    start: weights.InitialWeights | None
+    count: Loaded | None
     resume: bool
     eval_only: bool
     labels: Labels | None = None
@@ -129,7 +131,7 @@ def prepare(args: argparse.Namespace) -> Plan:
     )
 
 
-def _examine(cfg: CfgNode, start: weights.Start | None, classes: int, args: argparse.Namespace) -> None:
+def _examine(cfg: CfgNode, start: weights.InitialWeights | None, classes: int, args: argparse.Namespace) -> None:
     """Let the doctor look: its warnings are logged, its first error stops the run."""
     if args.eval_only:
         return
@@ -187,7 +189,7 @@ def _check_given_once(args: argparse.Namespace, overridden: dict[str, Any]) -> N
         raise InputError("--num-machines: expected --seed, which all machines have to share, found none; add it")
 
 
-def _start(args: argparse.Namespace, wanted: CfgNode, folder: Path) -> weights.Start | None:
+def _start(args: argparse.Namespace, wanted: CfgNode, folder: Path) -> weights.InitialWeights | None:
     """Return the weights that --init, MODEL.WEIGHTS or, to evaluate, the run in ``folder`` names."""
     if args.init == "random":
         return None
@@ -198,7 +200,7 @@ def _start(args: argparse.Namespace, wanted: CfgNode, folder: Path) -> weights.S
             file = str(folder / last.read_text().strip())
     if args.eval_only and not file:
         raise InputError(f"--eval-only: expected weights, found none in OUTPUT_DIR {folder}; give --init FILE")
-    return weights.read_start(file, wanted) if file else None
+    return weights.read(file, wanted) if file else None
 
 
 def _flags(cfg: CfgNode, args: argparse.Namespace, folder: Path) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 from transfer.errors import InputError
 from transfer.files import atomic
 from transfer.finetuning import checkpointer
+from transfer.progress import progress
 from transfer.records import record_file
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -106,7 +105,7 @@ def detect(
     last = checkpointer.last(run_folder)
     if last is None or not (run_folder / last).is_file():
         raise InputError(f"{run_folder}: expected a run's weights, found {last or 'none'}; was it moved without them?")
-    with logs.quiet():
+    with logs.quiet(), progress("detecting", len(images), "images") as line:
         cfg = detector_config.read_config(run_folder / "config.yaml")
         detector_config.fit_machine(cfg, processes=1)
         model = build_model(cfg).eval()
@@ -115,7 +114,6 @@ def detect(
         content: dict[str, Any] = {"images": [], "annotations": []}
         content["categories"] = [{"id": i, "name": name} for i, name in enumerate(classes, 1)]
         found: list[dict[str, Any]] = []
-        start = time.perf_counter()
         for number, file in enumerate(images, 1):
             try:
                 pixels = detection_utils.read_image(file, format=cfg.INPUT.FORMAT)
@@ -131,32 +129,21 @@ def detect(
             for entry in instances_to_coco_json(output["instances"].to("cpu"), number):
                 if entry["score"] >= score:
                     found.append({**entry, "category_id": entry["category_id"] + 1, "file_name": name})
-            _progress(number, len(images), start)
+            line.update()
     return content, found
-
-
-def _progress(done: int, total: int, start: float) -> None:
-    if done == total or done % max(1, total // 20) == 0:
-        left = (time.perf_counter() - start) / done * (total - done)
-        print(f"{done}/{total} images, {left:.0f} s left", file=sys.stderr, flush=True)
 
 
 def draw(out: Path, folder: Path, listing: Path, detections: Path, score: float) -> None:
     """Write every image with what was found in it to the new folder ``out``, as PNG."""
-    import numpy as np
-    from PIL import Image, ImageOps
-
-    from transfer.drawing.png_grid import Row, detections_png
-    from transfer.evaluation.instances import ValSet
+    from transfer.drawing.png_grid import GridRow, detections_png
+    from transfer.evaluation.instances import ValSet, read_pixels
     from transfer.finetuning import logs
 
     with atomic.new_folder(out) as temporary, logs.quiet():
         images = ValSet(listing)
         objects = images.detections(detections, images.images, score)
         for number, entry in images.images.items():
-            with Image.open(folder / entry["file_name"]) as opened:
-                pixels = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
-            row = Row(entry["file_name"], pixels, [objects[number]])
+            row = GridRow(entry["file_name"], read_pixels(folder / entry["file_name"]), [objects[number]])
             caption = f"Predictions with a score of at least {score:.2f}."
             name = Path(entry["file_name"]).with_suffix(".png")
             png = detections_png([row], ["found"], list(images.classes.values()), caption)

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import torch
-from detectron2 import __version__ as detectron2_version
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.utils import comm
 from detectron2.utils.collect_env import collect_env_info
@@ -19,9 +18,11 @@ from transfer.errors import InputError
 from transfer.evaluation.measure import table
 from transfer.files import atomic
 from transfer.finetuning import batches, checkpointer, cost, failures, logs, lr_range_test, outcome
+from transfer.finetuning.evaluators import Evaluation
 from transfer.finetuning.plan import Plan
-from transfer.finetuning.trainer import Trainer, initial_model, measure
+from transfer.finetuning.trainer import Trainer, evaluate_model, initial_model
 from transfer.records import machine, record_file
+from transfer.records.record import Config, Cost, Data, Record, Schedule, Seconds, Weights
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +57,9 @@ def work(plan: Plan) -> None:
             logging.getLogger("detectron2.checkpoint").info("environment:\n%s", collect_env_info())
             _announce(plan, folder)
         torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK and not plan.eval_only
-        seconds, found, spent = _evaluate(cfg, plan) if plan.eval_only else _train(cfg, plan)
+        seconds, evaluation, spent = _evaluate(cfg, plan) if plan.eval_only else _train(cfg, plan)
         if comm.is_main_process():
-            record = _record(plan, cfg, seconds, found, spent)
+            record = _record(plan, cfg, seconds, evaluation, spent)
             record_file.write(folder / record_file.FILE_NAME, record)
             print(f"\n{record.name} ({record.init}), {plan.val.n_images} val images\n{table(record.metrics)}")
             print(f"record: {folder / record_file.FILE_NAME}", flush=True)
@@ -96,7 +97,7 @@ def _announce(plan: Plan, folder: Path) -> None:
     log.info("all settings: %s", folder / "config.yaml")
 
 
-Finished = tuple[record_file.Seconds, dict[str, dict[str, float]], record_file.Cost]
+Finished = tuple[Seconds, Evaluation, Cost]
 
 
 def _train(cfg: detector_config.CfgNode, plan: Plan) -> Finished:
@@ -113,33 +114,33 @@ def _train(cfg: detector_config.CfgNode, plan: Plan) -> Finished:
         resumed = trainer.start_iter > 0
         trainer.train()
     # Of a resumed run only the last part was timed.
-    seconds = record_file.Seconds(None if resumed else trainer.train_seconds, trainer.evaluate_seconds)
-    return seconds, trainer.results, cost.measure(cfg, trainer.model)
+    seconds = Seconds(None if resumed else trainer.train_seconds, trainer.evaluate_seconds)
+    return seconds, trainer.evaluation, cost.detector_cost(cfg, trainer.model)
 
 
 def _evaluate(cfg: detector_config.CfgNode, plan: Plan) -> Finished:
     model = initial_model(cfg, channels_last=plan.channels_last)
     DetectionCheckpointer(model).load(cfg.MODEL.WEIGHTS, checkpointables=[])
-    found, seconds = measure(cfg, model)
-    return record_file.Seconds(None, seconds), found, cost.measure(cfg, model)
+    evaluation, seconds = evaluate_model(cfg, model)
+    return Seconds(None, seconds), evaluation, cost.detector_cost(cfg, model)
 
 
 def _record(
     plan: Plan,
     cfg: detector_config.CfgNode,
-    seconds: record_file.Seconds,
-    found: dict[str, dict[str, float]],
-    spent: record_file.Cost,
-) -> record_file.Record:
-    measured = outcome.read(cfg, plan.val, found)
-    return record_file.Record(
+    seconds: Seconds,
+    evaluation: Evaluation,
+    spent: Cost,
+) -> Record:
+    measured = outcome.read(cfg, plan.val, evaluation)
+    return Record(
         name=plan.name,
         init=_init(plan),
         seed=cfg.SEED,
         weights=_weights(plan),
-        config=record_file.Config(plan.config_file, _config_sha256(cfg)),
-        data=record_file.Data(plan.train, plan.val),
-        schedule=record_file.Schedule(
+        config=Config(plan.config_file, _config_sha256(cfg)),
+        data=Data(plan.train, plan.val),
+        schedule=Schedule(
             cfg.SOLVER.MAX_ITER,
             cfg.SOLVER.IMS_PER_BATCH,
             cfg.SOLVER.BASE_LR,
@@ -148,7 +149,7 @@ def _record(
         ),
         engine=measured.engine,
         protocol=measured.protocol,
-        versions=_versions(),
+        versions=machine.versions("torch", "torchvision", "detectron2"),
         device=_device(cfg.MODEL.DEVICE),
         seconds=seconds,
         cost=spent,
@@ -174,11 +175,11 @@ def _init(plan: Plan) -> str:
     return str(plan.start.metadata.get("method") or plan.start.path.stem)
 
 
-def _weights(plan: Plan) -> record_file.Weights | None:
+def _weights(plan: Plan) -> Weights | None:
     if plan.start is None or plan.count is None:
         return None
     start, method = plan.start, plan.start.metadata.get("method")
-    return record_file.Weights(
+    return Weights(
         file=start.file,
         sha256=start.sha256,
         loaded=plan.count.loaded,
@@ -195,10 +196,6 @@ def _config_sha256(cfg: detector_config.CfgNode) -> str:
     detector_config.changed(cfg, {"MODEL.WEIGHTS": "", "SEED": -1, **dict.fromkeys(("OUTPUT_DIR", "MODEL.DEVICE"), "")})
     detector_config.changed(cfg, dict.fromkeys(("DATALOADER.NUM_WORKERS", "VIS_PERIOD"), 0))
     return hashlib.sha256(cfg.dump().encode()).hexdigest()
-
-
-def _versions() -> dict[str, str]:
-    return {**machine.versions("torch", "torchvision"), "detectron2": detectron2_version}
 
 
 def _device(device: str) -> str:

@@ -15,7 +15,7 @@ from transfer.data import coco, splits, voc, voc_instances
 from transfer.detectors import config as detector_config
 from transfer.errors import InputError
 from transfer.files import atomic
-from transfer.records.record_file import Split
+from transfer.records.record import Split
 
 log = logging.getLogger(__name__)
 

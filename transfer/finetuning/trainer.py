@@ -27,6 +27,7 @@ from torch import nn
 from transfer.data.labels import Labels
 from transfer.finetuning import batches, evaluators
 from transfer.finetuning.checkpointer import AtomicCheckpointer
+from transfer.finetuning.evaluators import Evaluation
 
 
 class Trainer(DefaultTrainer):
@@ -38,13 +39,13 @@ class Trainer(DefaultTrainer):
     Attributes:
         train_seconds: wall-clock seconds of the training loop, without evaluation.
         evaluate_seconds: those of all evaluations.
-        results: the last evaluation's: task -> metric -> percent.
+        evaluation: the last one.
         loader: the training batches; its ``files`` are those of the batch in work.
     """
 
     train_seconds = 0.0
     evaluate_seconds = 0.0
-    results: dict[str, dict[str, float]]
+    evaluation: Evaluation
 
     def __init__(self, cfg: CfgNode, labels: Labels | None = None, *, channels_last: bool = False) -> None:
         """Build model, data and hooks.
@@ -106,9 +107,14 @@ class Trainer(DefaultTrainer):
         return hook
 
     def _measure(self) -> dict[str, dict[str, float]]:
-        self.results, seconds = measure(self.cfg, self.model)
+        self.evaluation, seconds = evaluate_model(self.cfg, self.model)
         self.evaluate_seconds += seconds
-        return self.results
+        results = self.evaluation.results
+        if (
+            self.iter + 1 < self.max_iter
+        ):  # training goes on: it needs the memory, and this is not what will be recorded
+            self.evaluation = Evaluation(results)
+        return results
 
     def before_step(self) -> None:
         """Seed what the model draws in this iteration."""
@@ -172,17 +178,19 @@ def initial_model(cfg: CfgNode, *, channels_last: bool = False) -> nn.Module:
     return model.to(memory_format=torch.channels_last) if channels_last else model  # type: ignore[call-overload]
 
 
-def measure(cfg: CfgNode, model: nn.Module) -> tuple[dict[str, dict[str, float]], float]:
+def evaluate_model(cfg: CfgNode, model: nn.Module) -> tuple[Evaluation, float]:
     """Evaluate ``model`` on ``DATASETS.TEST``.
 
     Returns:
-        (task -> metric -> percent, NaN where not measured; wall-clock seconds).
+        (what the evaluation gave, wall-clock seconds).
     """
     start = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints what the log and the record say as well
         (name,) = cfg.DATASETS.TEST
         Path(cfg.OUTPUT_DIR, "inference").mkdir(parents=True, exist_ok=True)
-        found = inference_on_dataset(model, batches.test_loader(cfg, name), evaluators.build(cfg, name))
+        evaluator = evaluators.build(cfg, name)
+        results = inference_on_dataset(model, batches.test_loader(cfg, name), evaluator)
         if comm.is_main_process():
-            print_csv_format(found)
-    return dict(found or {}), time.perf_counter() - start
+            print_csv_format(results)
+    evaluation = getattr(evaluator, "evaluation", None) or Evaluation(dict(results or {}))
+    return evaluation, time.perf_counter() - start

@@ -15,13 +15,16 @@ from transfer.comparison.compare import BASELINE
 from transfer.errors import InputError
 from transfer.files.atomic import write_bytes, write_text
 from transfer.records import record_file
-from transfer.records.record_file import Record, read_run
+from transfer.records.record import Record
+from transfer.records.record_file import read_run
+from transfer.records.stages import Stage, read_stages
 from transfer.reporting import csv_latex, curves, published
 from transfer.reporting.figures import kept_curves
 from transfer.reporting.gallery import Choice, Gallery, gallery
-from transfer.reporting.markdown import Picture, Stage, headline, report, words
+from transfer.reporting.markdown import Picture, headline, to_markdown, words
 from transfer.reporting.page import Extras, page
-from transfer.reporting.summary import answer, summarise
+from transfer.reporting.summary import summarise
+from transfer.reporting.wording import answer
 
 PAGE, TEXT, CSV, LATEX, RESULTS, PICTURE = (
     "report.html", "report.md", "report.csv", "table.tex", "results.json", "detections.png",
@@ -63,16 +66,16 @@ def run(args: argparse.Namespace) -> int:
     stages = read_stages(args.stages) if args.stages else []
     summary = summarise(records, args.baseline, resample(records, args.resamples, args.picture_seed))
     groups = summary.at(summary.fractions[0])
-    base = next((group for group in groups if group.init == summary.baseline), None)
+    base = summary.base(summary.fractions[0])
     choice = Choice(args.images, args.score, args.picture_seed)
     shown = gallery(groups, base, summary.leading, choice, summary.images)
     extras = _extras(args, records, stages)
     png, picture = _picture(shown, args.score)
     files = {
         PAGE: page(summary, shown, args.score, extras),
-        TEXT: report(summary, extras.published, stages, picture),
-        CSV: csv_latex.to_csv(summary.groups, summary.verdicts, summary.baseline, summary.images),
-        LATEX: csv_latex.to_latex(summary.groups, summary.verdicts, answer(summary)),
+        TEXT: to_markdown(summary, extras.published, stages, picture),
+        CSV: csv_latex.to_csv(summary),
+        LATEX: csv_latex.to_latex(summary, answer(summary)),
         RESULTS: _records(args.out, records),
     }
     write(args.out, files, png)
@@ -113,32 +116,14 @@ def _picture(shown: Gallery, score: float) -> tuple[bytes | None, Picture]:
     if not shown.strips:
         return None, Picture(None, shown.why)
     from transfer.drawing.png_grid import (  # matplotlib is loaded only when there is something to draw
-        Row,
+        GridRow,
         detections_png,
     )
 
     strip = shown.strips[-1]
     caption = f"{strip.caption}\nPredictions with a score of at least {score:.2f}."
-    rows = [Row(image.name, image.pixels, image.columns) for image in strip.images]
+    rows = [GridRow(image.name, image.pixels, image.columns) for image in strip.images]
     return detections_png(rows, shown.titles, shown.classes, caption), Picture(PICTURE, caption.replace("\n", " "))
-
-
-def read_stages(file: Path) -> list[Stage]:
-    """Read the stages that the demo wrote.
-
-    Raises:
-        InputError: no such file, or another content.
-    """
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        return [Stage(str(entry["stage"]), float(entry["seconds"]), str(entry["command"])) for entry in content]
-    except FileNotFoundError:
-        raise InputError(f"{file} is missing: expected a list of stages, found nothing; leave --stages out") from None
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(
-            f"{file}: expected a JSON list of stage, seconds and command, found {type(error).__name__} {error}; "
-            "leave --stages out"
-        ) from None
 
 
 def check_out(out: Path, records: list[Record]) -> None:

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def stage(name, code, *arguments):
-    return __main__.Stage(name, ["-c", code, *arguments])
+    return __main__.Command(name, ["-c", code, *arguments])
 
 
 def test_stages_run_in_order_and_are_recorded_with_their_commands(tmp_path, capfdbinary):
@@ -100,7 +100,7 @@ def test_ctrl_c_ends_the_stage_and_the_demo_in_one_line(tmp_path):
         # Whoever starts the tests in the background (a CI job) hands down an ignored SIGINT.
         "import signal, sys\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from transfer.demo import __main__ as demo\nwait = 'import time; print(1234567); time.sleep(600)'\n"
-        "demo.make_stages = lambda out, quick: [demo.Stage('waiting', ['-c', wait])]\n"
+        "demo.make_stages = lambda out, quick: [demo.Command('waiting', ['-c', wait])]\n"
         "sys.exit(demo.main(['--out', sys.argv[1]]))"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "demo")]

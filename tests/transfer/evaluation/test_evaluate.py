@@ -10,6 +10,7 @@ from tests.cases import detection_sets
 from tests.cases.records import make_record
 from transfer.__main__ import main
 from transfer.records import record_file
+from transfer.records.record import Counts, Data, Split
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def test_the_record_holds_what_was_measured_and_null_for_the_rest(content, files
     assert os.path.samefile(out.parent / record.detections, files[1])
     truth, found = content
     crowds = sum(a["iscrowd"] for a in truth["annotations"])
-    assert record.counts == record_file.Counts(6, len(truth["annotations"]) - crowds, crowds, 5, len(found))
+    assert record.counts == Counts(6, len(truth["annotations"]) - crowds, crowds, 5, len(found))
     for task in ("bbox", "segm"):
         assert None not in (record.metrics[task][name] for name in ("AP", "AP50", "AR1", "AR100", "ARs"))
         assert [record.metrics[task][name] for name in ("APr", "AR300")] == [None, None]
@@ -67,8 +68,8 @@ def test_tasks_engine_name_and_the_cross_check(files, tmp_path, capsys):
 
 def test_a_run_is_measured_again_with_what_is_known_of_its_training(files, tmp_path, capsys):
     known = make_record("metamask", seed=2, detections="../set/results.json")
-    val = record_file.Split("images", str(files[0]), hashlib.sha256(files[0].read_bytes()).hexdigest(), 6, 1, ["x"])
-    known = make_record("metamask", seed=2, detections=known.detections, data=record_file.Data(known.data.train, val))
+    val = Split("images", str(files[0]), hashlib.sha256(files[0].read_bytes()).hexdigest(), 6, 1, ["x"])
+    known = make_record("metamask", seed=2, detections=known.detections, data=Data(known.data.train, val))
     record_file.write(tmp_path / "run" / "record.json", known)
     assert main(["evaluate", "--run", str(tmp_path / "run"), "--out", str(tmp_path / "again.json")]) == 0
     record = record_file.read(tmp_path / "again.json")

@@ -1,12 +1,59 @@
-"""The weights of fine-tuning, through the command line: what is taken from them, and which are refused."""
+"""The weights that fine-tuning starts from: what is taken from them, and which are refused."""
+
+from pathlib import Path
 
 import pytest
 import torch
 
 from tests.cases.finetuning import TINY, converted, refused, run
+from transfer.detectors import config as detector_config
+from transfer.detectors.overlay import needed_in
+from transfer.errors import InputError
+from transfer.finetuning import weights
 from transfer.records import record_file
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+
+METADATA = {
+    "format": "pretrain.backbone/1",
+    "arch": "resnet18",
+    "stem": "imagenet",
+    "mean": [0.5, 0.5, 0.5],
+    "std": [0.25, 0.25, 0.25],
+    "channel_order": "RGB",
+}
+
+
+@pytest.fixture
+def cfg():
+    return detector_config.read_config(detector_config.find_config("any_mask_rcnn_R_18_FPN_small"))
+
+
+@pytest.mark.parametrize(
+    ("overridden", "said"),
+    [
+        ({"INPUT.FORMAT": "BGR"}, "override INPUT.FORMAT: the weights w.pth need RGB, found BGR; leave it out"),
+        ({"MODEL.PIXEL_STD": [58.395, 57.12, 57.375]}, r"override MODEL.PIXEL_STD: .* need \[63.75"),
+        ({"MODEL.RESNETS.DEPTH": 50}, "override MODEL.RESNETS.DEPTH: the weights w.pth need 18, found 50"),
+        ({"MODEL.RESNETS.STRIDE_IN_1X1": True}, "override MODEL.RESNETS.STRIDE_IN_1X1"),
+        ({"MODEL.RESNETS.NUM_GROUPS": 32}, "override MODEL.RESNETS.NUM_GROUPS: the weights w.pth need 1, found 32"),
+    ],
+)
+def test_overrides_that_contradict_the_weights(cfg, overridden, said):
+    start = weights.InitialWeights("w.pth", Path("w.pth"), "", METADATA, needed_in(METADATA, cfg))
+    with pytest.raises(InputError, match=said):
+        weights.check_agreement(cfg, start, overridden)
+    weights.check_agreement(cfg, start, {"MODEL.RESNETS.DEPTH": 18})
+
+
+def test_a_config_of_another_depth_or_without_batchnorm(cfg):
+    start = weights.InitialWeights("w.pth", Path("w.pth"), "", METADATA, needed_in(METADATA, cfg))
+    cfg.MODEL.RESNETS.NORM = "GN"
+    with pytest.raises(InputError, match=r"MODEL\.RESNETS\.NORM: expected a BatchNorm .*, found GN"):
+        weights.check_agreement(cfg, start, {})
+    large = detector_config.read_config(detector_config.find_config("coco_mask_rcnn_R_50_FPN_1x"))
+    with pytest.raises(InputError, match="expected a ResNet-50, as the config says, found a ResNet-18"):
+        weights.check_agreement(large, start, {})
 
 
 def test_the_c4_head_takes_its_res5_from_the_weights(data, weights_file, tmp_path):
@@ -34,7 +81,7 @@ def test_partial_weights(data, weights_file, tmp_path, capsys):
     torch.save(content, tmp_path / "holes.pth")
     words = ["--init", tmp_path / "holes.pth", *data, "OUTPUT_DIR", tmp_path / "run", *TINY]
     line = refused(capsys, *words)
-    assert "expected all 100 tensors of the backbone, found 98/100 (2 missing or of another shape" in line
+    assert "expected all 100 tensors of the backbone and no others, found 98/100 tensors, 2 missing (" in line
     assert "backbone.bottom_up.res3.0.conv1.weight" in line
     assert not (tmp_path / "run").exists()
     run("--allow-partial", *words)
@@ -50,7 +97,7 @@ def test_weights_of_another_architecture(data, tmp_path, capsys):
     content["metadata"]["arch"] = "resnet18"
     torch.save(content, tmp_path / "r34.pth")
     extra = len(content["model"]) - 100
-    assert f"found 100/100 ({extra} without a place in it" in refused(capsys, *words)
+    assert f"found 100/100 tensors, {extra} unused (" in refused(capsys, *words)
     assert not (tmp_path / "run").exists()
 
 
