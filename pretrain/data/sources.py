@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from pretrain.data import image_files
 from pretrain.data.archives import ArchiveImages, find_archive
 from pretrain.data.packed_strings import PackedStrings
 from pretrain.data.shards import TarShards, expand_shards
 from pretrain.errors import InputError
-
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
 
 
 class Source(Protocol):
@@ -100,7 +99,7 @@ def open_source(data: Sequence[Path], annotations: Path | None = None) -> Source
                 f"--data {described}: expected WebDataset shards alone, found {strangers[0]} beside them; use one kind "
                 "of source"
             )
-        return TarShards(described, [path for _, paths in shards for path in paths], EXTENSIONS)
+        return TarShards(described, [path for _, paths in shards for path in paths], image_files.SUFFIXES)
     archive = find_archive(data[0]) if len(data) == 1 and annotations is None else None
     if archive is not None:
         return ArchiveImages(*archive)
@@ -119,7 +118,7 @@ def open_source(data: Sequence[Path], annotations: Path | None = None) -> Source
 
 
 def find_images(root: Path) -> list[Path]:
-    """All image files below a folder, sorted by their path.
+    """All image files below a folder, sorted by their path; hidden ones and those in hidden folders are no images.
 
     Raises:
         InputError: the folder is missing or holds no image.
@@ -129,10 +128,10 @@ def find_images(root: Path) -> list[Path]:
             f"--data: expected a folder of images, found no folder at {root}; name a folder, a .txt list of images or "
             ".tar shards"
         )
-    images = sorted(p for p in root.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
-    if not images:
-        raise InputError(f"--data: expected images ({' '.join(EXTENSIONS)}) below {root}, found none")
-    return images
+    paths = image_files.find(root)
+    if not paths:
+        raise InputError(f"--data: expected images ({' '.join(image_files.SUFFIXES)}) below {root}, found none")
+    return paths
 
 
 def listed_images(path: Path) -> list[Path]:
@@ -142,7 +141,7 @@ def listed_images(path: Path) -> list[Path]:
         InputError: no such list, an empty one, or one that names files that do not exist.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
         raise InputError(f"--data: expected a list of images, found nothing at {path}") from None
     except UnicodeDecodeError as error:
@@ -174,8 +173,8 @@ def _shards(item: Path) -> list[Path]:
     """The tar files that one value of ``--data`` names; a folder that holds images too is a folder of images."""
     if item.suffix == ".tar":
         return expand_shards(item)
-    tars = sorted(item.glob("*.tar")) if item.is_dir() else []
-    return [] if tars and any(p.suffix.lower() in EXTENSIONS for p in item.rglob("*")) else tars
+    tars = image_files.find(item, (".tar",), deep=False) if item.is_dir() else []
+    return [] if tars and image_files.find(item) else tars
 
 
 def _annotated(folders: list[tuple[Path, list[Path]]], annotations: Path) -> list[tuple[Path, list[Path]]]:
@@ -201,10 +200,12 @@ def _annotated(folders: list[tuple[Path, list[Path]]], annotations: Path) -> lis
 
 def _coco_names(path: Path) -> set[str]:
     try:
-        names = {image["file_name"] for image in json.loads(path.read_text(encoding="utf-8"))["images"]}
+        names = {image["file_name"] for image in json.loads(path.read_text(encoding="utf-8-sig"))["images"]}
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError("a file_name that is no text")
     except FileNotFoundError:
         raise InputError(f"--annotations: expected a COCO file, found nothing at {path}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:  # ValueError: no JSON, or no UTF-8
         raise InputError(
             f"--annotations {path}: expected COCO's JSON with a file_name for each of its images, found something else "
             f"({type(error).__name__}: {error})"

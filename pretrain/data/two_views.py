@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from pretrain.data.colour import coloured
-from pretrain.data.pixels import Image
+from pretrain.data.pixels import SMALLEST_SIDE, Image, why_not
 from pretrain.data.sources import Source
 from pretrain.data.views import SampledView, ViewSettings, sample_views
 from pretrain.errors import InputError
@@ -61,8 +61,9 @@ class TwoViews(Dataset[Sample]):
                 views, colour = self._finished(sampled)
                 return Sample(views, self.source.name(k), tuple(unreadable), colour)
             unreadable.append(self.source.name(k))
+        reason = why_not(self.source.read(index)) or f"smaller than {SMALLEST_SIDE} pixels"
         raise InputError(
-            f"{len(unreadable)} images in a row cannot be read, the first is {unreadable[0]}; check --data"
+            f"{len(unreadable)} images in a row cannot be read, the first is {unreadable[0]} ({reason}); check --data"
         )
 
     def _finished(self, sampled: Sequence[SampledView]) -> tuple[Image, NDArray[np.float64] | None]:

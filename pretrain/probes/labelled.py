@@ -67,7 +67,7 @@ def class_names(root: Path, paths: Sequence[Path]) -> tuple[str, ...]:
 
 
 def class_folders(root: Path, classes: Sequence[str] | None = None) -> LabelledImages:
-    """The split ``root/CLASS/**/*.jpg`` (or any other extension of `pretrain.data.sources.EXTENSIONS`).
+    """The split ``root/CLASS/**/*.jpg`` (or any other extension of `pretrain.data.image_files.SUFFIXES`).
 
     Args:
         root: folder of class folders.
