@@ -116,6 +116,18 @@ def read(
     Raises:
         InputError: no such file, or an unknown ``arch`` or ``convention``.
         CheckpointError: not safe, not known, not complete or not sound.
+
+    Example:
+        A checkpoint whose backbone has a name before it, with untrained weights:
+
+        >>> import tempfile, torch, torchvision, transfer
+        >>> path = f"{tempfile.mkdtemp()}/model.pth"
+        >>> network = torch.nn.ModuleDict({"backbone": torchvision.models.resnet18()})
+        >>> network["backbone"].fc = torch.nn.Identity()
+        >>> torch.save({"state_dict": network.state_dict()}, path)
+        >>> checkpoint = transfer.read_checkpoint(path)
+        >>> checkpoint.prefix, checkpoint.arch, len(checkpoint.state)
+        ('state_dict/backbone.', 'resnet18', 100)
     """
     examination = examine(path, prefix, arch, convention=convention, widen=widen)
     located, spec = examination.located, examination.spec

@@ -17,8 +17,7 @@ from transfer.comparison.comparable import start_names
 from transfer.comparison.intervals import LEAST_SEEDS, Estimate, Floats
 from transfer.errors import InputError
 from transfer.records.record import ALL_METRICS, TASKS, Record
-
-BASELINE = "random"
+from transfer.records.record import BASELINE as BASELINE
 
 
 @dataclass(frozen=True)
