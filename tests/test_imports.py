@@ -13,6 +13,8 @@ FLOORS = {
     "pretrain": {
         "errors": 0,
         "atomic": 0,
+        "progress": 0,
+        "versions": 0,
         "backbones": 1,
         "distributed": 1,
         "data": 1,
@@ -22,6 +24,7 @@ FLOORS = {
         "reporting": 3,
         "algorithm": 3,
         "training": 4,
+        "commands": 5,
         "__main__": 6,
     },
     "transfer": {
@@ -55,7 +58,6 @@ LEAST_MODULES = {"pretrain": 50, "transfer": 90}
 FRAMEWORKS = {
     ("pretrain", "mmengine"): {
         "algorithm",
-        "commands",
         "reporting/mask_snapshots.py",
         "reporting/records.py",
         "settings/config_files.py",
@@ -63,6 +65,7 @@ FRAMEWORKS = {
     },
     ("pretrain", "detectron2"): set(),
     ("pretrain", "matplotlib"): {"reporting/plots.py"},
+    ("pretrain", "tqdm"): {"progress.py"},
     ("transfer", "mmengine"): set(),
     ("transfer", "matplotlib"): {"drawing/png_grid.py"},
     ("transfer", "jinja2"): {"reporting/page.py"},
@@ -104,6 +107,14 @@ def test_every_module_has_a_place_and_every_place_a_module(package):
     found = modules(package)
     assert len(found) >= LEAST_MODULES[package]
     assert {place(package, p) for p in found} == FLOORS[package].keys()
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_the_picture_in_the_docs_is_the_tree(package):
+    _, _, table = (ROOT / "docs" / "design.md").read_text().partition(f"| {package} | holds | floor |")
+    rows = [line.split("|") for line in table.split("\n\n")[0].splitlines()[2:]]
+    drawn = {row[1].strip(" `/").removesuffix(".py"): int(row[-2]) for row in rows}
+    assert drawn == FLOORS[package]
 
 
 @pytest.mark.parametrize("package", FLOORS)

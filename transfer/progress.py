@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+from typing import TypeVar
+
 from tqdm import tqdm
 
+T = TypeVar("T")
 SILENT = 3.0  # seconds in which nothing is said: most work is done by then
 _FORMAT = "{desc}: {n:.4g} of {total:g} {unit}, {remaining} left"
 
@@ -28,3 +32,11 @@ def progress(what: str, total: float, unit: str) -> tqdm:
         leave=False,
         disable=None,  # where stderr is no terminal
     )
+
+
+def over(entries: Collection[T], what: str, unit: str) -> Iterator[T]:
+    """Give ``entries`` one by one, with ``progress``'s line."""
+    with progress(what, len(entries), unit) as line:
+        for entry in entries:
+            yield entry
+            line.update()

@@ -97,7 +97,8 @@ class Pretraining(BaseModel):
             log["loss"] = _mean([log["loss"], *(part["loss"] for part in parts)])
         if self.loss_scale is not None:
             log.update(self.loss_scale.log())
-        if (t + 1) % self.settings.run.log_every == 0 and ranks.rank() == 0:
+        log["feature_std"] = health.embedding_std(forward.h[0])  # at every step: the warning of a collapse reads it
+        if ((t + 1) % self.settings.run.log_every == 0 or t + 1 == self.iterations) and ranks.rank() == 0:
             log.update(self._health(forward))
         return log
 

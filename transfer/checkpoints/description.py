@@ -51,6 +51,7 @@ def describe(
         "metadata": seen.metadata,
         "safe": True,  # an unsafe file does not get this far: reading refuses it by name
         "problems": seen.problems,
+        "doubts": seen.doubts,
     }
 
 
@@ -78,4 +79,5 @@ def as_lines(description: Mapping[str, Any]) -> list[str]:
         "safe": "yes: tensors and plain containers only",
         "convertible": "yes" if not description["problems"] else f"no: {'; '.join(description['problems'])}",
     }
-    return [f"{name:<14} {text}" for name, text in rows.items()]
+    doubts = [("doubt", doubt) for doubt in description["doubts"]]
+    return [f"{name:<14} {text}" for name, text in [*rows.items(), *doubts]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from transfer.conversion.targets import TARGETS
@@ -43,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
     from transfer.conversion.convert import convert
 
     source = read(args.file, args.prefix, args.arch, convention=args.convention, widen=args.widen)
+    for doubt in source.doubts:
+        print(f"transfer convert: warning: {source.path}: {doubt}", file=sys.stderr)
     proofs = convert(source, args.to, args.out, args.head, force=args.force, pixels=args.images)
     print("\n".join(map(str, proofs)))
     print(f"{source.layout}, {source.arch}: {len(source.state)} tensors written to {args.out}")

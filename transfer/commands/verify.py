@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from transfer.conversion.targets import TARGETS
@@ -34,6 +35,8 @@ def run(args: argparse.Namespace) -> int:
     from transfer.conversion.proof import verify
 
     source = read(args.source, args.prefix, args.arch, convention=args.convention)
+    for doubt in source.doubts:
+        print(f"transfer verify: warning: {source.path}: {doubt}", file=sys.stderr)
     proofs = verify(source, args.target, args.to, args.head, pixels=args.images)
     print("\n".join(map(str, proofs)))
     if all(proof.holds for proof in proofs):

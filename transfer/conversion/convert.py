@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from transfer.checkpoints import names
+from transfer.checkpoints import completeness, names
 from transfer.checkpoints.checkpoint import Checkpoint, read
 from transfer.checkpoints.metadata import encode_metadata
 from transfer.conversion import proof, proof_images, targets
@@ -114,6 +114,7 @@ def _check(source: Checkpoint, to: str, out: Path, head: str | None) -> None:
 
 
 def _write(source: Checkpoint, to: str, path: Path, head: str | None) -> None:
+    completeness.check_finite(source.state, path.name)
     metadata = source.metadata
     if to == "detectron2":
         state = {_renamed(name): tensor for name, tensor in source.state.items()}

@@ -104,7 +104,7 @@ def _source_features(source: Checkpoint, pixels: Tensor) -> tuple[str, dict[str,
             f"nobody says how {source.path} was fed: expected mean, std and channel order in the file or its layout, "
             "found neither; say it with --convention"
         )
-    if source.tongue == "detectron2" and source.path.suffix != ".pkl":
+    if source.naming == "detectron2" and source.path.suffix != ".pkl":
         state = _detectron2_state(source.state)
         result = run_detectron2(source.path, source.metadata, state, pixels, source.head, by_suffix=True)
         if not result.tensors.complete:
@@ -205,6 +205,6 @@ def verify(
 
 def framework_of(target: Checkpoint) -> str:
     """Which framework a file is written for, by its names and container (torchvision's and timm's are the same)."""
-    if target.tongue == "detectron2":
+    if target.naming == "detectron2":
         return "detectron2"
     return "mmdet" if target.prefix.startswith("state_dict") else "torchvision"

@@ -93,9 +93,9 @@ def evaluate(
     truth_source, results_source = _sources(ground_truth, detections, known)
     start = time.perf_counter()
     if isinstance(truth_source, Path):
-        truth = annotation_file.read(truth_source)
+        truth = annotation_file.read(truth_source, tasks)
     else:
-        truth = annotation_file.read(TRUTH_IN_MEMORY, encode(truth_source, str(TRUTH_IN_MEMORY)))
+        truth = annotation_file.read(TRUTH_IN_MEMORY, tasks, encode(truth_source, str(TRUTH_IN_MEMORY)))
     if isinstance(results_source, Path):
         results = results_file.read(results_source, truth, tasks)
     else:
@@ -135,16 +135,16 @@ def _record(
     stored: bool,
 ) -> Record:
     """Return what was measured, with what is known of the training."""
-    val = truth.split()
+    val, leaks = truth.split(), None
     if known is not None and known.data.val.fingerprint == truth.sha256:
-        val = known.data.val  # which also says where the images are
+        val, leaks = known.data.val, known.data.leaks  # which also says where the images are
     return Record(
         name=name,
         init=known.init if known else name,
         seed=known.seed if known else None,
         weights=known.weights if known else None,
         config=known.config if known else None,
-        data=Data(known.data.train if known else None, val),
+        data=Data(known.data.train if known else None, val, leaks),
         schedule=known.schedule if known else None,
         label_fraction=known.label_fraction if known else None,
         engine=engine,

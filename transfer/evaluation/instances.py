@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 from pycocotools import mask as coco_mask
 
 from transfer.errors import InputError
 from transfer.evaluation import detections, ground_truth
+from transfer.files import pixels
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class ValSet:
     """A COCO annotation file's images, classes and objects.
 
     Attributes:
-        images: image id -> the file's entry (file_name, height, width, ...).
-        classes: category id -> name.
+        images: image number (``ground_truth.GroundTruth``) -> the file's entry (file_name, height, width).
+        classes: category number -> name.
     """
 
     def __init__(self, annotations: Path, folder: Path = Path()) -> None:
@@ -48,13 +48,13 @@ class ValSet:
         self.classes: dict[int, str] = self._truth.classes
 
     def choose(self, count: int, seed: int) -> list[int]:
-        """Return ``count`` image ids (or all) drawn by ``seed`` alone, so that no result can have a say in it."""
+        """Return ``count`` image numbers (or all) drawn by ``seed`` alone, so that no result can have a say in it."""
         ids = np.array(sorted(self.images))
         chosen = np.random.default_rng(seed).choice(ids, size=min(count, len(ids)), replace=False)
         return sorted(int(i) for i in chosen)
 
     def named(self, names: Iterable[str]) -> list[int]:
-        """Return the image ids behind file names, in the order given.
+        """Return the image numbers behind file names, in the order given.
 
         Raises:
             InputError: no image of that name; close names are given.
@@ -124,15 +124,9 @@ def decode(segmentation: Any, height: int, width: int) -> NDArray[np.bool_] | No
 
 
 def read_pixels(file: Path) -> NDArray[np.uint8]:
-    """Return an image as Detectron2 sees it, (H, W, 3) uint8 RGB.
+    """Return an image as the detector sees it, (H, W, 3) uint8 RGB, upright.
 
     Raises:
-        InputError: missing, or no image.
+        InputError: missing, damaged, or of a mode without a rule.
     """
-    try:
-        with Image.open(file) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except FileNotFoundError:
-        raise InputError(f"{file} is missing: expected an image, found nothing; restore it") from None
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: expected an image, found {error}; restore it") from None
+    return pixels.read(file)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import DatasetFromList, DatasetMapper, get_detection_dataset_dicts
+from detectron2.data import DatasetFromList, get_detection_dataset_dicts
 from detectron2.data.build import filter_images_with_only_crowd_annotations
 from detectron2.data.samplers import InferenceSampler, RepeatFactorTrainingSampler, TrainingSampler
 from detectron2.utils import comm
@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from transfer.data.labels import Labels
 from transfer.errors import InputError
+from transfer.finetuning import mapper
 from transfer.finetuning.interrupt import ignore_signals
 from transfer.finetuning.loader import Loader, Unreadable
 
@@ -153,7 +154,7 @@ def train_set(cfg: CfgNode, labels: Labels | None) -> TrainSet:
         )
     grouped = cfg.DATALOADER.ASPECT_RATIO_GROUPING
     wide = [record["width"] > record["height"] for record in records] if grouped else None
-    return TrainSet(Mapped(records, DatasetMapper(cfg, is_train=True), cfg.SEED), wide, factors)
+    return TrainSet(Mapped(records, mapper.Mapper(cfg, is_train=True), cfg.SEED), wide, factors)
 
 
 def all_records(cfg: CfgNode) -> list[dict[str, Any]]:
@@ -180,6 +181,6 @@ def _as_list(batch: list[Any]) -> list[Any]:
 def test_loader(cfg: CfgNode, dataset: str) -> Loader:
     """Return this process's share of the images to measure on, one a batch."""
     records = get_detection_dataset_dicts([dataset], filter_empty=False)
-    mapped = Mapped(records, DatasetMapper(cfg, is_train=False), cfg.SEED)
+    mapped = Mapped(records, mapper.Mapper(cfg, is_train=False), cfg.SEED)
     sampler, workers = InferenceSampler(len(records)), cfg.DATALOADER.NUM_WORKERS
     return _loader(mapped, workers, sampler=sampler, batch_size=1)

@@ -10,12 +10,13 @@ from typing import Any
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog, DatasetMapper
+from detectron2.data import DatasetCatalog
 from detectron2.utils import comm
 from detectron2.utils.analysis import FlopCountAnalysis
 from fvcore.nn import parameter_count
 from torch import nn
 
+from transfer.finetuning.mapper import Mapper
 from transfer.records import machine
 from transfer.records.record import Cost
 
@@ -43,7 +44,7 @@ def detector_cost(cfg: CfgNode, model: nn.Module) -> Cost:
 
 
 def _flops(cfg: CfgNode, model: nn.Module) -> list[int] | None:
-    mapper = DatasetMapper(cfg, is_train=False)
+    mapper = Mapper(cfg, is_train=False)
     training = model.training
     model.eval()
     try:

@@ -8,7 +8,7 @@ import importlib.util
 import json
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
-from detectron2.evaluation import CityscapesInstanceEvaluator, COCOEvaluator, DatasetEvaluator, LVISEvaluator
+from detectron2.evaluation import CityscapesInstanceEvaluator, DatasetEvaluator, LVISEvaluator
+from detectron2.evaluation.coco_evaluation import instances_to_coco_json
 from detectron2.utils import comm
 
 from transfer.data.splits import check_installed
@@ -58,65 +59,76 @@ class Evaluation:
     metrics: tuple[PerTask, PerTask] | None = None
 
 
-class _MeasuredHere:
-    """One of Detectron2's evaluators, which ends with its file of detections; this project's engine measures them."""
-
-    evaluation = Evaluation({})
-    _output_dir: str
-    _metadata: Any
-    _tasks: tuple[str, ...]
-
-    def _keep_to_the_file(self) -> None:
-        self._do_evaluation = False
-        # Which it would explain by missing annotations.
-        self._logger = logging.getLogger(f"{__name__}.detectron2")
-        self._logger.setLevel(logging.WARNING)
-
-    def _measure(self, file_name: str) -> Percents:
-        if comm.is_main_process():
-            truth = ground_truth.read(Path(self._metadata.json_file))
-            detected = detections.read(Path(self._output_dir) / file_name, truth, self._tasks)
-            metrics, per_class = average_precisions(truth, detected, ENGINE)  # TIDE is for the record alone
-            names = (*METRICS, *FREQUENCIES) if truth.frequency else METRICS
-            results = {task: {name: _number(metrics[task][name]) for name in names} for task in self._tasks}
-            for task in self._tasks:
-                results[task] |= {f"AP-{name}": _number(ap) for name, ap in per_class[task].items()}
-            self.evaluation = Evaluation(results, truth, detected, (metrics, per_class))
-        return self.evaluation.results
+def _measure(annotations: Path, file: Path, tasks: tuple[str, ...]) -> Evaluation:
+    """Measure a file of detections, by this project's engine."""
+    truth = ground_truth.read(annotations, tasks)
+    detected = detections.read(file, truth, tasks)
+    metrics, per_class = average_precisions(truth, detected, ENGINE)  # TIDE is for the record alone
+    names = (*METRICS, *FREQUENCIES) if truth.frequency else METRICS
+    results = {task: {name: _number(metrics[task][name]) for name in names} for task in tasks}
+    for task in tasks:
+        results[task] |= {f"AP-{name}": _number(ap) for name, ap in per_class[task].items()}
+    return Evaluation(results, truth, detected, (metrics, per_class))
 
 
 def _number(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-class Evaluator(_MeasuredHere, COCOEvaluator):  # type: ignore[misc,unused-ignore]
+class Evaluator(DatasetEvaluator):
     """Measures a detector on a COCO-format set.
 
-    pycocotools, which Detectron2 would use, takes minutes where hotcoco takes a second, and reports a detector that
-    found nothing as not measured.
+    Detectron2's own reads the annotations with pycocotools, which takes minutes to measure where hotcoco takes a
+    second, and reports a detector that found nothing as not measured.
     """
 
+    evaluation = Evaluation({})
+
     def __init__(self, dataset_name: str, tasks: tuple[str, ...], folder: Path) -> None:
-        super().__init__(dataset_name, tasks, output_dir=str(folder), use_fast_impl=False)
-        self._keep_to_the_file()
+        """Prepare for ``dataset_name``, a set that Detectron2 knows; ``folder`` takes the detections."""
+        self._annotations = Path(MetadataCatalog.get(dataset_name).json_file)
+        self._tasks, self._folder = tasks, folder
+        self._detected: list[dict[str, Any]] = []
 
-    def evaluate(self, img_ids: Sequence[int] | None = None) -> Percents:
-        """Write the detections and measure them; the rest is in ``evaluation``."""
-        super().evaluate(img_ids)
-        return self._measure(FILE_NAME)
+    def reset(self) -> None:
+        """Forget all detections."""
+        self._detected = []
+
+    def process(self, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> None:
+        """Take the detections of a batch of images."""
+        for entry, output in zip(inputs, outputs, strict=True):
+            self._detected += instances_to_coco_json(output["instances"].to("cpu"), entry["image_id"])
+
+    def evaluate(self) -> Percents:
+        """Write the detections, under the ids of the annotation file, and measure them; more is in ``evaluation``."""
+        gathered = comm.gather(self._detected, dst=0)
+        if comm.is_main_process():
+            ids = ground_truth.read(self._annotations, self._tasks).category_ids
+            entries = [{**entry, "category_id": ids[entry["category_id"]]} for part in gathered for entry in part]
+            atomic.write_text(self._folder / FILE_NAME, json.dumps(entries))
+            self.evaluation = _measure(self._annotations, self._folder / FILE_NAME, self._tasks)
+        return self.evaluation.results
 
 
-class LvisEvaluator(_MeasuredHere, LVISEvaluator):  # type: ignore[misc,unused-ignore]
+class LvisEvaluator(LVISEvaluator):  # type: ignore[misc,unused-ignore]
     """Measures a detector on an LVIS set, by the same engine, which has LVIS's rules."""
+
+    evaluation = Evaluation({})
 
     def __init__(self, dataset_name: str, tasks: tuple[str, ...], folder: Path) -> None:
         super().__init__(dataset_name, tasks, output_dir=str(folder))
-        self._keep_to_the_file()
+        self._do_evaluation = False  # it ends with its file of detections
+        # Which it would explain by missing annotations.
+        self._logger = logging.getLogger(f"{__name__}.detectron2")
+        self._logger.setLevel(logging.WARNING)
 
     def evaluate(self) -> Percents:
-        """Write the detections and measure them, as ``Evaluator`` does."""
+        """Write the detections and measure them; more is in ``evaluation``."""
         super().evaluate()
-        return self._measure(LVIS_FILE_NAME)
+        if comm.is_main_process():
+            file = Path(self._output_dir) / LVIS_FILE_NAME
+            self.evaluation = _measure(Path(self._metadata.json_file), file, self._tasks)
+        return self.evaluation.results
 
 
 def build(cfg: CfgNode, dataset: str) -> DatasetEvaluator:
@@ -214,7 +226,7 @@ class PascalEvaluator(DatasetEvaluator):
             return None
         file = self._folder / FILE_NAME
         atomic.write_text(file, json.dumps([entry for part in gathered for entry in part]) + "\n")
-        truth = ground_truth.read(self._annotations)
+        truth = ground_truth.read(self._annotations, ["bbox"])
         eleven = self._year == 2007
         detected = detections.read(file, truth, ["bbox"])
         matches = pascal.match(Objects(truth, "bbox"), detected, eleven_point=eleven)

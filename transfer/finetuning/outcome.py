@@ -42,7 +42,11 @@ def check(cfg: CfgNode, val: Split) -> None:
     """
     file = Path(val.annotations)  # that of a VOC folder is only written when the run begins
     if MetadataCatalog.get(cfg.DATASETS.TEST[0]).get("evaluator_type") in FILE_NAMES and file.is_file():
-        ground_truth.read(file)
+        ground_truth.read(file, _tasks(cfg))
+
+
+def _tasks(cfg: CfgNode) -> tuple[str, ...]:
+    return ("bbox", "segm") if cfg.MODEL.MASK_ON else ("bbox",)
 
 
 def read(cfg: CfgNode, val: Split, evaluation: Evaluation) -> Outcome:

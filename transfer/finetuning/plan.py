@@ -119,6 +119,7 @@ def prepare(request: Request) -> Plan:
         count = weights.count_taken(cfg, start)
         weights.check_complete(count, start, request.allow_partial)
     outcome.check(cfg, data.val)
+    data = data.with_leaks(start.metadata.get("data") if start is not None else None)
     ranges.check(cfg)  # --schedule-scale and --lr-scale have changed some
     cfg.freeze()
     return Plan(

@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from transfer.errors import InputError
-from transfer.files import atomic, places
+from transfer.files import atomic, image_files, places
 from transfer.finetuning import checkpointer
 from transfer.progress import progress
 from transfer.records import record_file
 
 log = logging.getLogger(__name__)
-
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True)
@@ -110,16 +108,10 @@ def find_images(path: Path) -> tuple[Path, list[Path]]:
         return path.parent, [path]
     if not path.is_dir():
         raise InputError(f"{path}: expected an image or a folder of images, found nothing; correct --images")
-    files = sorted(
-        file
-        for file in path.rglob("*")
-        if file.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in file.relative_to(path).parts)
-        and file.is_file()
-    )
-    if not files:
-        raise InputError(f"{path}: expected images ({', '.join(SUFFIXES)}), found none")
-    return path, files
+    images = image_files.find(path)
+    if not images:
+        raise InputError(f"{path}: expected images ({', '.join(image_files.SUFFIXES)}), found none")
+    return path, images
 
 
 def detect(run_folder: Path, classes: list[str], folder: Path, images: list[Path], score: float) -> Predictions:
@@ -137,14 +129,13 @@ def detect(run_folder: Path, classes: list[str], folder: Path, images: list[Path
     """
     import torch  # with Detectron2 it takes seconds, which a mistyped folder need not
     from detectron2.checkpoint import DetectionCheckpointer
-    from detectron2.data import detection_utils
     from detectron2.data import transforms as T
     from detectron2.evaluation.coco_evaluation import instances_to_coco_json
     from detectron2.modeling import build_model
 
     import transfer.register  # noqa: F401  what the config may name
     from transfer.detectors import config as detector_config
-    from transfer.finetuning import logs
+    from transfer.finetuning import logs, mapper
 
     last = checkpointer.last(run_folder)
     if last is None or not (run_folder / last).is_file():
@@ -162,7 +153,7 @@ def detect(run_folder: Path, classes: list[str], folder: Path, images: list[Path
         for file in images:
             line.update()
             try:
-                pixels = detection_utils.read_image(file, format=cfg.INPUT.FORMAT)
+                pixels = mapper.read(file, cfg.INPUT.FORMAT)
             except Exception as error:  # damaged files make Pillow raise nearly everything
                 unreadable[str(file)] = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
                 continue

@@ -160,7 +160,7 @@ def _record(
         seed=cfg.SEED,
         weights=_weights(plan),
         config=Config(plan.config_file, _config_sha256(cfg)),
-        data=Data(plan.train, plan.val),
+        data=Data(plan.train, plan.val, plan.data.leaks),
         schedule=Schedule(
             cfg.SOLVER.MAX_ITER,
             cfg.SOLVER.IMS_PER_BATCH,

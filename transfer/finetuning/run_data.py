@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,12 @@ from typing import Any
 from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 
-from transfer.data import coco, splits, voc, voc_instances
+from transfer.data import coco, leaks, splits, voc, voc_instances
 from transfer.detectors import config as detector_config
 from transfer.errors import InputError
 from transfer.files import atomic
 from transfer.finetuning.request import Request
-from transfer.records.record import Split
+from transfer.records.record import Leaks, Split
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ class RunData:
         custom: the roles ("train", "val") whose data Detectron2's catalog does not know by itself.
         files: (path, text) of COCO files that are to be written first: VOC folders, as Detectron2 reads them.
         pascal: the VOC split that boxes are measured on by Pascal's definition; None for another measure.
+        leaks: val images that training or pretraining has seen; None where there is no training data.
     """
 
     train: Split | None
@@ -37,6 +39,16 @@ class RunData:
     custom: tuple[str, ...] = ()
     files: tuple[tuple[str, str], ...] = ()
     pascal: voc.VocSplit | None = None
+    leaks: Leaks | None = None
+
+    def with_leaks(self, pretraining: Any) -> RunData:
+        """Return it with its leaks counted and logged; ``pretraining`` is ``data`` of the weights' metadata."""
+        if self.train is None:
+            return self
+        found = leaks.find(splits.image_files(self.train), splits.image_files(self.val), pretraining)
+        for line in leaks.lines(found):
+            log.warning("%s", line)
+        return dataclasses.replace(self, leaks=found)
 
     def write(self) -> None:
         """Write ``files``."""
@@ -77,6 +89,7 @@ def resolve(request: Request, cfg: CfgNode, wanted: CfgNode, overridden: dict[st
         data, rle = _from_voc(train_voc, val_voc, masks=masks, folder=folder)
     else:
         data, rle = _from_coco_or_catalog(request, wanted, masks=masks, folder=folder)
+    leaks.refuse_same_file(data.train, data.val)
     data.register()
     if rle and masks and "INPUT.MASK_FORMAT" not in overridden:
         cfg.INPUT.MASK_FORMAT = "bitmask"  # Detectron2's "polygon" cannot read run-length codes

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from transfer.files.decode import OPTIONAL
+
 SCHEMA = "transfer.record/2"
 TASKS = ("bbox", "segm")
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
@@ -67,11 +69,32 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Leaks:
+    """How many val images training or pretraining has seen; the first three kinds exclude each other.
+
+    Attributes:
+        same_file: are training images too.
+        same_bytes: have the content of a training image.
+        same_name: have the file name of a training image, with another content.
+        pretraining: lie in the data that the weights were pretrained on, as far as the weights say.
+    """
+
+    same_file: int
+    same_bytes: int
+    same_name: int
+    pretraining: int
+
+
+@dataclass(frozen=True)
 class Data:
-    """What the detector was trained on (null where that is not known) and measured on."""
+    """What the detector was trained on (null where that is not known) and measured on.
+
+    ``leaks`` is null where nobody looked, as in records from before there was such a look.
+    """
 
     train: Split | None
     val: Split
+    leaks: Leaks | None = field(default=None, metadata={OPTIONAL: True})
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from transfer.comparison.compare import BASELINE, Value
 from transfer.comparison.intervals import LEAST_SEEDS
 from transfer.comparison.verdicts import BETTER, UNKNOWN, WORSE, Verdict
+from transfer.data import leaks
 from transfer.records.record import Record, Schedule, Split
 from transfer.reporting.summary import Summary
 
@@ -25,7 +26,7 @@ def answer(summary: Summary) -> str:
     if len({v.ours.init for v in verdicts}) == 1 < len(verdicts) and all(v.word == UNKNOWN for v in verdicts):
         shares = [f"with {percent(v.ours.fraction)} of the labels {_gain(v, False)}, {v.needs}" for v in verdicts]
         start, base = verdicts[0].ours.init, verdicts[0].baseline.init
-        return f"{start} cannot be told from {base} in {WORDS[summary.task]} AP: {'; '.join(shares)}."
+        return f"{start} cannot be by_run from {base} in {WORDS[summary.task]} AP: {'; '.join(shares)}."
     parts = []
     for fraction in summary.fractions:
         here = [verdict for verdict in verdicts if verdict.ours.fraction == fraction]
@@ -47,10 +48,10 @@ def _sentence(verdicts: Sequence[Verdict], alone: bool) -> str:
     unknown = [v for v in verdicts if v.word == UNKNOWN]
     if len(unknown) == 1:
         (one,) = unknown
-        parts.append(f"{one.ours.init} ({_gain(one, alone)}) cannot be told from {base} in {task} AP: {one.needs}")
+        parts.append(f"{one.ours.init} ({_gain(one, alone)}) cannot be by_run from {base} in {task} AP: {one.needs}")
     elif unknown:
         names = _join([f"{v.ours.init} ({_gain(v, alone)})" for v in unknown])
-        parts.append(f"{names} cannot be told from {base} in {task} AP")
+        parts.append(f"{names} cannot be by_run from {base} in {task} AP")
     return ", ".join(parts)
 
 
@@ -96,6 +97,16 @@ def caveats(summary: Summary) -> list[str]:
     partial = [run.name for run in summary.records if run.weights and run.weights.loaded < run.weights.expected]
     if partial:
         lines.append(f"Loaded only in part, the rest is random: {', '.join(partial)}.")
+    return lines + _leaks(summary.records)
+
+
+def _leaks(records: Sequence[Record]) -> list[str]:
+    """Return a sentence for each kind of val image that training or pretraining has seen."""
+    by_run = {run.name: leaks.lines(run.data.leaks) for run in records}
+    lines = []
+    for line in dict.fromkeys(line for one in by_run.values() for line in one):
+        names = [name for name, one in by_run.items() if line in one]
+        lines.append(line if len(names) == len(by_run) else f"{line} (runs {', '.join(names)})")
     return lines
 
 

@@ -131,13 +131,16 @@ def shortened(truth, found):
 BAD = {
     "unknown image": (edit(["image_id"], 999), "detection 7: expected an image_id of the ground truth, found 999"),
     "unknown class": (edit(["category_id"], 0), "detection 7: expected a category_id of the ground truth, found 0"),
-    "image id as text": (edit(["image_id"], "100"), "detection 7: expected an image_id of the ground truth, found 100"),
-    "no image id": (edit(["image_id"], KeyError), 'detection 7: expected "image_id", found only category_id'),
+    "image id as text": (
+        edit(["image_id"], "100"),
+        'detection 7: expected an image_id of the ground truth, found "100"',
+    ),
+    "no image id": (edit(["image_id"], KeyError), 'detection 7: expected "image_id", found only "category_id"'),
     "score above 1": (edit(["score"], 1.5), "detection 7: expected a score, a number in 0-1, found 1.5"),
     "score below 0": (edit(["score"], -0.1), "detection 7: expected a score, a number in 0-1, found -0.1"),
-    "score NaN": (edit(["score"], float("nan")), "detection 7: expected a score, a number in 0-1, found nan"),
-    "score as text": (edit(["score"], "0.5"), "detection 7: expected a score, a number in 0-1, found 0.5"),
-    "no score": (edit(["score"], KeyError), 'detection 7: expected "score", found only image_id'),
+    "score NaN": (edit(["score"], float("nan")), "detection 7: expected a score, a number in 0-1, found NaN"),
+    "score as text": (edit(["score"], "0.5"), 'detection 7: expected a score, a number in 0-1, found "0.5"'),
+    "no score": (edit(["score"], KeyError), 'detection 7: expected "score", found only "image_id"'),
     "box of three": (edit(["bbox"], [1, 2, 3]), "detection 7: expected a bbox, [x, y, width, height]"),
     "negative box": (edit(["bbox"], [1, 2, -3, 4]), "detection 7: expected a bbox, [x, y, width, height]"),
     "infinite box": (edit(["bbox"], [1, 2, float("inf"), 4]), "detection 7: expected a bbox"),
@@ -146,20 +149,38 @@ BAD = {
         "expected a mask of its image's size, [120, 160]",
     ),
     "cut code": (shortened, "detection 7: expected run lengths that fill its image, 19200 pixels"),
-    "no mask at all": (edit(["segmentation"], 5), "detection 7: expected a mask, run lengths or polygons"),
-    "plain runs": (edit(["segmentation", "counts"], [5, 5]), "detection 7: expected a mask, run lengths or polygons"),
+    "no mask at all": (edit(["segmentation"], 5), "detection 7: expected a mask, run lengths that fill its image"),
+    "plain runs": (
+        edit(["segmentation", "counts"], [5, 5]),
+        "detection 7: expected a mask, run lengths that fill its image",
+    ),
     "no objects": (edit_truth(lambda t: t.update(annotations=[])), "expected at least one object to find, found none"),
     "only crowds": (edit_truth(only_crowds), "expected at least one object to find, found 21 crowd regions"),
-    "object of no image": (edit_truth(lambda t: t["annotations"][3].update(image_id=5)), "image_ids of its own images"),
-    "object of no class": (edit_truth(lambda t: t["annotations"][3].update(category_id=7)), "found 7; correct it"),
+    "object of no image": (
+        edit_truth(lambda t: t["annotations"][3].update(image_id=5)),
+        "1 annotations of unknown images (first: annotation 3: image_id 5)",
+    ),
+    "object of no class": (
+        edit_truth(lambda t: t["annotations"][3].update(category_id=7)),
+        "1 annotations of unknown categories (first: annotation 3: category_id 7)",
+    ),
     "images twice": (
         edit_truth(lambda t: t["images"].append(t["images"][0])),
-        "expected each id once, found 100",
+        "1 duplicate ids in images (first: 100)",
     ),
-    "names twice": (edit_truth(lambda t: t["categories"][0].update(name="class 2")), "each name once, found 'class 2'"),
-    "no area": (edit_truth(lambda t: t["annotations"][3].pop("area")), 'annotations[3]: expected "area" in pixels'),
-    "box of no box": (edit_truth(lambda t: t["annotations"][3].update(bbox=[1])), "annotations[3]: expected a bbox"),
-    "image without size": (edit_truth(lambda t: t["images"][1].pop("height")), 'images[1]: expected "height" (int)'),
+    "names twice": (
+        edit_truth(lambda t: t["categories"][0].update(name="class 2")),
+        '1 duplicate category names (first: "class 2")',
+    ),
+    "no area": (
+        edit_truth(lambda t: t["annotations"][3].pop("area")),
+        '1 annotations without "area" in pixels (first: annotation 3: null)',
+    ),
+    "box of no box": (
+        edit_truth(lambda t: t["annotations"][3].update(bbox=[1])),
+        "four finite numbers (first: annotation 3 [1])",
+    ),
+    "image without size": (edit_truth(lambda t: t["images"][1].pop("height")), "(first: images[1]: 140 x null)"),
 }
 
 
@@ -218,13 +239,14 @@ def test_masks_are_measured_only_where_there_are_some(content, tmp_path, capsys)
     assert record_file.read(tmp_path / "a.json").metrics["segm"]["AP"] is None
     assert evaluate(files, tmp_path / "b.json", "--tasks", "segm") == 1
     assert (
-        'detection 0: expected "segmentation", found only image_id, category_id, score, bbox' in capsys.readouterr().err
+        'detection 0: expected "segmentation", found only "image_id", "category_id", "score", "bbox"'
+        in capsys.readouterr().err
     )
     for entry in truth["annotations"]:
         del entry["segmentation"]
     files = detection_sets.write(tmp_path / "none", truth, content[1])
     assert evaluate(files, tmp_path / "c.json", "--tasks", "segm") == 1
-    assert "expected a segmentation for every object" in capsys.readouterr().err
+    assert "19 objects without a mask (first: annotation 0)" in capsys.readouterr().err
 
 
 def test_polygons_and_plain_runs_are_masks_too(content, tmp_path):

@@ -46,22 +46,22 @@ def test_polygons_plain_and_compressed_codes_are_the_same_mask():
 
 
 def test_truth_leaves_crowds_out(val):
-    found = val.truth([7, 9])
-    assert [instance.label for instance in found[7]] == ["cat"]
-    np.testing.assert_array_equal(found[7][0].mask, MASK)
-    assert found[9] == []
+    found = val.truth([3, 4])
+    assert [instance.label for instance in found[3]] == ["cat"]
+    np.testing.assert_array_equal(found[3][0].mask, MASK)
+    assert found[4] == []
 
 
 def test_detections_below_the_score_are_left_out(val, tmp_path):
     (tmp_path / "r.json").write_text(json.dumps([{**BOX, "score": 0.4}, {**BOX, "score": 0.6}]))
-    found = val.detections(tmp_path / "r.json", [7], 0.5)
-    assert [instance.score for instance in found[7]] == [0.6]
+    found = val.detections(tmp_path / "r.json", [3], 0.5)
+    assert [instance.score for instance in found[3]] == [0.6]
 
 
 def test_the_choice_depends_on_the_seed_alone(val):
     assert val.choose(2, 0) == val.choose(2, 0)
     assert len({tuple(val.choose(2, seed)) for seed in range(20)}) > 1
-    assert val.choose(99, 0) == [4, 5, 7, 9]
+    assert val.choose(99, 0) == [1, 2, 3, 4]
 
 
 def test_masks_without_boxes_get_the_boxes_around_them(val, tmp_path):
@@ -69,7 +69,7 @@ def test_masks_without_boxes_get_the_boxes_around_them(val, tmp_path):
     one = {"image_id": 7, "category_id": 3, "score": 0.6}
     one["segmentation"] = {"size": [6, 8], "counts": code["counts"].decode()}
     (tmp_path / "r.json").write_text(json.dumps([one]))
-    (instance,) = val.detections(tmp_path / "r.json", [7, 9], 0.5)[7]
+    (instance,) = val.detections(tmp_path / "r.json", [3, 4], 0.5)[3]
     assert instance.box == (2.0, 1.0, 5.0, 3.0)
     np.testing.assert_array_equal(instance.mask, MASK)
 
@@ -87,7 +87,7 @@ def test_masks_without_boxes_get_the_boxes_around_them(val, tmp_path):
 def test_results_are_checked_as_they_are_before_they_are_measured(val, tmp_path, content, message):
     (tmp_path / "r.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match=message):
-        val.detections(tmp_path / "r.json", [7], 0.5)
+        val.detections(tmp_path / "r.json", [3], 0.5)
 
 
 def test_files_that_are_missing_or_broken_are_refused(val, tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from transfer.evaluation import rle_check
+from transfer.data import rle_check
 
 
 def codes(n, seed=0):

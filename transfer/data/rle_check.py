@@ -18,19 +18,27 @@ _LONGEST = 6  # characters of a number: 30 bits, images of a thousand million pi
 _CHUNK = 1024  # codes at a time: a few MB of numbers
 
 
-def first_broken(codes: Sequence[str], pixels: NDArray[np.int64]) -> int | None:
-    """Return the index of the first code whose runs are no lengths or do not add up to its image, None for none.
+def broken(codes: Sequence[str], pixels: NDArray[np.int64]) -> list[int]:
+    """Return the indices of codes whose runs are no lengths or do not add up to their image.
 
     Args:
         codes: compressed run-length codes, N of them, as a COCO results file holds them.
         pixels: (N,) height times width.
     """
+    return [i for start in range(0, len(codes), _CHUNK) for i in _of_chunk(codes, pixels, start)]
+
+
+def first_broken(codes: Sequence[str], pixels: NDArray[np.int64]) -> int | None:
+    """Return the first of ``broken``, None for none."""
     for start in range(0, len(codes), _CHUNK):
-        part = codes[start : start + _CHUNK]
-        bad = np.flatnonzero(_broken(part, pixels[start : start + _CHUNK]))
-        if bad.size:
-            return start + int(bad[0])
+        for i in _of_chunk(codes, pixels, start):
+            return i
     return None
+
+
+def _of_chunk(codes: Sequence[str], pixels: NDArray[np.int64], start: int) -> list[int]:
+    bad = np.flatnonzero(_broken(codes[start : start + _CHUNK], pixels[start : start + _CHUNK]))
+    return [start + int(i) for i in bad]
 
 
 def _broken(codes: Sequence[str], pixels: NDArray[np.int64]) -> NDArray[np.bool_]:
