@@ -105,8 +105,11 @@ def why_not(encoded: bytes) -> str:
 
 
 def read_image(path: Path) -> Image | None:
-    """RGB (H, W, 3) uint8, upright; None when the file cannot be decoded or is smaller than `SMALLEST_SIDE`."""
-    encoded = path.read_bytes()
+    """RGB (H, W, 3) uint8, upright; None when the file cannot be read or decoded or is below `SMALLEST_SIDE`."""
+    try:
+        encoded = path.read_bytes()
+    except OSError:
+        return None
     image = decode(encoded, read_header(encoded))
     return None if image is None or min(image.shape[:2]) < SMALLEST_SIDE else image
 

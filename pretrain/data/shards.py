@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import tarfile
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,10 +19,10 @@ import numpy as np
 from pretrain.data.image_files import is_hidden
 from pretrain.data.packed_strings import PackedStrings
 from pretrain.errors import InputError
+from pretrain.progress import progress
 
 log = logging.getLogger("pretrain")
 
-_SILENCE = 10.0  # seconds between two lines of progress
 _KINDS = 6  # kinds of members that a line names
 
 
@@ -43,17 +42,12 @@ class TarShards:
         self.described, self.paths = described, list(paths)
         names, places, counts, digest = [], [], [], hashlib.sha256()
         passed: Counter[str] = Counter()
-        began = said = time.perf_counter()
-        for number, path in enumerate(self.paths):
-            found = list(_images(path, extensions, passed))
-            names += [name for name, _, _ in found]
-            places += [(number, start, size) for _, start, size in found]
-            counts.append(len(found))
-            digest.update(f"{path.name}\0{path.stat().st_size}\0{len(found)}\n".encode())
-            if time.perf_counter() - said > _SILENCE:
-                said = time.perf_counter()
-                left = (said - began) / (number + 1) * (len(self.paths) - number - 1)
-                log.info("indexing shards: %d/%d, %.0f s left", number + 1, len(self.paths), left)
+        for number, path in enumerate(progress(self.paths, "indexing shards", unit="shard")):
+            members = list(_images(path, extensions, passed))
+            names += [name for name, _, _ in members]
+            places += [(number, start, size) for _, start, size in members]
+            counts.append(len(members))
+            digest.update(f"{path.name}\0{path.stat().st_size}\0{len(members)}\n".encode())
         if not names:
             raise InputError(
                 f"--data {described}: expected samples with an image (NAME{extensions[0]}, ...) in {len(self.paths)} "

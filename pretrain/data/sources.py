@@ -71,10 +71,10 @@ class ImageFiles:
         return self._names[k]
 
     def read(self, k: int) -> bytes:
-        """The bytes of image k's file; empty where it is gone, which counts as an unreadable image."""
+        """The bytes of image k's file; empty where it is gone or locked, which counts as an unreadable image."""
         try:
             return Path(self._names[k]).read_bytes()
-        except FileNotFoundError:
+        except OSError:
             return b""
 
 
@@ -108,13 +108,13 @@ def open_source(data: Sequence[Path], annotations: Path | None = None) -> Source
             raise InputError(f"--annotations: expected folders in --data, found the list {data[0]}; leave one out")
         paths = listed_images(data[0])
         return ImageFiles(described, paths, fingerprint(data[0].parent, paths))
-    found = [(root, find_images(root)) for root in data]
+    folders = [(root, find_images(root)) for root in data]
     if annotations is not None:
-        found = _annotated(found, annotations)
-    digests = [fingerprint(root, paths) for root, paths in found]
+        folders = _annotated(folders, annotations)
+    digests = [fingerprint(root, paths) for root, paths in folders]
     digest = digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]
     root = data[0] if len(data) == 1 else None
-    return ImageFiles(described, [p for _, paths in found for p in paths], digest, root)
+    return ImageFiles(described, [p for _, paths in folders for p in paths], digest, root)
 
 
 def find_images(root: Path) -> list[Path]:
@@ -177,25 +177,25 @@ def _shards(item: Path) -> list[Path]:
     return [] if tars and image_files.find(item) else tars
 
 
-def _annotated(found: list[tuple[Path, list[Path]]], annotations: Path) -> list[tuple[Path, list[Path]]]:
+def _annotated(folders: list[tuple[Path, list[Path]]], annotations: Path) -> list[tuple[Path, list[Path]]]:
     """Of the images in each folder those that a COCO file lists, by their path from the folder or by their name."""
     wanted = _coco_names(annotations)
-    kept, seen = [], set()
-    for root, paths in found:
+    selected, present = [], set()
+    for root, paths in folders:
         taken = []
         for path in paths:
             match = next((n for n in (path.relative_to(root).as_posix(), path.name) if n in wanted), None)
             if match is not None:
                 taken.append(path)
-                seen.add(match)
-        kept.append((root, taken))
-    missing = sorted(wanted - seen)
+                present.add(match)
+        selected.append((root, taken))
+    missing = sorted(wanted - present)
     if missing:
         raise InputError(
             f"--annotations {annotations}: expected its {len(wanted)} images in --data, found {len(missing)} of them "
             f"missing ({', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}); name their folder"
         )
-    return [(root, paths) for root, paths in kept if paths]
+    return [(root, paths) for root, paths in selected if paths]
 
 
 def _coco_names(path: Path) -> set[str]:

@@ -3,9 +3,9 @@
 The upper variables ψ enter only behind the backbone. So the mixed derivative of the trial step needs no second
 backward pass through the backbone (``docs/method.md``, section 4):
 
-    w⁺(ψ)   = w - η (momentum·buf + ∇_w L_tri(w; ψ) + wd·w)
+    w⁺(ψ)   = w - η (momentum·buf + P ∇_w L_tri(w; ψ) + wd·w)      P constant: 1 for SGD
     U(ψ)    = L_up(w⁺(ψ); ψ)
-    dU/dψ   = ∂U/∂ψ - η ∂/∂ψ ⟨∇_w L_tri(w; ψ), v⟩,                 v = ∇_{w⁺} U
+    dU/dψ   = ∂U/∂ψ - η ∂/∂ψ ⟨∇_w L_tri(w; ψ), v⟩,                 v = P ∇_{w⁺} U
     ⟨∇_w L_tri, v⟩ = ⟨∂L_tri/∂h, ḣ⟩ + ⟨∂L_tri/∂heads, v_heads⟩     ḣ = derivative of h(w) along v_backbone
 
 The right-hand side needs ḣ, one directional derivative of the features, and a double backward pass over the heads.
@@ -21,11 +21,11 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
+from pretrain.method import trial_step
 from pretrain.method.tangent import Tensors, feature_tangent, norm_of
+from pretrain.method.trial_step import TrialStep, Weights
 
 MODES = ("feature_difference", "forward_mode", "finite_difference", "first_order")
-
-_CLIP_EPS = 1e-6  # what torch.nn.utils.clip_grad_norm_ adds to the norm
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,17 @@ class Problem:
         trial: (h, head weights, ψ) -> L_tri, a scalar.
         upper: (h at w⁺, head weights at w⁺, ψ) -> U, a scalar.
         exact: the same features in full precision where ``features`` computes in less; differences are taken of these.
+
+    Example:
+        A layer w, a factor c behind it, and an upper variable m that scales the features in the trial loss alone:
+
+        >>> problem = Problem(
+        ...     features=lambda backbone: backbone["w"] * torch.ones(3),
+        ...     trial=lambda h, heads, psi: (psi["m"] * heads["c"] * h).square().mean() / 2,
+        ...     upper=lambda h, heads, psi: (heads["c"] * h - 1).square().mean() / 2,
+        ... )
+        >>> problem.features({"w": torch.tensor(2.0)})
+        tensor([2., 2., 2.])
     """
 
     features: Callable[[Tensors], Tensor]
@@ -48,42 +59,6 @@ class Problem:
         """Features in full precision, without a graph."""
         with torch.no_grad():
             return (self.exact or self.features)(backbone)
-
-
-@dataclass(frozen=True)
-class Weights:
-    """The lower-level weights w, split where the features are."""
-
-    backbone: Tensors
-    heads: Tensors
-
-    def tensors(self) -> list[Tensor]:
-        """All tensors, backbone first."""
-        return [*self.backbone.values(), *self.heads.values()]
-
-    def like(self, tensors: Iterable[Tensor]) -> Weights:
-        """Other tensors under the same names and in the same order."""
-        stream = iter(tensors)
-        return Weights({k: next(stream) for k in self.backbone}, {k: next(stream) for k in self.heads})
-
-
-@dataclass(frozen=True)
-class TrialStep:
-    """The SGD step that ψ is judged by; ``w⁺ = w - lr (momentum·buf + c g + weight_decay·w)``.
-
-    Attributes:
-        lr: η > 0.
-        momentum: of the buffers; 0 leaves them out.
-        weight_decay: >= 0.
-        buffers: momentum buffers of w in the order of `Weights.tensors`, read only; None before the first step.
-        clip: largest norm of g = ∇_w L_tri, c = min(1, clip / ||g||); None for no clipping (c = 1).
-    """
-
-    lr: float
-    momentum: float = 0.0
-    weight_decay: float = 0.0
-    buffers: list[Tensor] | None = None
-    clip: float | None = None
 
 
 @dataclass(frozen=True)
@@ -121,8 +96,25 @@ def hypergradient(
             gradients of DARTS and MetaMask's release (two forward passes, wrong by tens of percent behind ReLU);
             ``first_order`` leaves the second part out.
 
+    Returns:
+        Both parts of dU/dψ under the names and in the shapes of ``upper``, and the values of L_tri and U.
+
     Raises:
         ValueError: unknown mode or no upper variable.
+
+    Example:
+        With L_tri = (m c w)² / 2 and U = (c w - 1)² / 2 at c = w = m = 1, the trial step of rate 0.1 leads to c = w =
+        0.9, where ∂U/∂w = ∂U/∂c = 0.9 (0.81 - 1), and dw/dm = dc/dm = -0.1 · 2. U itself contains no m.
+
+        >>> problem = Problem(
+        ...     features=lambda backbone: backbone["w"],
+        ...     trial=lambda h, heads, psi: (psi["m"] * heads["c"] * h).square() / 2,
+        ...     upper=lambda h, heads, psi: (heads["c"] * h - 1).square() / 2,
+        ... )
+        >>> one = torch.tensor(1.0)
+        >>> result = hypergradient(problem, Weights({"w": one}, {"c": one}), {"m": one}, TrialStep(lr=0.1))
+        >>> print(f"{result.direct['m']:.4f} {result.second_order['m']:.4f} {result.total()['m']:.4f}")
+        0.0000 0.0684 0.0684
     """
     if mode not in MODES:
         raise ValueError(f"hypergradient: expected one of {', '.join(MODES)}, found {mode!r}")
@@ -130,16 +122,15 @@ def hypergradient(
         raise ValueError("hypergradient: expected at least one upper variable, found none")
     trial = trial_gradient(problem, weights, upper)
     clipped = None if step.clip is None else [g.clone() for g in trial.gradient]
-    looked_ahead = sgd_step(weights, trial.gradient, step)
+    looked_ahead = trial_step.take(weights, trial.gradient, step)
     v, direct, upper_loss = upper_gradient(problem, looked_ahead, upper)
     del looked_ahead  # in the storage of the gradient
     trial.gradient.clear()
-    if clipped is not None:
-        v = through_clip(v, clipped, step.clip)
-        del clipped
+    direction = trial_step.back_through(v, clipped, step)
+    del v, clipped
     inexact = problem.exact is not None and mode == "feature_difference"
     h = problem.exact_features(weights.backbone) if inexact else trial.h
-    second = second_order(problem, weights, upper, h, v, step.lr, mode, trial.slopes)
+    second = second_order(problem, weights, upper, h, direction, step.lr, mode, trial.slopes)
     return Hypergradient(direct, second, trial.loss, upper_loss)
 
 
@@ -167,45 +158,6 @@ def trial_gradient(problem: Problem, weights: Weights, upper: Tensors) -> Trial:
     slopes, (h_gradient, *heads), loss = head_slopes(problem, h, weights.heads, upper)
     backbone = torch.autograd.grad(h, list(w.values()), grad_outputs=h_gradient, allow_unused=True)
     return Trial(h.detach(), [*no_none(backbone, w.values()), *heads], loss, slopes)
-
-
-@torch.no_grad()
-def sgd_step(weights: Weights, gradient: list[Tensor], step: TrialStep) -> Weights:
-    """w⁺; takes over the storage of ``gradient``."""
-    w = [t.detach() for t in weights.tensors()]
-    if step.clip is not None:
-        torch._foreach_mul_(gradient, _clip_factor(norm_of(gradient), step.clip))
-    if step.weight_decay:
-        torch._foreach_add_(gradient, w, alpha=step.weight_decay)
-    if step.momentum and step.buffers is not None:
-        torch._foreach_add_(gradient, step.buffers, alpha=step.momentum)
-    torch._foreach_mul_(gradient, -step.lr)
-    torch._foreach_add_(gradient, w)
-    return weights.like(gradient)
-
-
-@torch.no_grad()
-def through_clip(v: Weights, gradient: list[Tensor], clip: float | None) -> Weights:
-    """The direction d with ``⟨∂(c g)/∂ψ, v⟩ = ⟨∂g/∂ψ, d⟩`` for the clipped gradient c g, exactly.
-
-    Where clipping acts, c depends on ψ through ||g||: ``d = c (v - ĝ ⟨ĝ, v⟩ ||g|| / (||g|| + ε))``, ĝ = g / ||g||; a
-    change of the gradient's length is clipped away, so only what is orthogonal to it counts. Where it does not act,
-    d = v.
-
-    Args:
-        v: ∇_{w⁺} U; not modified.
-        gradient: g before clipping, in the order of `Weights.tensors`.
-        clip: as in `TrialStep`.
-    """
-    norm = norm_of(gradient)
-    if clip is None or float(norm) + _CLIP_EPS <= clip:
-        return v
-    tensors = v.tensors()
-    along = sum((g * d).sum() for g, d in zip(gradient, tensors, strict=True))
-    turned = torch._foreach_mul(gradient, -along / (norm * (norm + _CLIP_EPS)))
-    torch._foreach_add_(turned, tensors)
-    torch._foreach_mul_(turned, _clip_factor(norm, clip))
-    return v.like(turned)
 
 
 def upper_gradient(problem: Problem, weights: Weights, upper: Tensors) -> tuple[Weights, Tensors, Tensor]:
@@ -237,7 +189,7 @@ def second_order(
         weights: w, where the trial step started.
         upper: ψ.
         h: the features at w on the trial step's batch; exact ones for ``feature_difference``.
-        v: ∇_{w⁺} U.
+        v: P ∇_{w⁺} U, see `pretrain.method.trial_step.back_through`.
         lr: η of the trial step.
         mode: see `hypergradient`.
         slopes: those at h and w where they are at hand, spent here; None to compute them.
@@ -317,11 +269,6 @@ def gradient_difference(
         sides.append(no_none(gradient, psi.values()))
         del w, h  # before the other side's weights are made
     return {name: (a - b) / (2 * s) for name, a, b in zip(psi, *sides, strict=True)}
-
-
-def _clip_factor(norm: Tensor, clip: float) -> Tensor:
-    """As `torch.nn.utils.clip_grad_norm_` scales, so that the trial step is the real one to the bit."""
-    return (clip / (norm + _CLIP_EPS)).clamp_max(1.0)
 
 
 def _leaves(weights: Weights) -> Weights:

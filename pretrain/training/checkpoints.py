@@ -39,8 +39,8 @@ class Checkpoints(Hook):
         interrupt: saves and ends the training when a signal came.
         knn: the look at the nearest neighbours, on rank 0.
         looks_every: iterations between two looks; 0 for none.
-        retuned: take learning rates, decays and schedules from the settings and not from the checkpoint resumed from,
-            and forget look-ahead's memory: the settings have changed since.
+        retuned: take learning rates, decays and schedules from the settings and not from the checkpoint resumed from:
+            the settings have changed since.
     """
 
     priority = "VERY_LOW"
@@ -88,11 +88,9 @@ class Checkpoints(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Leave out MMEngine's log history: its class is refused by a safe load (mmengine #1655).
 
-        Look-ahead's memory of the iteration before and float16's loss scale go in, so that a resumed run takes the
-        very same steps.
+        float16's loss scale goes in, so that a resumed run takes the very same steps.
         """
         checkpoint["message_hub"] = {"log_scalars": {}, "runtime_info": {}, "resumed_keys": {}}
-        checkpoint["look_ahead"] = runner.model.look_ahead_state()
         checkpoint["loss_scale"] = None if runner.model.loss_scale is None else runner.model.loss_scale.state()
         checkpoint["best"] = self.best
 
@@ -105,17 +103,16 @@ class Checkpoints(Hook):
             runner.model.loss_scale.load_state(checkpoint["loss_scale"])
         if self.retuned:
             _retune(runner, checkpoint)
-        else:
-            runner.model.load_look_ahead_state(checkpoint.get("look_ahead"))
 
     @torch.no_grad()
     def _check(self, model: nn.Module, done: int) -> None:
-        """No checkpoint of weights that are not finite, or that are not the same on all ranks."""
+        """No checkpoint of weights or statistics that are not finite, or of weights that differ between ranks."""
         weights: list[Tensor] = list(model.parameters())
-        largest = torch.stack(torch._foreach_norm(weights, ord=math.inf))
+        buffers = [b for b in model.buffers() if b.is_floating_point()]  # running statistics overflow before weights
+        largest = torch.stack(torch._foreach_norm([*weights, *buffers], ord=math.inf))
         if not bool(largest.isfinite().all()):
-            # The same weights and the same finding on every rank, hence one message.
-            ranks.together(lambda: _not_finite(done, self.folder))
+            # The same weights and the same error on every rank, hence one message.
+            ranks.on_all_ranks(lambda: _not_finite(done, self.folder))
         norms = torch.stack(torch._foreach_norm(weights)).cpu().numpy().tobytes()
         ranks.check_same(hashlib.sha256(norms).hexdigest()[:16], f"the weights after iteration {done}")
 
@@ -161,14 +158,14 @@ class Checkpoints(Hook):
 def _not_finite(done: int, folder: Path) -> None:
     raise InputError(
         f"the weights are no longer finite after iteration {done}: nothing is saved of them, {last_good(folder)}; "
-        "lower optimizer.lr or raise schedule.warmup_epochs"
+        "lower optimizer.lr or raise schedule.warmup_share"
     )
 
 
 def _check_fits(model: nn.Module, state: Mapping[str, Tensor]) -> None:
-    wanted = {k: tuple(v.shape) for k, v in model.state_dict().items()}
-    found = {k: tuple(v.shape) for k, v in state.items()}
-    differ = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
+    expected = {k: tuple(v.shape) for k, v in model.state_dict().items()}
+    saved = {k: tuple(v.shape) for k, v in state.items()}
+    differ = sorted(k for k in expected.keys() | saved.keys() if expected.get(k) != saved.get(k))
     if differ:
         raise InputError(
             f"--resume: expected a checkpoint of the same networks, found {len(differ)} tensors that are missing, "

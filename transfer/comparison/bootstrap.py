@@ -14,10 +14,10 @@ from transfer.errors import InputError
 from transfer.evaluation import weighted_ap
 from transfer.evaluation.weighted_ap import Floats, Ints, MatchedClasses
 from transfer.progress import progress
+from transfer.records.record import RESAMPLES as RESAMPLES
 from transfer.records.record import TASKS, Record
 from transfer.records.unchanged import why_changed
 
-RESAMPLES = 1000
 RESAMPLED = ("AP", "AP50", "AP75")
 PROTOCOLS = ("coco", "lvis", "voc2007", "voc2012")  # whose own metric is computed under image weights
 READING = 0.3  # the share of a run's time that goes into reading and matching, about

@@ -37,8 +37,12 @@ SAME_AT_A_SIZE: dict[str, Callable[[Record], Any]] = {"cost.trainable": lambda r
 SAME_FOR_ONE_START: dict[str, Callable[[Record], Any]] = {"config.sha256": lambda r: r.config and r.config.sha256}
 
 
-def check_comparable(records: Sequence[Record]) -> None:
+def check_comparable(records: Sequence[Record], *, searched: bool = False) -> None:
     """Check that the runs may stand in one table.
+
+    Args:
+        records: at least one.
+        searched: the learning rate may differ from start to start: the same search has found one for each.
 
     Raises:
         InputError: two runs differ in what must agree (the field and both values are named), no label fraction has two
@@ -47,8 +51,9 @@ def check_comparable(records: Sequence[Record]) -> None:
     for record in records[1:]:
         _check_same(records[0], record, SAME_EVERYWHERE)
     firsts: dict[float | None, Record] = {}
+    same = {k: read for k, read in SAME_AT_A_LABEL_FRACTION.items() if not (searched and k == "schedule.base_lr")}
     for record in records:
-        _check_same(firsts.setdefault(record.label_fraction, record), record, SAME_AT_A_LABEL_FRACTION)
+        _check_same(firsts.setdefault(record.label_fraction, record), record, same)
     sizes: dict[int, Record] = {}
     for record in records:
         if record.cost.parameters is not None and record.cost.trainable is not None:

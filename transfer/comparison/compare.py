@@ -17,8 +17,7 @@ from transfer.comparison.comparable import start_names
 from transfer.comparison.intervals import LEAST_SEEDS, Estimate, Floats
 from transfer.errors import InputError
 from transfer.records.record import ALL_METRICS, TASKS, Record
-
-BASELINE = "random"
+from transfer.records.record import BASELINE as BASELINE
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,14 @@ class Group:
     runs: list[Record]
     values: dict[tuple[str, str], Value | None]
     fraction: float | None = 1.0
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison: a metric of each run, (n,), and on resampled images, (resamples, n), or null."""
+
+    values: Floats
+    resampled: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -123,8 +130,13 @@ def difference(
     """Return how far ``ours`` is above ``baseline``; None when one of them was not measured."""
     if ours.values[task, metric] is None or baseline.values[task, metric] is None:
         return None
-    sides = [(_values(g.runs, task, metric), _resampled(g.runs, task, metric, images)) for g in (ours, baseline)]
-    return _between(sides, _paired(ours, baseline), _count(images))
+    both = (side(ours, task, metric, images), side(baseline, task, metric, images))
+    return side_difference(*both, paired(ours, baseline), _count(images))
+
+
+def side(group: Group, task: str, metric: str, images: ImageResamples | None = None) -> Side:
+    """One metric of a group whose runs all have it."""
+    return Side(_values(group.runs, task, metric), _resampled(group.runs, task, metric, images))
 
 
 def class_difference(
@@ -140,12 +152,20 @@ def class_difference(
         resampled = None
         if runs is not None and all(run is not None and (task, name) in run.classes for run in runs):
             resampled = np.stack([run.classes[task, name] for run in runs if run is not None], axis=1)
-        sides.append((np.array(aps, dtype=float), resampled))
-    return _between(sides, _paired(ours, baseline), _count(images))
+        sides.append(Side(np.array(aps, dtype=float), resampled))
+    return side_difference(sides[0], sides[1], paired(ours, baseline), _count(images))
 
 
-def _between(sides: list[tuple[Floats, Floats | None]], paired: bool, images: int) -> Difference:
-    (a, resampled_a), (b, resampled_b) = sides
+def side_difference(ours: Side, theirs: Side, paired: bool, images: int) -> Difference:
+    """Return how far one side's mean is above the other's.
+
+    Args:
+        ours: at least one run.
+        theirs: at least one run.
+        paired: whether both have the same seeds, in the same order.
+        images: how many images were measured on.
+    """
+    (a, resampled_a), (b, resampled_b) = ((side.values, side.resampled) for side in (ours, theirs))
     value, n = float(a.mean() - b.mean()), min(len(a), len(b))
     std = _std(list(a - b)) if paired else None
     both = None if resampled_a is None or resampled_b is None else (resampled_a, resampled_b)
@@ -160,7 +180,7 @@ def _between(sides: list[tuple[Floats, Floats | None]], paired: bool, images: in
     return Difference(value, std, n, estimate.interval(), "seeds" if both is None else "seeds and images", estimate)
 
 
-def _paired(ours: Group, baseline: Group) -> bool:
+def paired(ours: Group, baseline: Group) -> bool:
     """Whether both ran the same seeds, each once: the same initial heads and the same order of images."""
     seeds = [run.seed for run in ours.runs]
     return None not in seeds and len(set(seeds)) == len(seeds) and seeds == [run.seed for run in baseline.runs]

@@ -71,19 +71,20 @@ class Detections:
 
 
 @large_values()
-def read(file: Path, truth: GroundTruth, tasks: Sequence[str] | None = None) -> Detections:
+def read(file: Path, truth: GroundTruth, tasks: Sequence[str] | None = None, raw: bytes | None = None) -> Detections:
     """Read a results file.
 
     Args:
         file: what Detectron2 calls coco_instances_results.json, or any COCO results file.
         truth: what it is measured on.
         tasks: "bbox", "segm" or both; None takes what file and ground truth both have.
+        raw: its bytes, where they are in memory; ``file`` then only names them in errors.
 
     Raises:
         InputError: no such file, no results file, unknown images or categories, scores outside 0-1, boxes that are
             none, masks that are missing, of another size or broken; one line that names the first such detection.
     """
-    raw = read_bytes(file, WHAT)
+    raw = read_bytes(file, WHAT) if raw is None else raw
     entries = _parsed(raw, file)
     image_ids = _numbers(entries, "image_id", truth.image_numbers, file)
     known = truth.category_numbers | dict.fromkeys(truth.dropped, _DROPPED)

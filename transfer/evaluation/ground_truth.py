@@ -81,20 +81,23 @@ _LAST: dict[tuple[str, str, bool | None], GroundTruth] = {}  # one entry: what w
 
 
 @large_values()
-def read(file: Path, tasks: Sequence[str] | None = None, *, objects: bool = True) -> GroundTruth:
+def read(
+    file: Path, tasks: Sequence[str] | None = None, raw: bytes | None = None, *, objects: bool = True
+) -> GroundTruth:
     """Read and check an annotation file; one whose bytes were read last is not read again.
 
     Args:
         file: in COCO's or LVIS's format.
         tasks: what is to be measured: without "segm" masks are left out unseen. None when the detections decide: then
             masks that cannot be used are only refused when they are asked for.
+        raw: its bytes, where they are in memory; ``file`` then only names them in errors.
         objects: whether there has to be an object to find, without which nothing can be measured.
 
     Raises:
         InputError: no such file, no annotation file, entries that cannot be used, or nothing to find.
     """
     masks = None if tasks is None else "segm" in tasks
-    raw = read_bytes(file, annotation_file.WHAT)
+    raw = read_bytes(file, annotation_file.WHAT) if raw is None else raw
     key = (str(file.absolute()), hashlib.sha256(raw).hexdigest(), masks)
     if key not in _LAST:
         truth = _read(file, raw, masks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -120,3 +120,31 @@ def _check_keys(text: bytes, file: Path, what: str) -> None:
             )
 
     json.loads(text.decode(), object_pairs_hook=once)
+
+
+def encode(content: Any, what: str) -> bytes:
+    """Return values in memory as the bytes of a JSON file, so that one reader checks both.
+
+    Args:
+        content: what JSON has, and numpy's arrays and numbers, and bytes (pycocotools' run-length codes).
+        what: names it in errors.
+
+    Raises:
+        InputError: a value that JSON has no form for.
+    """
+    try:
+        return orjson.dumps(content, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY)
+    except TypeError as error:
+        raise InputError(f"{what}: expected values as a JSON file has them, found {error}; correct it") from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return list(value)
+    if hasattr(value, "tolist"):  # numpy's numbers that orjson does not know
+        return value.tolist()
+    raise TypeError(type(value).__name__)

@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 from transfer.data.labels import Labels
 from transfer.errors import InputError
 from transfer.finetuning import mapper
+from transfer.finetuning.interrupt import ignore_signals
 from transfer.finetuning.loader import Loader, Unreadable
 
 Place = tuple[int, int]  # (position in the order of the whole run, number of the image)
@@ -101,7 +102,7 @@ class Mapped(Dataset):  # type: ignore[misc,type-arg,unused-ignore]
         record = self._records[number]
         try:
             return self._mapper(record)
-        except (OSError, SyntaxError, ValueError) as error:  # what Pillow's readers raise for damaged files
+        except Exception as error:  # damaged files make Pillow and the mapper raise nearly everything
             return Unreadable(record["file_name"], f"{type(error).__name__}: {' '.join(str(error).split())[:120]}")
 
 
@@ -166,7 +167,11 @@ def train_loader(cfg: CfgNode, data: TrainSet, start: int = 0, workers: int | No
     """Return the training batches from iteration ``start`` on, by ``workers`` processes (None: the config's)."""
     sampler: Any = Batches(cfg, data, start)
     workers = cfg.DATALOADER.NUM_WORKERS if workers is None else workers
-    return Loader(DataLoader(data.images, batch_sampler=sampler, num_workers=workers, collate_fn=_as_list))
+    return _loader(data.images, workers, batch_sampler=sampler)
+
+
+def _loader(images: Mapped, workers: int, **order: Any) -> Loader:
+    return Loader(DataLoader(images, num_workers=workers, collate_fn=_as_list, worker_init_fn=ignore_signals, **order))
 
 
 def _as_list(batch: list[Any]) -> list[Any]:
@@ -178,4 +183,4 @@ def test_loader(cfg: CfgNode, dataset: str) -> Loader:
     records = get_detection_dataset_dicts([dataset], filter_empty=False)
     mapped = Mapped(records, mapper.Mapper(cfg, is_train=False), cfg.SEED)
     sampler, workers = InferenceSampler(len(records)), cfg.DATALOADER.NUM_WORKERS
-    return Loader(DataLoader(mapped, sampler=sampler, batch_size=1, num_workers=workers, collate_fn=_as_list))
+    return _loader(mapped, workers, sampler=sampler, batch_size=1)

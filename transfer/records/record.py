@@ -16,6 +16,11 @@ METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 FREQUENCIES = ("APr", "APc", "APf")
 RECALLS = ("AR1", "AR10", "AR100", "AR300", "ARs", "ARm", "ARl")
 ALL_METRICS = (*METRICS, *FREQUENCIES, *RECALLS)
+# What computes the metrics of detections (transfer/evaluation/engines.py), the usual one first.
+ENGINES = ("hotcoco", "pycocotools")
+# The start that others are compared with where nobody names one, and the val sets drawn for an interval.
+BASELINE = "random"
+RESAMPLES = 1000
 PROTOCOLS = ("coco", "lvis", "cityscapes", "voc2007", "voc2012")
 
 

@@ -111,12 +111,29 @@ def _check_percents(tasks: dict[str, dict[str, float | None]], names: tuple[str,
                 raise InputError(f"{where}.{task}.{name}: expected a number in 0-100 or null, found {value}")
 
 
-def read_run(path: Path) -> Record:
+def read_run(path: str | Path) -> Record:
     """Return the record of a run's folder (or the record file itself), its files as paths from here.
 
     ``detections`` lie below the folder; so does a ground truth that was made for the run, of a VOC folder, wherever the
     run has been moved to.
+
+    Args:
+        path: the folder that ``finetune`` wrote, or a file that ``evaluate`` wrote.
+
+    Returns:
+        the record: metrics in percent, seconds, bytes; None for what was not measured.
+
+    Raises:
+        InputError: no such file, no JSON, another schema, a field missing, unknown, of another type or out of range.
+
+    Example:
+        Going on from ``finetune``'s example:
+
+        >>> record = transfer.read_record(folder / "run")
+        >>> record.name, record.seed, record.counts.objects
+        ('run', 0, 3)
     """
+    path = Path(path)
     record = read(path)
     folder = path if path.is_dir() else path.parent
     val = record.data.val

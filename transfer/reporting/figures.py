@@ -31,7 +31,7 @@ PRETRAINING = {
     "effective_rank": ("Effective rank of the features", "dimensions"),
     "feature_std": ("Spread of the normalised features", "standard deviation"),
     "mask_entropy": ("Entropy of the mask", "nats"),
-    "knn_accuracy": ("kNN accuracy of the frozen features", "%"),
+    "knn": ("kNN accuracy of the frozen features", "%"),
 }
 
 
@@ -237,14 +237,16 @@ def pretraining(runs: Sequence[Pretraining]) -> list[Figure]:
         if curves:
             legend = tuple((charts.mark(curve.series), curve.label) for curve in curves)
             word = "run" if len(curves) == 1 else "runs"
-            note = f"n\u00a0=\u00a0{len(curves)} pretraining {word}; on the unlabelled images."
+            images = "held-out training images" if quantity == "knn" else "the unlabelled images"
+            note = f"n\u00a0=\u00a0{len(curves)} pretraining {word}; on {images}."
             figures.append(Figure(title, charts.lines(title, curves, "iteration", unit), note, legend))
     for name, run in zip(names, runs, strict=True):
         if run.mask:
             counts, edges = np.histogram(run.mask, bins=24)
             title = f"Mask of {name}"
-            svg = charts.histogram(title, edges.tolist(), counts.tolist(), "mask value, 0–1", "feature dimensions")
-            note = f"Of the last checkpoint; {len(run.mask)} feature dimensions; 0.5 at the start of training."
+            unit, start = ("mask value, 0–1", "0.5") if run.mask_form == "sigmoid" else ("mask value", "1")
+            svg = charts.histogram(title, edges.tolist(), counts.tolist(), unit, "feature dimensions")
+            note = f"The last one kept; {len(run.mask)} feature dimensions; {start} at the start of training."
             figures.append(Figure(title, svg, note))
     return figures
 

@@ -11,6 +11,7 @@ from transfer.comparison.compare import Difference
 from transfer.comparison.verdicts import Verdict
 from transfer.records.record import TASKS
 from transfer.records.stages import Stage
+from transfer.reporting.extra_tables import Table
 from transfer.reporting.published import PublishedDetector
 from transfer.reporting.summary import Summary
 from transfer.reporting.wording import DASH, WORDS, answer, caveats, limits, number, percent, settings, signed
@@ -27,7 +28,11 @@ class Picture:
 
 
 def to_markdown(
-    summary: Summary, published: Sequence[PublishedDetector], stages: Sequence[Stage], picture: Picture
+    summary: Summary,
+    published: Sequence[PublishedDetector],
+    stages: Sequence[Stage],
+    picture: Picture,
+    tables: Sequence[Table] = (),
 ) -> str:
     """Return ``report.md``: the answer first, then what it rests on."""
     parts = [f"# Transfer to detection: {', '.join(summary.inits)}", "", f"**{answer(summary)}**", ""]
@@ -44,6 +49,8 @@ def to_markdown(
         _runs(summary),
         "",
     ]
+    for one in tables:
+        parts += [f"## {one.title}", "", table(one.header, one.rows), "", one.note, ""]
     parts += ["## Classes", "", _classes(summary), ""]
     if stages:
         parts += ["## Stages", "", _stages(stages), ""]

@@ -15,7 +15,9 @@ from transfer.drawing import charts, layout, svg_overlay
 from transfer.drawing.svg_overlay import overlay, picture
 from transfer.records.record import TASKS
 from transfer.records.stages import Stage
+from transfer.reporting.cost_figure import cost_figure
 from transfer.reporting.curves import Finetuning, Pretraining
+from transfer.reporting.extra_tables import COST, Known, Table
 from transfer.reporting.figures import KINDS, Figure, Figures, pretraining
 from transfer.reporting.gallery import Gallery
 from transfer.reporting.markdown import SHOWN
@@ -38,6 +40,8 @@ class Extras:
         apart: every other published row, where asked for.
         frozen: published frozen-feature results, where asked for.
         stages: commands that led here.
+        tables: what several label shares, probes and costs have to say.
+        known: id of the record object -> what a study knows of the run.
     """
 
     finetuning: dict[int, Finetuning] = field(default_factory=dict)
@@ -46,6 +50,8 @@ class Extras:
     apart: Sequence[PublishedDetector] = ()
     frozen: Sequence[PublishedFeatures] = ()
     stages: Sequence[Stage] = ()
+    tables: Sequence[Table] = ()
+    known: Known = field(default_factory=dict)
 
 
 def page(summary: Summary, shown: Gallery, score: float, extras: Extras) -> str:
@@ -85,6 +91,7 @@ def page(summary: Summary, shown: Gallery, score: float, extras: Extras) -> str:
         weights=_weights(summary),
         runs=_runs(summary),
         stages=extras.stages,
+        tables=[_table(table, figures, extras.known) for table in extras.tables],
         dash=DASH,
     )
 
@@ -98,6 +105,12 @@ def _code(text: str) -> Markup:
 def _figure(figure: Figure) -> dict[str, Any]:
     legend = [(Markup(mark), name) for mark, name in figure.legend]
     return {"title": figure.title, "svg": Markup(figure.svg), "note": figure.note, "legend": legend}
+
+
+def _table(table: Table, figures: Figures, known: Known) -> dict[str, Any]:
+    figure = cost_figure(figures, known) if table.id == COST else None
+    left = [all(row[i][:1] not in f"0123456789+-{DASH}" for row in table.rows) for i in range(len(table.header))]
+    return {"table": table, "left": left, "figure": _figure(figure) if figure else None}
 
 
 def _tiles(summary: Summary) -> list[tuple[str, str]]:

@@ -100,4 +100,16 @@ def test_pretraining_runs_of_one_method_are_told_apart():
     found = figures.pretraining(some)
     assert [figure.title for figure in found] == ["Pretraining loss", "Mask of metamask, x", "Mask of metamask, y"]
     assert [name for _, name in found[0].legend] == ["metamask, x", "metamask, y"]
-    assert "3 feature dimensions" in found[1].note
+    assert "3 feature dimensions; 0.5 at the start" in found[1].note
+
+
+def test_a_mask_without_a_sigmoid_is_not_said_to_lie_between_0_and_1():
+    found = figures.pretraining([Pretraining("x", "metamask", {}, (-0.5, 1.5), "identity")])
+    assert "1 at the start" in found[0].note
+    assert "0–1" not in found[0].svg
+
+
+def test_nearest_neighbours_are_a_curve_of_their_own_images():
+    found = figures.pretraining([Pretraining("x", "simclr", {"knn": ((1.0, 50.0), (2.0, 60.0))}, ())])
+    assert [figure.title for figure in found] == ["kNN accuracy of the frozen features"]
+    assert "held-out training images" in found[0].note

@@ -16,9 +16,12 @@ from PIL import Image
 
 from tests.cases.coco_sets import edit, write_coco
 from tests.cases.finetuning import SMALL, TINY, refused, run
+from transfer.errors import InputError, Interrupted
+from transfer.finetuning import batches
+from transfer.finetuning.loader import Unreadable
 from transfer.records import record_file
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MORE = ["SOLVER.MAX_ITER", "8", "SOLVER.STEPS", "(6,)", "SOLVER.CHECKPOINT_PERIOD", "2", "TEST.EVAL_PERIOD", "4"]
 # Flips and sizes are drawn in the workers; resize makes the draw matter.
 WORKERS = ["DATALOADER.NUM_WORKERS", "2", "INPUT.MIN_SIZE_TRAIN", "(56,64,72)"]
@@ -114,6 +117,88 @@ def test_an_unreadable_image_is_named_and_the_last_checkpoint_stays(data, tmp_pa
     assert ".jpg: expected an image that can be read, found OSError" in line
     assert line.endswith("restore the file, then continue with --resume")
     assert (folder / "model_final.pth").read_bytes() == kept
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_asked_to_stop_saves_and_goes_on_like_one_that_was_not(whole, data, tmp_path, signum):
+    """The signal goes to the loading processes too, as a terminal and a queue send it."""
+    folder = tmp_path / "run"
+    # Checkpoints are far apart: what is saved is saved because of the signal.
+    seldom = ["SOLVER.CHECKPOINT_PERIOD", "100"]
+    child = process(words(data, folder, *WORKERS, *seldom), start_new_session=True)
+    deadline = time.monotonic() + 300
+    while "Starting training" not in (folder / "log.txt").read_text() if (folder / "log.txt").is_file() else True:
+        assert time.monotonic() < deadline
+        assert child.poll() is None, child.stderr.read()
+        time.sleep(0.02)
+    os.killpg(child.pid, signum)
+    _, err = child.communicate(timeout=300)
+    assert child.returncode == 128 + signum
+    (line,) = err.splitlines()
+    last = (folder / "last_checkpoint").read_text()
+    assert f"{folder}/{last} is saved: continue with the same arguments and --resume" in line
+    assert not (folder / "record.json").exists()
+    run(*words(data, folder, *WORKERS, *seldom), "--resume")
+    assert same(final(folder)["model"], final(whole)["model"])
+    assert record_file.read(folder).metrics == record_file.read(whole).metrics
+
+
+def test_a_signal_before_the_first_checkpoint_promises_nothing(data, tmp_path, capsys, monkeypatch):
+    def stopped(cfg, part):
+        raise Interrupted("interrupted", signal.SIGTERM)
+
+    monkeypatch.setattr(batches, "train_set", stopped)
+    capsys.readouterr()
+    run(*words(data, tmp_path / "run"), expected=143)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "stopped by SIGTERM before the first checkpoint; nothing was kept: start again" in line
+
+
+def test_a_start_that_fails_leaves_its_folder_free(data, tmp_path, capsys, monkeypatch):
+    def broken(cfg, part):
+        raise InputError("one.png: expected an image")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(batches, "train_set", broken)
+        assert "one.png: expected an image" in refused(capsys, *words(data, tmp_path / "run"))
+    short = ["SOLVER.MAX_ITER", "1", "SOLVER.STEPS", "()"]
+    run(*words(data, tmp_path / "run"), *short)  # the same folder, without --resume
+    assert record_file.read(tmp_path / "run").schedule.max_iter == 1
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_in_the_last_statistics_is_the_one_that_is_said(data, tmp_path, capsys, monkeypatch, workers):
+    """Not that of an evaluation afterwards, in which fvcore's hooks are still on the model."""
+    original = batches.Mapped.__getitem__
+
+    def unreadable(self, place):
+        position = place[0] if isinstance(place, tuple) else place
+        if position >= 2:  # beyond the only batch that is trained on: what the statistics are taken of
+            return Unreadable("b.png", "KeyError: no such chunk")
+        return original(self, place)
+
+    monkeypatch.setattr(batches.Mapped, "__getitem__", unreadable)
+    few = ["SOLVER.MAX_ITER", "1", "SOLVER.STEPS", "()", "TEST.PRECISE_BN.NUM_ITER", "4"]
+    line = refused(capsys, *words(data, tmp_path / "run", *few, "DATALOADER.NUM_WORKERS", workers))
+    assert "b.png: expected an image that can be read, found KeyError: no such chunk" in line
+
+
+def test_a_mapper_that_fails_in_a_loading_process_is_one_line(data, tmp_path, capsys, monkeypatch):
+    def failing(self, record):
+        raise KeyError("instances")
+
+    monkeypatch.setattr(DatasetMapper, "__call__", failing)
+    line = refused(capsys, *words(data, tmp_path / "run", "DATALOADER.NUM_WORKERS", "1"))
+    assert ".png: expected an image that can be read, found KeyError: 'instances'" in line
+
+
+def test_a_dry_run_checks_and_writes_nothing(data, tmp_path, capsys):
+    run(*words(data, tmp_path / "run"), "--dry-run")
+    shown = capsys.readouterr().out
+    assert "dry run: everything that can be checked beforehand is right (8 iterations of 2 images" in shown
+    assert "resume" not in shown
+    assert not (tmp_path / "run").exists()
+    assert "expected 2" in refused(capsys, *words(data, tmp_path / "run", "MODEL.ROI_HEADS.NUM_CLASSES", "7"))
 
 
 def test_a_worker_that_dies(data, tmp_path, capsys, monkeypatch):

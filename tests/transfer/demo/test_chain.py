@@ -8,18 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from transfer.demo import __main__
+from transfer.__main__ import main
+from transfer.demo import chain
 
 ROOT = Path(__file__).parents[3]
 
 
 def stage(name, code, *arguments):
-    return __main__.Command(name, ["-c", code, *arguments])
+    return chain.Command(name, ["-c", code, *arguments])
 
 
 def test_stages_run_in_order_and_are_recorded_with_their_commands(tmp_path, capfdbinary):
     stages = [stage("one", "print('first')"), stage("two", "import sys; print('second', file=sys.stderr)", "a b")]
-    assert __main__.run_stages(stages, tmp_path) == 0
+    assert chain.run_stages(stages, tmp_path) == 0
     printed = capfdbinary.readouterr().out.decode()
     parts = ["== 1/2 one", "$ python -c 'print('", "first", "== 2/2 two", "'a b'\n", "second\n"]
     assert sorted(parts, key=printed.index) == parts
@@ -32,7 +33,7 @@ def test_stages_run_in_order_and_are_recorded_with_their_commands(tmp_path, capf
 
 def test_a_failing_stage_ends_the_demo_with_its_exit_code_and_one_line(tmp_path, capfd):
     stages = [stage("one", "pass"), stage("two", "raise SystemExit(7)"), stage("three", "print('never')")]
-    assert __main__.run_stages(stages, tmp_path) == 7
+    assert chain.run_stages(stages, tmp_path) == 7
     out, err = capfd.readouterr()
     assert "never" not in out
     assert err.count("\n") == 1
@@ -43,7 +44,7 @@ def test_a_failing_stage_ends_the_demo_with_its_exit_code_and_one_line(tmp_path,
 
 def test_a_killed_stage_counts_as_shells_count(tmp_path):
     code = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
-    assert __main__.run_command([sys.executable, "-c", code], tmp_path / "log") == 128 + 9
+    assert chain.run_command([sys.executable, "-c", code], tmp_path / "log") == 128 + 9
 
 
 def test_output_arrives_while_the_stage_still_runs(tmp_path, monkeypatch):
@@ -71,14 +72,14 @@ def test_output_arrives_while_the_stage_still_runs(tmp_path, monkeypatch):
     terminal = Terminal()
     terminal.buffer = terminal
     monkeypatch.setattr(sys, "stdout", terminal)
-    assert __main__.run_command([sys.executable, "-c", code], tmp_path / "log") == 0
+    assert chain.run_command([sys.executable, "-c", code], tmp_path / "log") == 0
     assert terminal.seen == b"begun\nended\n"
 
 
 def test_an_earlier_demo_is_moved_aside_and_said_so(tmp_path, capsys):
     out = tmp_path / "demo"
     for number in range(3):
-        __main__.prepare(out)
+        chain.prepare(out)
         (out / "which").write_text(str(number))
     assert [(tmp_path / name / "which").read_text() for name in ("demo.1", "demo.2", "demo")] == ["0", "1", "2"]
     printed = capsys.readouterr().out
@@ -88,7 +89,7 @@ def test_an_earlier_demo_is_moved_aside_and_said_so(tmp_path, capsys):
 
 def test_a_folder_that_is_no_demo_is_left_alone(tmp_path, capsys):
     (tmp_path / "thesis.txt").write_text("mine")
-    assert __main__.main(["--out", str(tmp_path)]) == 1
+    assert main(["demo", "--out", str(tmp_path)]) == 1
     error = capsys.readouterr().err
     assert "expected a new folder or an earlier demo" in error
     assert error.count("\n") == 1
@@ -99,9 +100,10 @@ def test_ctrl_c_ends_the_stage_and_the_demo_in_one_line(tmp_path):
     code = (
         # Whoever starts the tests in the background (a CI job) hands down an ignored SIGINT.
         "import signal, sys\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from transfer.demo import __main__ as demo\nwait = 'import time; print(1234567); time.sleep(600)'\n"
-        "demo.make_stages = lambda out, quick: [demo.Command('waiting', ['-c', wait])]\n"
-        "sys.exit(demo.main(['--out', sys.argv[1]]))"
+        "from transfer.__main__ import main\nfrom transfer.demo import chain\n"
+        "wait = 'import time; print(1234567); time.sleep(600)'\n"
+        "chain.make_stages = lambda out, quick: [chain.Command('waiting', ['-c', wait])]\n"
+        "sys.exit(main(['demo', '--out', sys.argv[1]]))"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "demo")]
     pipe = subprocess.PIPE
@@ -112,12 +114,12 @@ def test_ctrl_c_ends_the_stage_and_the_demo_in_one_line(tmp_path):
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the demo and its stage
         _, error = process.communicate()
     assert process.returncode == 130
-    assert error == f"demo: interrupted; what is finished lies in {tmp_path / 'demo'}\n"
+    assert error == f"transfer demo: interrupted; what is finished lies in {tmp_path / 'demo'}\n"
     assert "KeyboardInterrupt" in (tmp_path / "demo/logs/1-waiting.log").read_text()  # the stage got it
 
 
 def test_the_commands_meet_in_their_files_and_differ_only_in_the_start():
-    stages = {stage.name: stage.arguments for stage in __main__.make_stages(Path("runs/demo"))}
+    stages = {stage.name: stage.arguments for stage in chain.make_stages(Path("runs/demo"))}
     assert list(stages) == ["data", "pretrain", "convert", "finetune-pretrained", "finetune-random", "report"]
     data, pretrain, convert, ours, random, report = stages.values()
     assert pretrain[pretrain.index("--data") + 1].startswith(data[data.index("--out") + 1])
@@ -129,14 +131,14 @@ def test_the_commands_meet_in_their_files_and_differ_only_in_the_start():
 
 
 def test_the_configs_that_the_demo_names_exist():
-    assert (ROOT / __main__.PRETRAIN_CONFIG).is_file()
-    assert (ROOT / __main__.DETECTOR_CONFIG).is_file()
+    assert (ROOT / chain.PRETRAIN_CONFIG).is_file()
+    assert (ROOT / chain.DETECTOR_CONFIG).is_file()
 
 
 @pytest.mark.slow
 def test_the_whole_chain_runs(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(ROOT)
-    assert __main__.main(["--out", str(tmp_path / "demo"), "--quick"]) == 0
+    assert main(["demo", "--out", str(tmp_path / "demo"), "--quick"]) == 0
     out = tmp_path / "demo"
     runs = json.loads((out / "report/results.json").read_text())
     assert [(run["name"], run["init"], run["seed"]) for run in runs] == [
@@ -147,7 +149,7 @@ def test_the_whole_chain_runs(tmp_path, monkeypatch, capfd):
     assert runs[0]["schedule"] == runs[1]["schedule"]
     assert runs[0]["config"]["sha256"] == runs[1]["config"]["sha256"]
     stages = json.loads((out / "stages.json").read_text())
-    assert [stage["stage"] for stage in stages] == [stage.name for stage in __main__.make_stages(out)]
+    assert [stage["stage"] for stage in stages] == [stage.name for stage in chain.make_stages(out)]
     lines = capfd.readouterr().out.splitlines()
     names = ("report.html", "report.md", "report.csv", "table.tex", "results.json", "detections.png")
     assert lines[-6:] == [str(out / "report" / name) for name in names]

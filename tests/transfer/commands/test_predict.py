@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ def test_overlays_are_drawn_for_every_image(finished, data, tmp_path):
     ("change", "said"),
     [
         (lambda w, t: w.update(run=str(t)), "record.json is missing"),
-        (lambda w, t: w.update(images=str(t / "none")), "expected a folder of images, found nothing"),
+        (lambda w, t: w.update(images=str(t / "none")), "expected an image or a folder of images, found nothing"),
         (lambda w, t: w.update(images=str(t)), "expected images (.bmp"),
         (lambda w, t: (t / "out.json").write_text("x"), "out.json is taken: expected a new file, found one"),
         (lambda w, t: w.update(score="2"), "--score, --draw: expected numbers in 0-1, found 2.0"),
@@ -73,7 +74,33 @@ def test_what_cannot_be_used(finished, data, tmp_path, capsys, change, said):
     assert [f.name for f in tmp_path.iterdir()] in ([], ["out.json"])
 
 
-def test_an_image_that_cannot_be_read_is_named_and_nothing_is_written(finished, tmp_path, capsys):
+def test_images_that_cannot_be_read_are_counted_and_named_and_the_rest_is_written(finished, data, tmp_path, capsys):
+    folder = tmp_path / "images"
+    shutil.copytree(data[0], folder)
+    (folder / "broken.png").write_text("no image")
+    (folder / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(20))
+    (folder / "._0.png").write_text("what a Mac leaves beside an image")
+    out = tmp_path / "f.json"
+    assert transfer.main(["predict", str(finished), "--images", str(folder), "--out", str(out), "--score", "0"]) == 0
+    shown = capsys.readouterr()
+    (line,) = [line for line in shown.err.splitlines() if "cannot be read" in line]
+    assert line.startswith("2 of 5 images cannot be read: ")
+    assert "broken.png: UnidentifiedImageError" in line
+    assert "cut.jpg: " in line
+    assert "detections on 3 images" in shown.out
+    listing = json.loads(predict.images_file(out).read_text())
+    assert [image["file_name"] for image in listing["images"]] == ["0.png", "1.png", "2.png"]
+    assert {entry["image_id"] for entry in json.loads(out.read_text())} <= {1, 2, 3}
+
+
+def test_a_single_image(finished, data, tmp_path):
+    predictions = predict.predict(finished, Path(data[0]) / "1.png", score=0)
+    assert [image["file_name"] for image in predictions.listing["images"]] == ["1.png"]
+    whole = predict.predict(finished, data[0], score=0)
+    assert predictions.detections == [{**entry, "image_id": 1} for entry in whole.detections if entry["image_id"] == 2]
+
+
+def test_where_no_image_can_be_read_nothing_is_written(finished, tmp_path, capsys):
     (tmp_path / "images").mkdir()
     (tmp_path / "images/a.png").write_text("no image")
     words = ["predict", str(finished), "--images", str(tmp_path / "images"), "--out", str(tmp_path / "f.json")]

@@ -198,6 +198,21 @@ def test_runs_that_differ_in_weights_and_seed_share_the_config_hash(finished, da
         (["--freeze-backbone", "MODEL.BACKBONE.FREEZE_AT", "2"], "expected either --freeze-backbone or MODEL.BACK"),
         (["--init", "random", "--machine-rank", "1"], "--machine-rank: expected 0 to 0"),
         (["--eval-only"], "--eval-only: expected weights, found none"),
+        (["--seed", "-1"], "--seed: expected 0 to 2147483647, found -1"),
+        (["--num-gpus", "0"], "--num-gpus: expected at least 1, found 0"),
+        (["--lr", "-0.1"], "--lr: expected a number above 0, found -0.1"),
+        (["--schedule-scale", "nan"], "--schedule-scale: expected a number above 0, found nan"),
+        (["--labels", "0%"], "--labels: expected a share such as 10% or a number of images, found 0%"),
+        (["SOLVER.IMS_PER_BATCH", "-4"], "SOLVER.IMS_PER_BATCH: expected 1 or more, found -4"),
+        (["SOLVER.MAX_ITER", "0"], "SOLVER.MAX_ITER: expected 1 or more, found 0"),
+        (["SOLVER.BASE_LR", "-0.1"], "SOLVER.BASE_LR: expected above 0, at most inf, found -0.1"),
+        (["SOLVER.WARMUP_ITERS", "-1"], "SOLVER.WARMUP_ITERS: expected 0 or more, found -1"),
+        (["SOLVER.CHECKPOINT_PERIOD", "0"], "SOLVER.CHECKPOINT_PERIOD: expected 1 or more, found 0"),
+        (["TEST.EVAL_PERIOD", "-1"], "TEST.EVAL_PERIOD: expected 0 or more, found -1"),
+        (["DATALOADER.NUM_WORKERS", "-1"], "DATALOADER.NUM_WORKERS: expected 0 or more, at most 1024, found -1"),
+        (["INPUT.MIN_SIZE_TRAIN", "(0,)"], "INPUT.MIN_SIZE_TRAIN: expected 1 or more, at most 32768, found (0,)"),
+        (["INPUT.MIN_SIZE_TRAIN", "()"], "INPUT.MIN_SIZE_TRAIN: expected 1 or more, at most 32768, found ()"),
+        (["SEED", "-2"], "SEED: expected -1 or more, found -2"),
     ],
 )
 def test_what_is_refused_in_one_line(data, tmp_path, capsys, words, said):
@@ -207,7 +222,7 @@ def test_what_is_refused_in_one_line(data, tmp_path, capsys, words, said):
 
 
 def test_wrong_usage_exits_with_2(capsys):
-    for words in (["--seed", "-1"], ["--num-gpus", "0"], ["--no-such-flag"], []):
+    for words in (["--seed", "x"], ["--num-gpus", "1.5"], ["--no-such-flag"], []):
         with pytest.raises(SystemExit) as stop:
             train_net.main([*words] if not words else ["--config-file", SMALL, *words])
         assert stop.value.code == 2
