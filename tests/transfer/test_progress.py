@@ -40,3 +40,11 @@ def test_a_file_gets_nothing(monkeypatch):
     with progress.progress("resampling images", 2, "runs") as line:
         line.update(2)
     assert sys.stderr.getvalue() == ""
+
+
+def test_entries_come_one_by_one_with_a_line(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(progress, "SILENT", 0.0)
+    assert list(progress.over([3, 1, 2], "reading", "annotations")) == [3, 1, 2]
+    assert "reading: 0 of 3 annotations" in terminal.getvalue()

@@ -24,7 +24,7 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def finished(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
-    both = ["--train", *data, "--val", *data]
+    both = ["--train", *write_coco(folder.parent / "train", 3, seed=1), "--val", *data]
     run("--init", "random", "--seed", 0, *both, "OUTPUT_DIR", folder, *TINY, *FEW)
     return folder
 
