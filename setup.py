@@ -2,6 +2,6 @@
 
 from setuptools import find_packages, setup
 
-CONFIGS = ["pretrain.configs", "transfer.configs.detection", "transfer.configs.segmentation"]
+CONFIGS = ["pretrain.configs", *(f"transfer.configs.{kind}" for kind in ("detection", "segmentation", "studies"))]
 
 setup(packages=find_packages(include=["pretrain", "pretrain.*", "transfer", "transfer.*"]) + CONFIGS)

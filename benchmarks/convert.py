@@ -18,7 +18,7 @@ import torchvision
 
 from transfer.checkpoints.checkpoint import read
 from transfer.conversion import convert, detectron2_network, networks
-from transfer.conversion.proof import TONGUES
+from transfer.conversion.targets import TARGETS
 
 LIMIT_S = 20.0
 
@@ -50,7 +50,7 @@ def measure(arch: str) -> dict[str, object]:
         folder = Path(name)
         path = _source(folder, arch)
         wanted = read(path).state
-        for to in TONGUES:
+        for to in TARGETS:
             start = time.perf_counter()
             there = folder / f"{to}.pth"
             proofs = convert.convert(read(path), to, there)

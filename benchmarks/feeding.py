@@ -20,7 +20,7 @@ from pretrain.data.sources import open_source
 from pretrain.settings.schema import Settings, load_settings
 from pretrain.training.optimizers import build_optimizers
 from pretrain.training.plan import Plan
-from pretrain.training.train import PREFETCHED, build_loader
+from pretrain.training.runner import PREFETCHED, build_loader
 
 TRAINING_TARGET = 0.9
 

@@ -1,30 +1,26 @@
-"""``python -m pretrain CONFIG --data DIR --work-dir DIR``: images without labels in, ``backbone.safetensors`` out.
-
-``python -m pretrain evaluate WEIGHTS --data DIR ...`` judges such a file on images with classes.
-"""
+"""``python -m pretrain VERB ...``: train or evaluate; ``python -m pretrain CONFIG ...`` is short for the former."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import os
 import sys
-import time
-from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
 
 from pretrain import __version__
-from pretrain.errors import InputError, Interrupted, RankLost, ReportedElsewhere
-
-if TYPE_CHECKING:  # settings and plan import torch
-    from pretrain.settings.schema import Settings
-    from pretrain.training.plan import Plan
+from pretrain.errors import InputError, Interrupted, RankLost, ReportedElsewhere, one_line, outside_fault
 
 # OpenMP threads that spin while they wait slow a busy machine down by an order of magnitude (8 s instead of 0.7 s an
 # iteration, measured with two processes on two cores). Read when torch is loaded, hence here.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-
+# verb -> what it does; its module in `pretrain.commands` has ``add_arguments(parser)`` and ``run(args) -> int``.
+VERBS = {
+    "train": "pretrain a backbone on images without labels",
+    "evaluate": "measure a backbone's frozen features on images with classes",
+}
 _ADVICE = "what it said before, or torchrun says below, is the cause; go on with --resume from the last checkpoint"
 
 
@@ -35,138 +31,66 @@ def main(argv: list[str] | None = None) -> int:
         0 when done, 1 when the input was at fault (argparse exits with 2 on wrong usage), 128 + n after signal n.
     """
     argv = sys.argv[1:] if argv is None else argv
-    evaluates = argv[:1] == ["evaluate"]
-    args = _evaluation_parser().parse_args(argv[1:]) if evaluates else _parser().parse_args(argv)
+    verb, args = _parsed(argv)
     rank = int(os.environ.get("RANK", "0"))
     level = logging.INFO if rank == 0 else logging.ERROR
     logging.basicConfig(level=level, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stdout)
     try:
-        return _evaluate(args) if evaluates else _run(args)
+        code: int = _command(verb).run(args)
+        return code
     except InputError as error:
-        print(f"pretrain: {error}", file=sys.stderr)
-        return 1
+        return _ended(one_line(error))
     except ReportedElsewhere:
         return 1
     except RankLost as error:
         if rank < 2:  # rank 0 speaks, and rank 1 in case it is rank 0 that died
-            print(f"pretrain: rank {rank}: another rank is gone ({error}); {_ADVICE}", file=sys.stderr)
+            _ended(f"rank {rank}: another rank is gone ({error}); {_ADVICE}")
         return 1
     except Interrupted as error:
-        if rank == 0:
-            print(
-                f"pretrain: interrupted; saved after iteration {error.iteration}, go on with --resume", file=sys.stderr
-            )
-        return 128 + error.signum
+        line = f"interrupted; saved after iteration {error.iteration}, go on with --resume"
+        return _ended(line, 128 + error.signum) if rank == 0 else 128 + error.signum
     except KeyboardInterrupt:
-        advice = "nothing was written" if evaluates else "go on with --resume from the last checkpoint"
-        print(f"pretrain: interrupted; {advice}", file=sys.stderr)
-        return 130
+        advice = "nothing was written" if verb == "evaluate" else "go on with --resume from the last checkpoint"
+        return _ended(f"interrupted; {advice}", 130)
+    except Exception as error:
+        fault = outside_fault(error)
+        if fault is None:
+            raise
+        return _ended(fault)
 
 
-def _run(args: argparse.Namespace) -> int:
-    from pretrain.data.sources import open_source
-    from pretrain.distributed import ranks
-    from pretrain.settings.config_files import read_config
-    from pretrain.settings.schema import load_settings
-    from pretrain.training.hooks import clock
-    from pretrain.training.plan import make_plan
-    from pretrain.training.train import check_processes, train
-
-    def look() -> tuple[Settings, Plan]:
-        settings = load_settings(read_config(args.config, args.cfg_options))
-        check_processes(settings)
-        return settings, make_plan(settings, open_source(args.data, args.annotations), args.work_dir)
-
-    with ranks.started():
-        # After torchrun's own restart the command line is still that of the first start; each agent counts its own.
-        restarted = ranks.any_rank(int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0)
-        resume = args.resume or restarted
-        settings, plan = ranks.together(look)
-        ranks.check_same(plan.data_record()["fingerprint"], "the images")
-        if args.dry_run:
-            return _rehearse(settings, plan, args.init)
-        began = time.perf_counter()
-        train(settings, plan, init=args.init, resume=resume, allow_change=args.allow_change)
-        logging.getLogger("pretrain").info("done in %s", clock(time.perf_counter() - began))
-    return 0
+def _ended(line: str, code: int = 1) -> int:
+    print(f"pretrain: {line}", file=sys.stderr)
+    return code
 
 
-def _rehearse(settings: Settings, plan: Plan, init: Path | None) -> int:
-    from pretrain.distributed import ranks
-    from pretrain.training.rehearsal import describe, rehearse
-
-    estimate = rehearse(settings, plan, init)
-    if ranks.rank() == 0:
-        print(describe(estimate, settings, plan))
-    return 0
-
-
-def _evaluate(args: argparse.Namespace) -> int:
-    from pretrain.probes.evaluate import run
-
-    return run(args)
+def _parsed(argv: list[str]) -> tuple[str, argparse.Namespace]:
+    """The verb and its flags; what begins with neither a verb nor a flag is the short form of ``train``."""
+    if not argv or argv[0] in ("-h", "--help", "--version"):
+        _overview().parse_args(argv)  # ends the program
+    verb, rest = (argv[0], argv[1:]) if argv[0] in VERBS else ("train", argv)
+    parser = argparse.ArgumentParser(prog=f"python -m pretrain {verb}", description=f"{VERBS[verb].capitalize()}.")
+    _command(verb).add_arguments(parser)
+    return verb, parser.parse_args(rest)
 
 
-def _evaluation_parser() -> argparse.ArgumentParser:
-    from pretrain.probes.evaluate import add_arguments
-
-    parser = argparse.ArgumentParser(
-        prog="python -m pretrain evaluate", description="Judge frozen features on images with classes."
-    )
-    add_arguments(parser)
-    return parser
-
-
-def _parser() -> argparse.ArgumentParser:
+def _overview() -> argparse.ArgumentParser:
+    """What ``python -m pretrain --help`` shows."""
     parser = argparse.ArgumentParser(
         prog="python -m pretrain",
-        description="Pretrain a backbone on unlabelled images.",
-        epilog="To judge a backbone's features on images with classes: python -m pretrain evaluate --help",
-    )
-    parser.add_argument("config", type=Path, help="a Python config, such as configs/pretrain/metamask_r18_any_100e.py")
-    parser.add_argument(
-        "--data",
-        type=Path,
-        nargs="+",
-        required=True,
-        help="folders of images, searched recursively; or a .txt list of images; or WebDataset shards (.tar files, a "
-        "folder of them, or a pattern such as 'train-{000..146}.tar')",
-    )
-    parser.add_argument(
-        "--annotations", type=Path, help="COCO annotation file: take only the images that it lists (default: all)"
-    )
-    parser.add_argument("--work-dir", type=Path, required=True, help="folder for checkpoints, logs and weights")
-    parser.add_argument(
-        "--init",
-        type=Path,
-        help="weights to start from: backbone.safetensors, or what 'transfer convert --to torchvision' wrote (default: "
-        "random weights)",
-    )
-    parser.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="build everything, train for a few iterations in a folder that goes away, and say memory (of every rank), "
-        "images per second (of all together), share of the time waiting for data, and the time of the whole job",
-    )
-    parser.add_argument(
-        "--resume",
-        action="store_true",
-        help="go on from the newest sound checkpoint in --work-dir; where there is none yet, begin",
-    )
-    parser.add_argument(
-        "--allow-change",
-        action="store_true",
-        help="resume although settings, images or versions differ from those that the run began with",
-    )
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change settings of the config, such as data.batch=128 optimizer.lr=0.1 (default: none)",
+        description="Images without labels in; backbone.safetensors out.",
+        epilog="'python -m pretrain CONFIG ...' is short for 'python -m pretrain train CONFIG ...'. A verb's flags: "
+        "python -m pretrain VERB --help",
     )
     parser.add_argument("--version", action="version", version=__version__)
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    for verb, summary in VERBS.items():
+        verbs.add_parser(verb, help=summary)
     return parser
+
+
+def _command(verb: str) -> ModuleType:
+    return importlib.import_module(f"pretrain.commands.{verb}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import safetensors.torch
 import torchvision
 from torch import Tensor, nn
 
-from pretrain.atomic import whole
+from pretrain.atomic import write_bytes
 from pretrain.errors import InputError
 
 ARCHITECTURES = ("resnet18", "resnet34", "resnet50", "resnet101")
@@ -55,19 +56,30 @@ def feature_width(arch: str) -> int:
     return 512 if arch in ("resnet18", "resnet34") else 2048
 
 
-def save_backbone(path: Path, backbone: nn.Module, metadata: Mapping[str, Any]) -> None:
+def save_backbone(path: str | Path, backbone: nn.Module, metadata: Mapping[str, Any]) -> None:
     """Write ``backbone.safetensors`` atomically: torchvision names, float32, everything a reader must know.
 
     Args:
-        path: the file to write; replaced in one step when it exists.
+        path: the file to write, readable as the umask says; replaced in one step when it exists.
         backbone: from `build_backbone`.
         metadata: at least arch, stem, mean, std, channel_order, method (``docs/design.md``, contract 1); values that
             are not strings are stored as JSON text.
+
+    Raises:
+        InputError: a tensor holds NaN or infinity; nothing is written, and a file that was there stays.
     """
     header = {"format": FORMAT} | {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
     tensors = {name: t.detach().cpu().float().contiguous() for name, t in _tensors(backbone).items()}
-    with whole(path) as partial:
-        safetensors.torch.save_file(tensors, partial, metadata=header)
+    path = Path(path)
+    broken = [name for name, t in tensors.items() if not bool(t.isfinite().all())]
+    if broken:
+        raise InputError(
+            f"{path}: expected finite weights, found NaN or infinity in {len(broken)} of {len(tensors)} tensors "
+            f"({', '.join(broken[:3])}{', ...' if len(broken) > 3 else ''}), which is a diverged training; nothing is "
+            "written: lower optimizer.lr or raise schedule.warmup_epochs"
+        )
+    # Not safetensors' own `save_file`: its files can be read by nobody but their owner.
+    write_bytes(path, safetensors.torch.save(tensors, metadata=header))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -76,32 +88,51 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         InputError: no such file, or not a readable safetensors file.
     """
+    if not path.is_file():
+        other = "a folder" if path.is_dir() else "nothing"
+        raise InputError(f"weights: expected a file, found {other} at {path}; give a backbone.safetensors")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             header = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except FileNotFoundError:
-        raise InputError(f"weights: expected a file, found nothing at {path}") from None
     except safetensors.SafetensorError as error:
         raise InputError(f"{path} is not a readable safetensors file ({error}); give a backbone.safetensors") from None
     return tensors, {k: _decoded(v) for k, v in header.items()}
 
 
-def load_backbone(path: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """Rebuild the backbone that `save_backbone` wrote, completely or not at all.
+def load_backbone(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
+    """Rebuild the backbone of a ``backbone.safetensors``, completely or not at all.
+
+    Args:
+        path: the file that a pretraining left.
 
     Returns:
-        The module and the decoded metadata.
+        The module, on the CPU and in training mode: normalised RGB images (N, 3, H, W) -> pooled features (N, D), D =
+        512 or 2048. And the file's metadata: at least ``arch``, ``stem``, ``channel_order`` and ``method``, texts, and
+        ``mean`` and ``std`` of the normalisation, three numbers each for pixels in 0-1.
 
     Raises:
         InputError: not such a file, or a tensor is missing, extra or of another shape.
+
+    Example:
+        >>> import torch
+        >>> from pretrain.backbones import build_backbone, save_backbone
+        >>> about = {"arch": "resnet18", "stem": "small", "mean": [0.5] * 3, "std": [0.25] * 3}
+        >>> save_backbone("backbone.safetensors", build_backbone("resnet18", "small"), about)
+        >>> backbone, metadata = load_backbone("backbone.safetensors")
+        >>> metadata["arch"], metadata["std"]
+        ('resnet18', [0.25, 0.25, 0.25])
+        >>> backbone.eval()(torch.zeros(2, 3, 32, 32)).shape
+        torch.Size([2, 512])
     """
+    path = Path(path)
     tensors, metadata = read_tensors(path)
     if metadata.get("format") != FORMAT:
         raise InputError(
             f"{path}: expected format {FORMAT}, found {metadata.get('format')!r}; convert foreign weights with "
             f"'python -m transfer convert FILE --to torchvision'"
         )
+    _check_metadata(path, metadata)
     backbone = build_backbone(metadata["arch"], metadata["stem"])
     fill_backbone(backbone, tensors, str(path))
     return backbone, metadata
@@ -138,5 +169,17 @@ def _tensors(backbone: nn.Module) -> dict[str, Tensor]:
 def _decoded(text: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         return text
+
+
+def _check_metadata(path: Path, metadata: Mapping[str, Any]) -> None:
+    """See that the file says which network it holds and how that was fed."""
+    missing = [key for key in ("arch", "stem", "mean", "std") if key not in metadata]
+    if missing:
+        raise InputError(f"{path}: expected {', '.join(missing)} in its metadata, found none; write the file again")
+    for key, least in (("mean", -math.inf), ("std", 0.0)):
+        numbers = metadata[key]
+        right = isinstance(numbers, list) and len(numbers) == 3
+        if not right or not all(isinstance(x, int | float) and least < x < math.inf for x in numbers):
+            raise InputError(f"{path}: expected three numbers as {key} in its metadata, found {numbers!r:.80}")

@@ -42,9 +42,9 @@ from PIL import Image
 from benchmarks import outputs
 from benchmarks.sets.fingerprints import fingerprint
 from benchmarks.sets.packages import Package, fetch, find, listed, unpack
-from transfer.comparison.bootstrap import Progress
 from transfer.errors import InputError
 from transfer.files.atomic import check_new_folder, new_folder
+from transfer.progress import progress
 
 MANIFEST = Path(__file__).with_name("cutouts.csv")
 BACKGROUND = "background"  # in place of a category
@@ -176,7 +176,7 @@ def build(
 def _unpack_all(packages: Sequence[Package], debs: Path | None, scratch: Path, licences: Path) -> None:
     """Unpack each package into a folder of its name and keep its copyright file."""
     licences.mkdir()
-    with Progress("unpacking", len(packages), "packages") as line:
+    with progress("unpacking", len(packages), "packages") as line:
         for package in packages:
             deb = find(package, debs) if debs else fetch(package, scratch)
             unpack(package, deb, scratch / package.name)
@@ -184,13 +184,13 @@ def _unpack_all(packages: Sequence[Package], debs: Path | None, scratch: Path, l
                 deb.unlink()
             copyright_file = scratch / package.name / f"usr/share/doc/{package.name}/copyright"
             shutil.copyfile(copyright_file, licences / f"{package.name}.txt")
-            line.add(1)
+            line.update(1)
 
 
 def _rebuild_all(manifest: Sequence[Item], scratch: Path, folder: Path) -> dict[str, str]:
     """Write the files; of each, by name, whether it is identical, has the same pixels, or is different."""
     outcomes = {}
-    with Progress("rebuilding", len(manifest), "files") as line:
+    with progress("rebuilding", len(manifest), "files") as line:
         for item in manifest:
             content = rebuild(item, scratch / item.package)
             target = folder / item.output
@@ -200,7 +200,7 @@ def _rebuild_all(manifest: Sequence[Item], scratch: Path, folder: Path) -> dict[
                 outcomes[item.output] = "identical"
             else:
                 outcomes[item.output] = "same pixels" if pixel_sum(content) == item.pixels else "different"
-            line.add(1)
+            line.update(1)
     return outcomes
 
 

@@ -36,9 +36,9 @@ from benchmarks.processes import processes
 from benchmarks.sets.annotations import Seen, coco, seen, voc
 from benchmarks.sets.collage import Sources, compose, sources
 from benchmarks.sets.fingerprints import fingerprint
-from transfer.comparison.bootstrap import Progress
 from transfer.errors import InputError
 from transfer.files.atomic import check_new_folder, new_folder
+from transfer.progress import progress
 
 QUALITY = 92  # of the JPEGs
 SIZES = (32, 640)  # the photographs have up to 640 pixels
@@ -107,9 +107,9 @@ def pictures(mapped: Callable[..., Any], settings: Settings, split: str, found: 
     """The pictures of one split, in order, composed by ``mapped`` (see `processes`)."""
     keys = [settings.key(split, index) for index in range(getattr(settings, split))]
     work = functools.partial(picture, found=found, size=settings.size, max_objects=settings.max_objects)
-    with Progress(split, len(keys), "pictures") as line:
+    with progress(split, len(keys), "pictures") as line:
         for one in mapped(work, keys):
-            line.add(1)
+            line.update(1)
             yield one
 
 

@@ -65,7 +65,7 @@ class LossScale:
             Whether all of them are finite. Where not, the iteration has to be left out.
 
         Raises:
-            InputError: the scale fell below `LEAST_SCALE`; on rank 0, as `pretrain.distributed.ranks.together` does.
+            InputError: the scale fell below `LEAST_SCALE`; on rank 0 (`pretrain.distributed.ranks.on_all_ranks`).
         """
         for optimizer in optimizers:
             self._scaler.unscale_(optimizer)
@@ -74,7 +74,7 @@ class LossScale:
         self.overflowed = self.value < before
         self.skipped += self.overflowed
         if self.value < LEAST_SCALE:
-            ranks.together(self._give_up)
+            ranks.on_all_ranks(self._give_up)
         return not self.overflowed
 
     def log(self) -> dict[str, Tensor]:

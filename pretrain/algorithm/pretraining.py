@@ -112,7 +112,8 @@ class Pretraining(BaseModel):
         log.update({f"share_{name}": share for name, share in shares.items()})
         if self.loss_scale is not None:
             log.update(self.loss_scale.log())
-        if (t + 1) % self.settings.run.log_every == 0 and ranks.rank() == 0:
+        log["feature_std"] = health.embedding_std(forward.h[0])  # at every step: the warning of a collapse reads it
+        if ((t + 1) % self.settings.run.log_every == 0 or t + 1 == self.iterations) and ranks.rank() == 0:
             log = {**self._last_upper, **log}  # the meta step may come at other iterations than the log
             log.update(self._health(forward))
         return log

@@ -16,17 +16,17 @@ from pretrain.data.colour import LUMA, ROUNDS, Operation, largest_radius
 
 
 @torch.no_grad()
-def coloured(views: Tensor, drawn: Tensor) -> Tensor:
+def coloured(views: Tensor, rows: Tensor) -> Tensor:
     """Jitter, grey and blur as they were drawn for each view; clamped to 0-255 after each operation, never rounded.
 
     Args:
         views: (2, N, 3, size, size) uint8, RGB.
-        drawn: (2, N, 11) float64 of `pretrain.data.colour.Colour.row`; from the CPU nothing waits for the device.
+        rows: (2, N, 11) float64 of `pretrain.data.colour.Colour.row`; from the CPU nothing waits for the device.
 
     Returns:
         (2, N, 3, size, size) float32 in 0-255 with the channels last in memory, on the device of ``views``.
     """
-    rows = drawn.cpu().flatten(0, 1)
+    rows = rows.cpu().flatten(0, 1)
     # Planes of one channel: all that follows reads them in a row.
     pixels = views.flatten(0, 1).to(torch.float32, memory_format=torch.contiguous_format)
     for operation, amount in zip(rows[:, :ROUNDS].T, rows[:, ROUNDS : 2 * ROUNDS].T, strict=True):

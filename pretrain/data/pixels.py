@@ -1,15 +1,22 @@
-"""Encoded bytes to pixels: the size from the header alone, decoding at a reduced scale, always RGB and upright."""
+"""Encoded bytes to pixels: the size from the header alone, decoding at a reduced scale, always RGB and upright.
+
+The rule of what each kind of image becomes stands in ``transfer.files.pixels``, which fine-tuning, evaluation and
+prediction read with; here are faster ways to the same bytes. ``tests/test_one_decoder.py`` holds the two equal.
+"""
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import cv2
 import numpy as np
+import PIL.Image
 import simplejpeg
 from numpy.typing import NDArray
+from PIL import TiffImagePlugin
 
 Image = NDArray[Any]  # uint8; OpenCV types its results more loosely
 
@@ -19,13 +26,25 @@ SMALLEST_SIDE = 8  # pixels; anything smaller is an icon or a damaged file
 REDUCED_EIGHTHS = (1, 2, 3, 4)
 
 
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "GIF")  # by content; EPS, which starts a program, is not here
+MOST_PIXELS = 178_956_970  # Pillow's own bound against images that unpack to all memory
+_THROUGH_ALPHA = {"P": "RGBA", "PA": "RGBA", "La": "LA", "RGBa": "RGBA"}
+_TO_RGB = {"1", "L", "LA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
+_WHOLE = {"I;16", "I;16L", "I;16B", "I;16N"}
+_BITS_PER_SAMPLE = 258
+
+
 @dataclass(frozen=True)
 class JpegHeader:
-    """Size as stored, and EXIF's orientation: 1 upright, 2-8 mirrored or turned (TIFF 6.0, tag 274)."""
+    """Size as stored, EXIF's orientation: 1 upright, 2-8 mirrored or turned (TIFF 6.0, tag 274), and the colours.
+
+    ``plain`` is whether libjpeg-turbo turns them into RGB, as it does not for CMYK.
+    """
 
     stored_height: int
     stored_width: int
     orientation: int
+    plain: bool = True
 
     @property
     def size(self) -> tuple[int, int]:
@@ -37,25 +56,25 @@ class JpegHeader:
 def read_header(encoded: bytes) -> JpegHeader | None:
     """What the header of a JPEG says; None for any other format and for what libjpeg-turbo cannot make sense of."""
     try:
-        height, width, _, _ = simplejpeg.decode_jpeg_header(encoded)
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(encoded)
     except ValueError:
         return None
-    return JpegHeader(height, width, _orientation(encoded))
+    return JpegHeader(height, width, _orientation(encoded), colours in ("Gray", "YCbCr", "RGB"))
 
 
 def decode(encoded: bytes, header: JpegHeader | None = None, eighths: int = 8) -> Image | None:
-    """Pixels of an encoded image.
+    """Pixels of an encoded image, by the rule of all stages (docs/data-checks.md): `transfer.files.pixels` has it too.
 
     Args:
         encoded: the bytes of an image file.
         header: from `read_header`; None when it is not a JPEG.
-        eighths: scale of a JPEG, one of `REDUCED_EIGHTHS` or 8. A request: a JPEG that only OpenCV can read, such as
-            one with stray bytes between its segments, comes at full size.
+        eighths: scale of a JPEG, one of `REDUCED_EIGHTHS` or 8. A request: a JPEG that only Pillow can read, such as
+            one with stray bytes between its segments or in CMYK, comes at full size.
 
     Returns:
-        RGB (H, W, 3) uint8, upright; None when the bytes cannot be decoded or end too early.
+        RGB (H, W, 3) uint8, upright; None when `why_not` has a reason.
     """
-    if header is not None:
+    if header is not None and header.plain and header.stored_height * header.stored_width <= MOST_PIXELS:
         try:
             pixels = simplejpeg.decode_jpeg(
                 encoded,
@@ -66,15 +85,87 @@ def decode(encoded: bytes, header: JpegHeader | None = None, eighths: int = 8) -
         except ValueError as error:
             if "Premature end" in str(error):
                 return None
-    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR) if encoded else None
-    return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    if _is_plain_png(encoded):  # a quarter of Pillow's time on small images, and the same bytes
+        image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB)
+        if image is not None:
+            return image
+    try:
+        return _by_pillow(encoded)
+    except ValueError:
+        return None
+
+
+def why_not(encoded: bytes) -> str:
+    """Why `decode` returns None, in a few words; "" where it does not."""
+    try:
+        _by_pillow(encoded)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def read_image(path: Path) -> Image | None:
-    """RGB (H, W, 3) uint8, upright; None when the file cannot be decoded or is smaller than `SMALLEST_SIDE`."""
-    encoded = path.read_bytes()
+    """RGB (H, W, 3) uint8, upright; None when the file cannot be read or decoded or is below `SMALLEST_SIDE`."""
+    try:
+        encoded = path.read_bytes()
+    except OSError:
+        return None
     image = decode(encoded, read_header(encoded))
     return None if image is None or min(image.shape[:2]) < SMALLEST_SIDE else image
+
+
+class Refused(ValueError):
+    """A sound image that no rule turns into 8-bit RGB."""
+
+
+def _is_plain_png(encoded: bytes) -> bool:
+    """Whether it is a PNG of 8-bit RGB and nothing that would have to be applied or left out."""
+    return (
+        encoded[:8] == b"\x89PNG\r\n\x1a\n"
+        and encoded[24:26] == b"\x08\x02"  # bit depth, colour type
+        and int.from_bytes(encoded[16:20], "big") * int.from_bytes(encoded[20:24], "big") <= MOST_PIXELS
+        and not any(chunk in encoded for chunk in (b"eXIf", b"tRNS", b"acTL"))
+    )
+
+
+def _by_pillow(encoded: bytes) -> Image:
+    """Pixels of any image, (H, W, 3) uint8.
+
+    Raises:
+        ValueError: no image, a damaged one, or one of a mode without a rule.
+    """
+    try:
+        with PIL.Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise Refused(f"{image.width}x{image.height} pixels, more than {MOST_PIXELS}")
+            image.load()
+            pixels = _rgb(image)
+            if isinstance(image, TiffImagePlugin.TiffImageFile):  # Pillow has turned it
+                return pixels
+            if image.format in ("JPEG", "MPO"):
+                return _upright(pixels, _orientation(encoded))
+            exif = image.info.get("exif", b"")
+            return _upright(pixels, _tiff_orientation(exif.removeprefix(b"Exif\0\0")))
+    except Refused:
+        raise
+    except Exception as error:  # what the readers of damaged files stumble on has no common base
+        raise ValueError(f"{type(error).__name__}: {' '.join(str(error).split())[:120]}") from None
+
+
+def _rgb(image: PIL.Image.Image) -> Image:
+    if image.mode in _THROUGH_ALPHA:  # premultiplied colours come back, a palette's own stay
+        return np.asarray(image.convert(_THROUGH_ALPHA[image.mode]).convert("RGB"))
+    if image.mode in _TO_RGB:
+        return np.asarray(image.convert("RGB"))
+    if image.mode not in _WHOLE and not (image.mode == "I" and image.format == "PPM"):
+        raise Refused(
+            f"{image.format} in mode {image.mode}, whose range nothing says: convert it to 8 or 16 bits a channel"
+        )
+    bits = 16
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        bits = int(image.tag_v2.get(_BITS_PER_SAMPLE, (16,))[0])  # 12 bits, packed
+    high = (np.asarray(image).astype(np.int64) >> (bits - 8)).astype(np.uint8)
+    return np.repeat(high[:, :, None], 3, axis=2)
 
 
 def _upright(image: Image, orientation: int) -> Image:

@@ -10,18 +10,20 @@ from __future__ import annotations
 import hashlib
 import logging
 import tarfile
-import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from pretrain.data.image_files import is_hidden
 from pretrain.data.packed_strings import PackedStrings
 from pretrain.errors import InputError
+from pretrain.progress import progress
 
 log = logging.getLogger("pretrain")
 
-_SILENCE = 10.0  # seconds between two lines of progress
+_KINDS = 6  # kinds of members that a line names
 
 
 class TarShards:
@@ -39,21 +41,24 @@ class TarShards:
     def __init__(self, described: str, paths: Sequence[Path], extensions: Sequence[str]) -> None:
         self.described, self.paths = described, list(paths)
         names, places, counts, digest = [], [], [], hashlib.sha256()
-        began = said = time.perf_counter()
-        for number, path in enumerate(self.paths):
-            found = list(_images(path, extensions))
-            names += [name for name, _, _ in found]
-            places += [(number, start, size) for _, start, size in found]
-            counts.append(len(found))
-            digest.update(f"{path.name}\0{path.stat().st_size}\0{len(found)}\n".encode())
-            if time.perf_counter() - said > _SILENCE:
-                said = time.perf_counter()
-                left = (said - began) / (number + 1) * (len(self.paths) - number - 1)
-                log.info("indexing shards: %d/%d, %.0f s left", number + 1, len(self.paths), left)
+        passed: Counter[str] = Counter()
+        for number, path in enumerate(progress(self.paths, "indexing shards", unit="shard")):
+            members = list(_images(path, extensions, passed))
+            names += [name for name, _, _ in members]
+            places += [(number, start, size) for _, start, size in members]
+            counts.append(len(members))
+            digest.update(f"{path.name}\0{path.stat().st_size}\0{len(members)}\n".encode())
         if not names:
             raise InputError(
                 f"--data {described}: expected samples with an image (NAME{extensions[0]}, ...) in {len(self.paths)} "
                 "shards, found none"
+            )
+        if passed:
+            kinds = ", ".join(f"{count} {kind}" for kind, count in passed.most_common(_KINDS))
+            more = f" and {len(passed) - _KINDS} more kinds" if len(passed) > _KINDS else ""
+            log.info(
+                "%d shards: %d images; passed over %d other members (%s%s)",
+                *(len(self.paths), len(names), passed.total(), kinds, more),
             )
         self.fingerprint = digest.hexdigest()[:16]
         self.shards: Sequence[int] | None = tuple(counts)
@@ -100,22 +105,34 @@ def expand_shards(path: Path) -> list[Path]:
     return named
 
 
-def _images(path: Path, extensions: Sequence[str]) -> Iterator[tuple[str, int, int]]:
-    """(name, first byte, bytes) of each sample's first image."""
+def _images(path: Path, extensions: Sequence[str], passed: Counter[str]) -> Iterator[tuple[str, int, int]]:
+    """(name, first byte, bytes) of each sample's first image; the kinds of all other members are counted."""
     size, last = path.stat().st_size, None
     try:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
                 folder, slash, file_name = member.name.rpartition("/")
                 sample, dot, kind = file_name.partition(".")
-                if not member.isfile() or not sample or f"{dot}{kind}".lower() not in extensions:
+                key = f"{folder}{slash}{sample}"
+                why = _why_passed(member, f"{dot}{kind}".lower(), extensions)
+                if why or key == last:
+                    if not member.isdir():
+                        passed[why or "a sample's second image"] += 1
                     continue
                 if member.offset_data + member.size > size:
                     raise InputError(f"{path}: expected {member.name} to end in it, found it cut short; fetch it again")
-                if (key := f"{folder}{slash}{sample}") != last:
-                    yield member.name, member.offset_data, member.size
+                yield member.name, member.offset_data, member.size
                 last = key
     except tarfile.TarError as error:
         raise InputError(
             f"{path}: expected an uncompressed tar file, found something else ({error}); unpack .tar.gz first"
         ) from None
+
+
+def _why_passed(member: tarfile.TarInfo, kind: str, extensions: Sequence[str]) -> str:
+    """Why a member is not taken: hidden, a link, or its kind; "" for an image."""
+    if any(is_hidden(part) for part in member.name.split("/") if part not in ("", ".")):
+        return "hidden"
+    if not member.isfile():
+        return "links and devices"
+    return "" if kind in extensions else kind or "without a suffix"

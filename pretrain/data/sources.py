@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from pretrain.data import image_files
 from pretrain.data.archives import ArchiveImages, find_archive
 from pretrain.data.packed_strings import PackedStrings
 from pretrain.data.shards import TarShards, expand_shards
 from pretrain.errors import InputError
-
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
 
 
 class Source(Protocol):
@@ -72,10 +71,10 @@ class ImageFiles:
         return self._names[k]
 
     def read(self, k: int) -> bytes:
-        """The bytes of image k's file; empty where it is gone, which counts as an unreadable image."""
+        """The bytes of image k's file; empty where it is gone or locked, which counts as an unreadable image."""
         try:
             return Path(self._names[k]).read_bytes()
-        except FileNotFoundError:
+        except OSError:
             return b""
 
 
@@ -100,7 +99,7 @@ def open_source(data: Sequence[Path], annotations: Path | None = None) -> Source
                 f"--data {described}: expected WebDataset shards alone, found {strangers[0]} beside them; use one kind "
                 "of source"
             )
-        return TarShards(described, [path for _, paths in shards for path in paths], EXTENSIONS)
+        return TarShards(described, [path for _, paths in shards for path in paths], image_files.SUFFIXES)
     archive = find_archive(data[0]) if len(data) == 1 and annotations is None else None
     if archive is not None:
         return ArchiveImages(*archive)
@@ -109,17 +108,17 @@ def open_source(data: Sequence[Path], annotations: Path | None = None) -> Source
             raise InputError(f"--annotations: expected folders in --data, found the list {data[0]}; leave one out")
         paths = listed_images(data[0])
         return ImageFiles(described, paths, fingerprint(data[0].parent, paths))
-    found = [(root, find_images(root)) for root in data]
+    folders = [(root, find_images(root)) for root in data]
     if annotations is not None:
-        found = _annotated(found, annotations)
-    digests = [fingerprint(root, paths) for root, paths in found]
+        folders = _annotated(folders, annotations)
+    digests = [fingerprint(root, paths) for root, paths in folders]
     digest = digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]
     root = data[0] if len(data) == 1 else None
-    return ImageFiles(described, [p for _, paths in found for p in paths], digest, root)
+    return ImageFiles(described, [p for _, paths in folders for p in paths], digest, root)
 
 
 def find_images(root: Path) -> list[Path]:
-    """All image files below a folder, sorted by their path.
+    """All image files below a folder, sorted by their path; hidden ones and those in hidden folders are no images.
 
     Raises:
         InputError: the folder is missing or holds no image.
@@ -129,10 +128,10 @@ def find_images(root: Path) -> list[Path]:
             f"--data: expected a folder of images, found no folder at {root}; name a folder, a .txt list of images or "
             ".tar shards"
         )
-    found = sorted(p for p in root.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
-    if not found:
-        raise InputError(f"--data: expected images ({' '.join(EXTENSIONS)}) below {root}, found none")
-    return found
+    paths = image_files.find(root)
+    if not paths:
+        raise InputError(f"--data: expected images ({' '.join(image_files.SUFFIXES)}) below {root}, found none")
+    return paths
 
 
 def listed_images(path: Path) -> list[Path]:
@@ -142,7 +141,7 @@ def listed_images(path: Path) -> list[Path]:
         InputError: no such list, an empty one, or one that names files that do not exist.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
         raise InputError(f"--data: expected a list of images, found nothing at {path}") from None
     except UnicodeDecodeError as error:
@@ -174,37 +173,39 @@ def _shards(item: Path) -> list[Path]:
     """The tar files that one value of ``--data`` names; a folder that holds images too is a folder of images."""
     if item.suffix == ".tar":
         return expand_shards(item)
-    tars = sorted(item.glob("*.tar")) if item.is_dir() else []
-    return [] if tars and any(p.suffix.lower() in EXTENSIONS for p in item.rglob("*")) else tars
+    tars = image_files.find(item, (".tar",), deep=False) if item.is_dir() else []
+    return [] if tars and image_files.find(item) else tars
 
 
-def _annotated(found: list[tuple[Path, list[Path]]], annotations: Path) -> list[tuple[Path, list[Path]]]:
+def _annotated(folders: list[tuple[Path, list[Path]]], annotations: Path) -> list[tuple[Path, list[Path]]]:
     """Of the images in each folder those that a COCO file lists, by their path from the folder or by their name."""
     wanted = _coco_names(annotations)
-    kept, seen = [], set()
-    for root, paths in found:
+    selected, present = [], set()
+    for root, paths in folders:
         taken = []
         for path in paths:
             match = next((n for n in (path.relative_to(root).as_posix(), path.name) if n in wanted), None)
             if match is not None:
                 taken.append(path)
-                seen.add(match)
-        kept.append((root, taken))
-    missing = sorted(wanted - seen)
+                present.add(match)
+        selected.append((root, taken))
+    missing = sorted(wanted - present)
     if missing:
         raise InputError(
             f"--annotations {annotations}: expected its {len(wanted)} images in --data, found {len(missing)} of them "
             f"missing ({', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}); name their folder"
         )
-    return [(root, paths) for root, paths in kept if paths]
+    return [(root, paths) for root, paths in selected if paths]
 
 
 def _coco_names(path: Path) -> set[str]:
     try:
-        names = {image["file_name"] for image in json.loads(path.read_text(encoding="utf-8"))["images"]}
+        names = {image["file_name"] for image in json.loads(path.read_text(encoding="utf-8-sig"))["images"]}
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError("a file_name that is no text")
     except FileNotFoundError:
         raise InputError(f"--annotations: expected a COCO file, found nothing at {path}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:  # ValueError: no JSON, or no UTF-8
         raise InputError(
             f"--annotations {path}: expected COCO's JSON with a file_name for each of its images, found something else "
             f"({type(error).__name__}: {error})"

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from pretrain.data.colour import coloured
-from pretrain.data.pixels import Image
+from pretrain.data.pixels import SMALLEST_SIDE, Image, why_not
 from pretrain.data.sources import Source
-from pretrain.data.views import Drawn, ViewSettings, draw_views
+from pretrain.data.views import SampledView, ViewSettings, sample_views
 from pretrain.errors import InputError
 
 _TRIES = 32
@@ -56,19 +56,20 @@ class TwoViews(Dataset[Sample]):
         for offset in range(min(_TRIES, len(self))):
             k = (index + offset) % len(self)
             rngs = [np.random.default_rng((self.seed, epoch, index, view)) for view in range(2)]
-            drawn = draw_views(self.source.read(k), self.settings, rngs)
-            if drawn is not None:
-                views, colour = self._finished(drawn)
+            sampled = sample_views(self.source.read(k), self.settings, rngs)
+            if sampled is not None:
+                views, colour = self._finished(sampled)
                 return Sample(views, self.source.name(k), tuple(unreadable), colour)
             unreadable.append(self.source.name(k))
+        reason = why_not(self.source.read(index)) or f"smaller than {SMALLEST_SIDE} pixels"
         raise InputError(
-            f"{len(unreadable)} images in a row cannot be read, the first is {unreadable[0]}; check --data"
+            f"{len(unreadable)} images in a row cannot be read, the first is {unreadable[0]} ({reason}); check --data"
         )
 
-    def _finished(self, drawn: Sequence[Drawn]) -> tuple[Image, NDArray[np.float64] | None]:
+    def _finished(self, sampled: Sequence[SampledView]) -> tuple[Image, NDArray[np.float64] | None]:
         if self.settings.colour == "device":
-            return np.stack([view for view, _ in drawn]), np.stack([colour.row() for _, colour in drawn])
-        return np.stack([coloured(view, colour) for view, colour in drawn]), None
+            return np.stack([view for view, _ in sampled]), np.stack([colour.row() for _, colour in sampled])
+        return np.stack([coloured(view, colour) for view, colour in sampled]), None
 
 
 def collate(samples: Sequence[Sample]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -19,7 +20,6 @@ from pretrain.data.pixels import REDUCED_EIGHTHS, SMALLEST_SIDE, Image, decode, 
 from pretrain.errors import InputError
 
 Box = tuple[int, int, int, int]  # top, left, height, width, pixels
-Drawn = tuple[Image, Colour]  # a view as it is before its colour work, and what is to be done
 
 # (side of the low-pass kernel, up to which ratio of crop to view); beyond the last one the area filter serves.
 _KERNELS = ((3, 2.0), (5, 3.5), (7, 5.0))
@@ -74,7 +74,9 @@ class ViewSettings:
                 raise InputError(f"views.{name}: expected a number in 0-1, found {getattr(self, name)}")
         if not 0 <= self.hue <= 0.5:
             raise InputError(f"views.hue: expected a number in 0-0.5, found {self.hue}")
-        if not 0 <= self.blur_min <= self.blur_max or self.blur_max == 0:
+        if not 1 <= self.ratio < math.inf:
+            raise InputError(f"views.ratio: expected a number >= 1, found {self.ratio}")
+        if not 0 <= self.blur_min <= self.blur_max < math.inf or self.blur_max == 0:
             raise InputError(
                 f"views.blur_min, blur_max: expected 0 <= min <= max and max > 0, found {self.blur_min} and "
                 f"{self.blur_max}"
@@ -83,23 +85,32 @@ class ViewSettings:
             raise InputError(f"views.colour: expected one of loader, device, found {self.colour!r}")
 
 
+class SampledView(NamedTuple):
+    """A view as it is before its colour work, (size, size, 3) uint8 in RGB, and the colour work sampled for it."""
+
+    pixels: Image
+    colour: Colour
+
+
 def make_views(encoded: bytes, settings: ViewSettings, rngs: Sequence[np.random.Generator]) -> list[Image] | None:
     """One random view per generator of one encoded image, decoded once: each (size, size, 3) uint8 in RGB.
 
     None when the image cannot be decoded or is smaller than `SMALLEST_SIDE`.
     """
-    drawn = draw_views(encoded, settings, rngs)
-    return None if drawn is None else [coloured(view, colour) for view, colour in drawn]
+    sampled = sample_views(encoded, settings, rngs)
+    return None if sampled is None else [coloured(view, colour) for view, colour in sampled]
 
 
-def draw_views(encoded: bytes, settings: ViewSettings, rngs: Sequence[np.random.Generator]) -> list[Drawn] | None:
-    """The views of `make_views` as they are before their colour work, each with what is drawn for it."""
+def sample_views(
+    encoded: bytes, settings: ViewSettings, rngs: Sequence[np.random.Generator]
+) -> list[SampledView] | None:
+    """The views of `make_views` as they are before their colour work, each with what was sampled for it."""
     header = read_header(encoded)
     if header is None:
         image = decode(encoded)
         if image is None or min(image.shape[:2]) < SMALLEST_SIDE:
             return None
-        return [draw_view(image, settings, rng) for rng in rngs]
+        return [sample_view(image, settings, rng) for rng in rngs]
     if min(header.size) < SMALLEST_SIDE:
         return None
     boxes = [crop_box(*header.size, settings, rng) for rng in rngs]
@@ -110,23 +121,23 @@ def draw_views(encoded: bytes, settings: ViewSettings, rngs: Sequence[np.random.
     if image.shape[:2] != header.size:
         boxes = [scaled_box(box, eighths, image.shape[:2]) for box in boxes]
     crops = [resampled(image, box, settings.size) for box in boxes]
-    return [_drawn(crop, settings, rng) for crop, rng in zip(crops, rngs, strict=True)]
+    return [_sampled(crop, settings, rng) for crop, rng in zip(crops, rngs, strict=True)]
 
 
 def make_view(image: Image, settings: ViewSettings, rng: np.random.Generator) -> Image:
     """One random view: RGB (H, W, 3) uint8 -> (size, size, 3) uint8."""
-    return coloured(*draw_view(image, settings, rng))
+    return coloured(*sample_view(image, settings, rng))
 
 
-def draw_view(image: Image, settings: ViewSettings, rng: np.random.Generator) -> Drawn:
-    """The view of `make_view` as it is before its colour work, and what is drawn for it."""
+def sample_view(image: Image, settings: ViewSettings, rng: np.random.Generator) -> SampledView:
+    """The view of `make_view` as it is before its colour work, and what was sampled for it."""
     box = crop_box(image.shape[0], image.shape[1], settings, rng)
-    return _drawn(resampled(image, box, settings.size), settings, rng)
+    return _sampled(resampled(image, box, settings.size), settings, rng)
 
 
-def _drawn(crop: Image, settings: ViewSettings, rng: np.random.Generator) -> Drawn:
+def _sampled(crop: Image, settings: ViewSettings, rng: np.random.Generator) -> SampledView:
     view = cv2.flip(crop, 1) if rng.random() < settings.flip else crop
-    return view, draw_colour(settings, rng)
+    return SampledView(view, sample_colour(settings, rng))
 
 
 def crop_box(height: int, width: int, settings: ViewSettings, rng: np.random.Generator) -> Box:
@@ -178,21 +189,21 @@ def resampled(image: Image, box: Box, size: int) -> Image:
     return cv2.resize(crop, (size, size), interpolation=cv2.INTER_LINEAR)
 
 
-def draw_colour(settings: ViewSettings, rng: np.random.Generator) -> Colour:
+def sample_colour(settings: ViewSettings, rng: np.random.Generator) -> Colour:
     """Colour jitter, grey and blur, each with its probability."""
-    operations = draw_jitter(settings, rng) if rng.random() < settings.jitter else ()
+    operations = sample_jitter(settings, rng) if rng.random() < settings.jitter else ()
     if rng.random() < settings.grey:
         operations += ((Operation.GREY, 0.0),)
     blurred = rng.random() < settings.blur
     return Colour(operations, rng.uniform(settings.blur_min, settings.blur_max) if blurred else None)
 
 
-def draw_jitter(settings: ViewSettings, rng: np.random.Generator) -> tuple[tuple[Operation, float], ...]:
+def sample_jitter(settings: ViewSettings, rng: np.random.Generator) -> tuple[tuple[Operation, float], ...]:
     """Brightness, contrast, saturation and hue in random order, each by a random amount; none whose range is 0."""
-    s, drawn = settings, []
+    s, operations = settings, []
     ranges = (1, s.brightness), (1, s.contrast), (1, s.saturation), (0, s.hue)
     for operation in rng.permutation(4).tolist():
         centre, reach = ranges[operation]
         if reach:
-            drawn.append((Operation(operation), rng.uniform(centre - reach, centre + reach)))
-    return tuple(drawn)
+            operations.append((Operation(operation), rng.uniform(centre - reach, centre + reach)))
+    return tuple(operations)

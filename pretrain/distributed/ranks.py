@@ -1,4 +1,4 @@
-"""Several processes, one training: what they tell each other. With one process everything here does nothing.
+"""Several processes, one training: what they send each other. With one process everything here does nothing.
 
 Each rank sends its share of the batch through the backbone, whose norms see the whole batch
 (`pretrain.distributed.sync_norm`). The features are gathered, and the heads, the losses and the upper level run on the
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.func import functional_call
 
-from pretrain.errors import InputError, RankLost, ReportedElsewhere
+from pretrain.errors import InputError, RankLost, ReportedElsewhere, one_line
 
 T = TypeVar("T")
 TIMEOUT = timedelta(minutes=30)  # rank 0 alone writes checkpoints and looks for neighbours; the others wait
@@ -132,7 +132,7 @@ def sum_(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def stacked(tensor: Tensor) -> Tensor:
+def gather_tensors(tensor: Tensor) -> Tensor:
     """Every rank's tensor, (world, ...); not differentiable."""
     parts = [torch.empty_like(tensor, memory_format=torch.contiguous_format) for _ in range(world_size())]
     with _talking():
@@ -149,27 +149,27 @@ def largest(number: int) -> int:
     """The largest of the ranks' numbers."""
     if world_size() == 1:
         return number
-    found = torch.tensor([number])
+    maximum = torch.tensor([number])
     with _talking():
-        dist.all_reduce(found, dist.ReduceOp.MAX, group=_control[0])
-    return int(found)
+        dist.all_reduce(maximum, dist.ReduceOp.MAX, group=_control[0])
+    return int(maximum)
 
 
-def everyones(value: T) -> list[T]:
+def gather_objects(value: T) -> list[T]:
     """Every rank's value (anything that can be pickled), in the order of the ranks."""
     if world_size() == 1:
         return [value]
-    found: list[Any] = [None] * world_size()
+    values: list[Any] = [None] * world_size()
     with _talking():
-        dist.all_gather_object(found, value, group=_control[0])
-    return found
+        dist.all_gather_object(values, value, group=_control[0])
+    return values
 
 
-def together(make: Callable[[], T]) -> T:
-    """Do something that may find fault with the input on every rank; where it does on any, all ranks stop.
+def on_all_ranks(make: Callable[[], T]) -> T:
+    """Do something on every rank that may fail there (`InputError`, `OSError`); where it does on any, all ranks stop.
 
     Raises:
-        InputError: on rank 0, the first rank's fault.
+        InputError: on rank 0, the first rank's error.
         ReportedElsewhere: on the other ranks.
     """
     if world_size() == 1:
@@ -177,15 +177,15 @@ def together(make: Callable[[], T]) -> T:
     result, fault = None, None
     try:
         result = make()
-    except InputError as error:
-        fault = str(error)
-    _stop_at(everyones(fault))
+    except (InputError, OSError) as error:
+        fault = one_line(error)
+    _stop_at(gather_objects(fault))
     return result  # type: ignore[return-value]
 
 
-def from_first(make: Callable[[], T]) -> T:
-    """Do something on rank 0 alone, and have its result everywhere; raises as `together` does."""
-    return everyones(together(make if rank() == 0 else lambda: None))[0]  # type: ignore[return-value]
+def on_rank_zero(make: Callable[[], T]) -> T:
+    """Do something on rank 0 alone, and have its result everywhere; raises as `on_all_ranks` does."""
+    return gather_objects(on_all_ranks(make if rank() == 0 else lambda: None))[0]  # type: ignore[return-value]
 
 
 def check_same(value: Any, what: str) -> None:
@@ -195,11 +195,12 @@ def check_same(value: Any, what: str) -> None:
         InputError: on rank 0, naming ``what`` and two ranks that differ.
         ReportedElsewhere: on the other ranks.
     """
-    values = everyones(value)
+    values = gather_objects(value)
     other = next((k for k, v in enumerate(values) if v != values[0]), None)
     if other is not None:
-        found = f"{values[0]} on rank 0 and {values[other]} on rank {other}"
-        _stop_at([f"{what}: expected the same on all ranks, found {found}"])
+        _stop_at(
+            [f"{what}: expected the same on all ranks, found {values[0]} on rank 0, {values[other]} on rank {other}"]
+        )
 
 
 def _stop_at(faults: Sequence[str | None]) -> None:
@@ -226,7 +227,7 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, h: Tensor) -> Tensor:
         views, n, width = h.shape
-        return stacked(h).permute(1, 2, 0, 3).reshape(views, n * world_size(), width)
+        return gather_tensors(h).permute(1, 2, 0, 3).reshape(views, n * world_size(), width)
 
     @staticmethod
     @once_differentiable

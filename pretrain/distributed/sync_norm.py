@@ -63,7 +63,7 @@ class _Normalise(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
         local_variance, local_mean = torch.var_mean(x.to(weight.dtype), dim=(0, 2, 3), correction=0)
-        means, variances = ranks.stacked(torch.stack([local_mean, local_variance])).unbind(1)
+        means, variances = ranks.gather_tensors(torch.stack([local_mean, local_variance])).unbind(1)
         mean = means.mean(0)
         variance = variances.mean(0) + (means - mean).square().mean(0)  # shares of one size
         ctx.save_for_backward(x, weight, mean, variance)

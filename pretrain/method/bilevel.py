@@ -37,6 +37,17 @@ class Problem:
         trial: (h, head weights, ψ) -> L_tri, a scalar.
         upper: (h at w⁺, head weights at w⁺, ψ) -> U, a scalar.
         exact: the same features in full precision where ``features`` computes in less; differences are taken of these.
+
+    Example:
+        A layer w, a factor c behind it, and an upper variable m that scales the features in the trial loss alone:
+
+        >>> problem = Problem(
+        ...     features=lambda backbone: backbone["w"] * torch.ones(3),
+        ...     trial=lambda h, heads, psi: (psi["m"] * heads["c"] * h).square().mean() / 2,
+        ...     upper=lambda h, heads, psi: (heads["c"] * h - 1).square().mean() / 2,
+        ... )
+        >>> problem.features({"w": torch.tensor(2.0)})
+        tensor([2., 2., 2.])
     """
 
     features: Callable[[Tensors], Tensor]
@@ -85,8 +96,25 @@ def hypergradient(
             gradients of DARTS and MetaMask's release (two forward passes, wrong by tens of percent behind ReLU);
             ``first_order`` leaves the second part out.
 
+    Returns:
+        Both parts of dU/dψ under the names and in the shapes of ``upper``, and the values of L_tri and U.
+
     Raises:
         ValueError: unknown mode or no upper variable.
+
+    Example:
+        With L_tri = (m c w)² / 2 and U = (c w - 1)² / 2 at c = w = m = 1, the trial step of rate 0.1 leads to c = w =
+        0.9, where ∂U/∂w = ∂U/∂c = 0.9 (0.81 - 1), and dw/dm = dc/dm = -0.1 · 2. U itself contains no m.
+
+        >>> problem = Problem(
+        ...     features=lambda backbone: backbone["w"],
+        ...     trial=lambda h, heads, psi: (psi["m"] * heads["c"] * h).square() / 2,
+        ...     upper=lambda h, heads, psi: (heads["c"] * h - 1).square() / 2,
+        ... )
+        >>> one = torch.tensor(1.0)
+        >>> result = hypergradient(problem, Weights({"w": one}, {"c": one}), {"m": one}, TrialStep(lr=0.1))
+        >>> print(f"{result.direct['m']:.4f} {result.second_order['m']:.4f} {result.total()['m']:.4f}")
+        0.0000 0.0684 0.0684
     """
     if mode not in MODES:
         raise ValueError(f"hypergradient: expected one of {', '.join(MODES)}, found {mode!r}")

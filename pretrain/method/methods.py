@@ -132,11 +132,17 @@ def resolve_method(name: str, settings: ObjectiveSettings) -> Method:
     """
     if name not in METHODS:
         raise InputError(f"method: expected one of {', '.join(METHODS)}, found {name!r}")
-    method = METHODS[name]
-    for loss in ("redundancy", "contrastive", "bootstrap"):
-        own, given = getattr(method, loss), getattr(settings, loss)
-        share = float(own > 0) if settings.balance == "gradient" else own
-        method = replace(method, **{loss: share if given is None else given})
+    row, shares = METHODS[name], settings.balance == "gradient"
+
+    def weight(own: float, given: float | None) -> float:
+        return given if given is not None else float(own > 0) if shares else own
+
+    method = replace(
+        row,
+        redundancy=weight(row.redundancy, settings.redundancy),
+        contrastive=weight(row.contrastive, settings.contrastive),
+        bootstrap=weight(row.bootstrap, settings.bootstrap),
+    )
     weights = (method.redundancy, method.contrastive, method.bootstrap)
     if min(weights) < 0 or max(weights) == 0:
         raise InputError(

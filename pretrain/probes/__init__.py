@@ -1,1 +1,1 @@
-"""Frozen features judged: nearest neighbours and linear probe."""
+"""What frozen features are worth: nearest neighbours and a linear probe."""

@@ -154,13 +154,13 @@ def validate_weight_decays(
     Returns:
         dict: weight decay -> accuracy, the largest weight decay first.
     """
-    kept, held = (part.to(features.device) for part in holdout(labels.cpu(), share, seed))
-    found: dict[float, float] = {}
+    rest, held = (part.to(features.device) for part in holdout(labels.cpu(), share, seed))
+    accuracies: dict[float, float] = {}
     probe: LinearProbe | None = None
     for weight_decay in sorted(grid, reverse=True):
-        probe = linear_probe(features[kept], labels[kept], classes=classes, weight_decay=weight_decay, start=probe)
-        found[weight_decay] = int(hits(probe.scores(features[held]), labels[held]).sum()) / len(held)
-    return found
+        probe = linear_probe(features[rest], labels[rest], classes=classes, weight_decay=weight_decay, start=probe)
+        accuracies[weight_decay] = int(hits(probe.scores(features[held]), labels[held]).sum()) / len(held)
+    return accuracies
 
 
 def scaling(features: Tensor) -> tuple[Tensor, Tensor]:
@@ -187,7 +187,7 @@ def standard_error(accuracy: float, n: int) -> float:
 
 
 def holdout(labels: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Split images at random, class by class: indices (kept, held), both ascending.
+    """Split images at random, class by class: indices (rest, held out), both ascending.
 
     Each class gives round(share · its images), but at least one and never its last one.
 

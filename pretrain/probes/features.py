@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import signal
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,10 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from pretrain.data.pixels import Image
-
-log = logging.getLogger("pretrain")
-
-_SILENCE = 10.0  # seconds between two lines of progress
+from pretrain.progress import progress
 
 
 class Images(Protocol):
@@ -96,7 +91,7 @@ def extract_features(
         how: resizing and normalisation.
         batch: images at once.
         workers: loader processes; 0 reads in the main process.
-        name: what to call the images in a line of progress every ten seconds; None for no such lines.
+        name: what to call the images beside a bar of progress; None for no bar.
     """
     device = next(backbone.parameters()).device
     mean = torch.tensor(how.mean, device=device).view(3, 1, 1) * 255
@@ -111,7 +106,8 @@ def extract_features(
     )
     values, readable = [], []
     with evaluating(backbone), torch.no_grad():
-        for pixels, ok in _with_progress(loader, name, len(images), batch):
+        what = None if name is None else f"features of {name}"
+        for pixels, ok in progress(loader, what, unit="img", each=batch):
             x = pixels.permute(0, 3, 1, 2).to(device, torch.float32)
             values.append(backbone((x - mean) / std).float().cpu())
             readable.append(ok)
@@ -151,16 +147,3 @@ def _collate(samples: Sequence[tuple[Image, bool]]) -> tuple[Tensor, Tensor]:
 def _single_thread(worker: int) -> None:
     cv2.setNumThreads(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the first one decides
-
-
-def _with_progress(
-    loader: DataLoader[tuple[Image, bool]], name: str | None, images: int, batch: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    began = said = time.perf_counter()
-    for k, found in enumerate(loader):
-        yield found
-        now = time.perf_counter()
-        if name is not None and now - said > _SILENCE:
-            done = min(images, (k + 1) * batch)
-            log.info("features of %s: %d/%d, %.0f img/s", name, done, images, done / (now - began))
-            said = now

@@ -60,14 +60,14 @@ def class_names(root: Path, paths: Sequence[Path]) -> tuple[str, ...]:
             f"classes of {root}: expected every image in a folder named after its class, found {len(stray)} directly "
             f"in it ({stray[0].name}, ...); move them or name another folder"
         )
-    found = tuple(sorted({p.relative_to(root).parts[0] for p in paths}))
-    if len(found) < 2:
-        raise InputError(f"classes of {root}: expected at least two class folders, found only {found[0]}")
-    return found
+    classes = tuple(sorted({p.relative_to(root).parts[0] for p in paths}))
+    if len(classes) < 2:
+        raise InputError(f"classes of {root}: expected at least two class folders, found only {classes[0]}")
+    return classes
 
 
 def class_folders(root: Path, classes: Sequence[str] | None = None) -> LabelledImages:
-    """The split ``root/CLASS/**/*.jpg`` (or any other extension of `pretrain.data.sources.EXTENSIONS`).
+    """The split ``root/CLASS/**/*.jpg`` (or any other extension of `pretrain.data.image_files.SUFFIXES`).
 
     Args:
         root: folder of class folders.
@@ -93,12 +93,12 @@ def class_folders(root: Path, classes: Sequence[str] | None = None) -> LabelledI
 
 
 def labelled_splits(data: Path, query: Path | None = None) -> tuple[LabelledImages, LabelledImages]:
-    """The split to learn from and the split to be judged on.
+    """The split to learn from and the split to be tested on.
 
     Args:
         data: a folder with ``train/CLASS`` and ``val/CLASS`` or ``test/CLASS``, or with an unpacked archive of
             `ARCHIVES` (train and test); with ``query``, the class folders to learn from.
-        query: the class folders to be judged on.
+        query: the class folders to be tested on.
 
     Raises:
         InputError: nothing of this kind is there, the archive is damaged, the splits share images or do not share
@@ -107,14 +107,14 @@ def labelled_splits(data: Path, query: Path | None = None) -> tuple[LabelledImag
     if query is not None:
         return _pair(data, query)
     if (data / "train").is_dir():
-        judged = [data / name for name in ("val", "test") if (data / name).is_dir()]
-        if len(judged) != 1:
-            found = "both" if judged else "neither"
+        tests = [data / name for name in ("val", "test") if (data / name).is_dir()]
+        if len(tests) != 1:
+            found = "both" if tests else "neither"
             raise InputError(
                 f"--data {data}: expected val or test beside train, found {found}; name the two folders with "
                 f"--data {data / 'train'} --query FOLDER"
             )
-        return _pair(data / "train", judged[0])
+        return _pair(data / "train", tests[0])
     archive = find_archive(data)
     if archive is not None:
         return _archive(*archive, "train"), _archive(*archive, "test")
@@ -127,7 +127,7 @@ def labelled_splits(data: Path, query: Path | None = None) -> tuple[LabelledImag
 
 def _pair(data: Path, query: Path) -> tuple[LabelledImages, LabelledImages]:
     bank = class_folders(data)
-    judged = class_folders(query, bank.classes)
+    tested = class_folders(query, bank.classes)
     files = {p.resolve() for p in find_images(data)}
     shared = [p for p in find_images(query) if p.resolve() in files]
     if shared:
@@ -135,10 +135,9 @@ def _pair(data: Path, query: Path) -> tuple[LabelledImages, LabelledImages]:
             f"--query {query}: expected other images than those of {data}, found {len(shared)} in both "
             f"({shared[0].name}, ...); name a held-out folder"
         )
-    return bank, judged
+    return bank, tested
 
 
 def _archive(name: str, root: Path, split: str) -> LabelledImages:
-    found = read_split(name, root, split)
-    labels = torch.from_numpy(found.labels)
-    return LabelledImages(found.described, found.pixels, labels, found.classes, found.fingerprint)
+    part = read_split(name, root, split)
+    return LabelledImages(part.described, part.pixels, torch.from_numpy(part.labels), part.classes, part.fingerprint)

@@ -7,28 +7,25 @@ import os
 import platform
 import sys
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from pretrain import __version__
 from pretrain.atomic import write_text
-
-PACKAGES = ("torch", "torchvision", "numpy", "mmengine-lite", "opencv-python-headless", "simplejpeg", "safetensors")
+from pretrain.versions import PACKAGES, versions
 
 
 def environment() -> dict[str, Any]:
     """Command, versions and devices of this process, as plain values."""
-    gpu = torch.cuda.is_available()
+    gpu, known = torch.cuda.is_available(), versions()
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "python": platform.python_version(),
+        "python": known["python"],
         "platform": platform.platform(),
-        "pretrain": __version__,
-        "packages": {name: package_version(name) for name in PACKAGES},
+        "pretrain": known["pretrain"],
+        "packages": {name: known[name] for name in PACKAGES},
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "threads": torch.get_num_threads(),
         "gpus": [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())] if gpu else [],
@@ -40,11 +37,3 @@ def save_environment(path: Path) -> None:
     """Add this start's `environment` to a JSON list in a file."""
     starts = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
     write_text(path, json.dumps([*starts, environment()], indent=1) + "\n")
-
-
-def package_version(package: str) -> str | None:
-    """The installed version of a distribution; None where it is not installed."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None

@@ -33,10 +33,10 @@ class MaskSnapshots(Hook):
     @master_only
     def before_train(self, runner: Runner) -> None:
         """Keep the start, and what a resumed run has already passed."""
-        kept = {k: v for k, v in read_snapshots(self.out).items() if k <= runner.iter}
+        snapshots = {k: v for k, v in read_snapshots(self.out).items() if k <= runner.iter}
         if runner.iter == 0:
-            kept = {0: _weights(runner)}
-        write_text(self.out, json.dumps(kept))
+            snapshots = {0: _weights(runner)}
+        write_text(self.out, json.dumps(snapshots))
 
     @master_only
     def after_train_iter(

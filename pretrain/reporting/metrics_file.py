@@ -29,8 +29,8 @@ class MetricsFile:
     def drop_after(self, iteration: int) -> None:
         """Leave out the lines of later iterations, and a last line that a kill cut short."""
         if self.path.exists():
-            kept = [line for line in self._lines() if json.loads(line)["iteration"] <= iteration]
-            write_text(self.path, "".join(f"{line}\n" for line in kept))
+            lines = [line for line in self._lines() if json.loads(line)["iteration"] <= iteration]
+            write_text(self.path, "".join(f"{line}\n" for line in lines))
 
     def read(self) -> list[dict[str, Any]]:
         """All whole lines in the order of their iterations; [] without a file."""

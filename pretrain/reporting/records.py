@@ -11,7 +11,9 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from pretrain.atomic import write_text
 from pretrain.reporting.environment import save_environment
+from pretrain.reporting.mask_snapshots import FILE as MASK_FILE
 from pretrain.reporting.mask_snapshots import MaskSnapshots
 from pretrain.reporting.metrics_file import NAME, MetricsFile
 from pretrain.reporting.report import write_report
@@ -40,7 +42,7 @@ class Records(Hook):
     def before_train(self, runner: Runner) -> None:
         """Say on what and with what this run runs."""
         save_environment(self.folder / "environment.json")
-        (self.folder / "resolved_config.py").write_text(config_text(as_plain(self.settings)), encoding="utf-8")
+        write_text(self.folder / "resolved_config.py", config_text(as_plain(self.settings)))
 
     @master_only
     def after_train(self, runner: Runner) -> None:
@@ -72,7 +74,7 @@ class Records(Hook):
 
 def records(settings: Settings, folder: Path, data: str, epochs: float, meta_start: int) -> list[Hook]:
     """The hooks that keep a run's records: `Records` and, with a mask, its snapshots."""
-    found: list[Hook] = [Records(settings, folder, data, epochs, meta_start)]
+    hooks: list[Hook] = [Records(settings, folder, data, epochs, meta_start)]
     if settings.resolved_method().mask:
-        found.append(MaskSnapshots(folder / "mask.json"))
-    return found
+        hooks.append(MaskSnapshots(folder / MASK_FILE))
+    return hooks

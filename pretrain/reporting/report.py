@@ -81,17 +81,17 @@ def _pictures(
     losses = _panels(lines, {title: {key: title} for key, title in _LOSSES.items()})
     features = _panels(lines, _FEATURES)
     both = _panels(lines, _HYPERGRADIENT)
-    found: list[tuple[str, str, Callable[[], bytes]]] = []
+    pictures: list[tuple[str, str, Callable[[], bytes]]] = []
     if losses:
-        found.append(("Losses", "losses", lambda: curves_png(losses, marks=meta_start)))
+        pictures.append(("Losses", "losses", lambda: curves_png(losses, marks=meta_start)))
     if features:
-        found.append(("Features", "features", lambda: curves_png(features, marks=meta_start)))
+        pictures.append(("Features", "features", lambda: curves_png(features, marks=meta_start)))
     if both:
         title = "Hypergradient: ‖direct‖ against ‖second order‖"
-        found.append((title, "hypergradient", lambda: curves_png(both, log_scale=True, marks=meta_start)))
+        pictures.append((title, "hypergradient", lambda: curves_png(both, log_scale=True, marks=meta_start)))
     if masks:
-        found.append(("Mask", "mask", lambda: histograms_png(masks, "weight of a feature dimension")))
-    return found
+        pictures.append(("Mask", "mask", lambda: histograms_png(masks, "weight of a feature dimension")))
+    return pictures
 
 
 def _panels(lines: Lines, groups: Mapping[str, Mapping[str, str]]) -> list[tuple[str, list[Curve]]]:
@@ -111,7 +111,7 @@ def _panels(lines: Lines, groups: Mapping[str, Mapping[str, str]]) -> list[tuple
 def _changes(lines: Lines) -> list[str]:
     """First, middle and last logged value of what tells most."""
     if not lines:
-        return ["Nothing was logged: the training was shorter than `run.log_every`."]
+        return ["Nothing was logged."]
     rows = []
     for key, name in _TABLE.items():
         points = [line for line in lines if key in line]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,15 @@ from typing import Any
 from mmengine.config import Config
 
 import pretrain
-from pretrain.errors import InputError
+from pretrain.errors import InputError, one_line
 
 # Where this project's configs are: inside the package when installed, beside it in a checkout.
 _PACKAGE = Path(pretrain.__file__).parent
 _PLACES = (_PACKAGE / "configs", _PACKAGE.parent / "configs" / "pretrain")
 
 
-def read_config(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """The config's values with ``key=value`` overrides put in.
+def read_config(config: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The config's values, a file's or those given, with ``key=value`` overrides put in.
 
     A path that does not exist is looked for by its name, with or without ``.py``, among the configs of this project,
     so that the commands of the README work outside a checkout too.
@@ -26,16 +27,25 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     Raises:
         InputError: no such file, not a readable config, or an override that is not ``key=value``.
     """
-    try:
-        config = Config.fromfile(_locate(path), import_custom_modules=False, lazy_import=False)
-    except (SyntaxError, NameError, FileNotFoundError, KeyError, AttributeError) as error:
-        raise InputError(f"config {path} cannot be read: {error}") from None
-    values: dict[str, Any] = config.to_dict()
+    values = copy.deepcopy(dict(config)) if isinstance(config, Mapping) else _from_file(Path(config))
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key:
             raise InputError(f"--cfg-options: expected KEY=VALUE, found {override!r}")
         _put(values, key.split("."), _value(text))
+    return values
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        config = Config.fromfile(_locate(path), import_custom_modules=False, lazy_import=False)
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(f"config {path} cannot be read: {error.strerror}") from None
+    except Exception as error:  # a config is a program: whatever it raises is a fault in it
+        raise InputError(f"config {path} cannot be read: {one_line(error)}; mend the file") from None
+    values: dict[str, Any] = config.to_dict()
     return values
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,7 +136,13 @@ class ScheduleSettings:
 
     def __post_init__(self) -> None:
         """Refuse settings outside their range."""
-        if not 0 <= self.warmup_share < 1 or self.warmup_epochs < 0:
+        length = self.epochs if self.iterations is None else self.iterations
+        if length < 1:
+            raise InputError(
+                f"schedule: expected epochs (or iterations, where given) >= 1, found epochs = {self.epochs}, "
+                f"iterations = {self.iterations}"
+            )
+        if not 0 <= self.warmup_share < 1 or not 0 <= self.warmup_epochs < math.inf:
             raise InputError(
                 f"schedule.warmup_share, warmup_epochs: expected a share in [0, 1) and a number >= 0, found "
                 f"{self.warmup_share} and {self.warmup_epochs}"
@@ -163,7 +170,13 @@ class DataSettings:
         """Refuse settings outside their range."""
         if self.batch < 2:
             raise InputError(f"data.batch: expected at least 2 images (batch norm and negatives), found {self.batch}")
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+        if self.workers < 0 or not 0 <= self.max_unreadable <= 1:
+            raise InputError(
+                f"data.workers, data.max_unreadable: expected a whole number >= 0 and a number in 0-1, found "
+                f"{self.workers} and {self.max_unreadable}"
+            )
+        numbers = len(self.mean) == len(self.std) == 3 and all(map(math.isfinite, (*self.mean, *self.std)))
+        if not numbers or min(self.std) <= 0:
             raise InputError(f"data.mean, data.std: expected 3 numbers each, std > 0, found {self.mean}, {self.std}")
 
 
@@ -198,6 +211,10 @@ class RunSettings:
     def __post_init__(self) -> None:
         """Refuse settings outside their range."""
         _one_of("run.precision", self.precision, ("fp32", "bf16", "fp16"))
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"run.seed: expected a whole number from 0 to 2^32 - 1, found {self.seed}")
+        if not 0 <= self.target_momentum <= 1:
+            raise InputError(f"run.target_momentum: expected a number in 0-1, found {self.target_momentum}")
         if min(self.log_every, self.checkpoint_every, self.keep) < 1:
             raise InputError("run.log_every, checkpoint_every, keep: expected whole numbers >= 1")
         if self.knn_every < 0:

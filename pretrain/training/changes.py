@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pretrain
-from pretrain import __version__
 from pretrain.distributed import ranks
-from pretrain.reporting.environment import package_version
 from pretrain.settings.schema import Settings, as_plain, load_settings
+from pretrain.versions import COMPUTING, versions
 
 # These change what a run shows, keeps and costs, not the weights it ends with.
 HARMLESS = {
@@ -35,8 +34,6 @@ FIXED = {
     "objective.predictor_width",
     "optimizer.name",
 }
-# What draws, decodes and computes; python's own version does none of it.
-_LIBRARIES = ("torch", "torchvision", "numpy", "opencv-python-headless")
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,8 @@ def run_record(settings: Settings, data: dict[str, Any]) -> dict[str, Any]:
         "settings": as_plain(settings),
         "data": data,
         "processes": ranks.world_size(),
-        "versions": {"pretrain": __version__, **{name: package_version(name) for name in _LIBRARIES}},
+        # Python's own version changes no result.
+        "versions": {name: version for name, version in versions(COMPUTING).items() if name != "python"},
         "source": source_fingerprint(),
     }
     return json.loads(json.dumps(record))  # tuples become lists, as they will when it is read again
@@ -69,18 +67,18 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
     """Every difference between two `run_record`; what an older record does not tell counts as the same."""
     # Through the settings, so that one that is newer than the run counts with its default.
     old = json.loads(json.dumps(as_plain(load_settings(before["settings"]))))
-    found = [Change(key, a, b, key not in HARMLESS) for key, a, b in _leaves(old, now["settings"]) if a != b]
+    differences = [Change(key, a, b, key not in HARMLESS) for key, a, b in _leaves(old, now["settings"]) if a != b]
     if before["data"]["fingerprint"] != now["data"]["fingerprint"]:
-        found.append(Change("the images", _images(before), _images(now)))
-    versions = before.get("versions", {})
-    found += [Change(f"{k}'s version", versions[k], v) for k, v in now["versions"].items() if versions.get(k, v) != v]
+        differences.append(Change("the images", _images(before), _images(now)))
+    past = before.get("versions", {})
+    differences += [Change(f"{k}'s version", past[k], v) for k, v in now["versions"].items() if past.get(k, v) != v]
     # The global batch, its order and its views are the same for any number of processes: only sums round differently.
-    found += [
+    differences += [
         Change(what, before[key], now[key], matters=False)
         for key, what in (("processes", "the number of processes"), ("source", "the code of pretrain"))
         if before.get(key, now[key]) != now[key]
     ]
-    return found
+    return differences
 
 
 def source_fingerprint(package: Path = Path(pretrain.__file__).parent) -> str:

@@ -27,8 +27,8 @@ def find_checkpoints(folder: Path) -> list[Path]:
 
 def last_good(folder: Path) -> str:
     """What to tell someone whose training stopped: which checkpoint there is to go on from."""
-    found = find_checkpoints(folder)
-    return f"the last good checkpoint is {found[-1]}" if found else "there is no checkpoint yet"
+    saved = find_checkpoints(folder)
+    return f"the last good checkpoint is {saved[-1]}" if saved else "there is no checkpoint yet"
 
 
 def newest_sound(folder: Path) -> Path | None:
@@ -40,16 +40,16 @@ def newest_sound(folder: Path) -> Path | None:
     Raises:
         InputError: all of them are damaged.
     """
-    found = find_checkpoints(folder)
-    for path in reversed(found):
+    saved = find_checkpoints(folder)
+    for path in reversed(saved):
         fault = damage(path)
         if fault is None:
             return path
         log.warning("%s is damaged (%s); going back to the checkpoint before it", path, fault)
         path.rename(path.with_name(f"{path.name}.damaged"))
-    if found:
+    if saved:
         raise InputError(
-            f"--resume: expected a sound checkpoint in {folder}, found all {len(found)} damaged; start again in "
+            f"--resume: expected a sound checkpoint in {folder}, found all {len(saved)} damaged; start again in "
             "another --work-dir"
         )
     return None

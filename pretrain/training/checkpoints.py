@@ -106,12 +106,13 @@ class Checkpoints(Hook):
 
     @torch.no_grad()
     def _check(self, model: nn.Module, done: int) -> None:
-        """No checkpoint of weights that are not finite, or that are not the same on all ranks."""
+        """No checkpoint of weights or statistics that are not finite, or of weights that differ between ranks."""
         weights: list[Tensor] = list(model.parameters())
-        largest = torch.stack(torch._foreach_norm(weights, ord=math.inf))
+        buffers = [b for b in model.buffers() if b.is_floating_point()]  # running statistics overflow before weights
+        largest = torch.stack(torch._foreach_norm([*weights, *buffers], ord=math.inf))
         if not bool(largest.isfinite().all()):
-            # The same weights and the same finding on every rank, hence one message.
-            ranks.together(lambda: _not_finite(done, self.folder))
+            # The same weights and the same error on every rank, hence one message.
+            ranks.on_all_ranks(lambda: _not_finite(done, self.folder))
         norms = torch.stack(torch._foreach_norm(weights)).cpu().numpy().tobytes()
         ranks.check_same(hashlib.sha256(norms).hexdigest()[:16], f"the weights after iteration {done}")
 
@@ -162,9 +163,9 @@ def _not_finite(done: int, folder: Path) -> None:
 
 
 def _check_fits(model: nn.Module, state: Mapping[str, Tensor]) -> None:
-    wanted = {k: tuple(v.shape) for k, v in model.state_dict().items()}
-    found = {k: tuple(v.shape) for k, v in state.items()}
-    differ = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
+    expected = {k: tuple(v.shape) for k, v in model.state_dict().items()}
+    saved = {k: tuple(v.shape) for k, v in state.items()}
+    differ = sorted(k for k in expected.keys() | saved.keys() if expected.get(k) != saved.get(k))
     if differ:
         raise InputError(
             f"--resume: expected a checkpoint of the same networks, found {len(differ)} tensors that are missing, "

@@ -23,20 +23,25 @@ from pretrain.training.checkpoint_files import last_good
 log = logging.getLogger("pretrain")
 
 _SHOWN = ("loss", "redundancy", "contrastive", "bootstrap", "mcr", "effective_rank")
+_COLLAPSED = 0.05  # share of a healthy spread of the features
+_PATIENCE = 10  # iterations in a row that make a collapse; one alone can be a batch of like images
 
 
 class Progress(Hook):
     """One line on the terminal every ``every`` iterations; every number to ``metrics.jsonl`` and TensorBoard.
 
-    With several processes rank 0 speaks for all: the share of waiting for data is the largest of any rank.
+    A number that not every iteration has, such as the upper level's with ``meta.every`` above 1, is that of the last
+    iteration that had it. With several processes rank 0 speaks for all: the share of waiting for data is the largest of
+    any rank.
     """
 
     priority = "VERY_LOW"
 
     def __init__(self, every: int, images: int, batches_per_epoch: int, out: MetricsFile) -> None:
         self.every, self.images, self.batches_per_epoch, self.out = every, images, batches_per_epoch, out
-        self.started = self.seen = 0.0
-        self.waited = 0.0
+        self.started = self.waited = 0.0
+        self.iterations = 0  # since the last line
+        self.latest: dict[str, Tensor] = {}
 
     def before_train(self, runner: Runner) -> None:
         """Drop the lines of iterations that this run will do (again), and a last one that a kill cut short."""
@@ -53,16 +58,18 @@ class Progress(Hook):
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Tensor] | None = None
     ) -> None:
         """Print and write."""
+        assert outputs is not None
         done, total = batch_idx + 1, runner.max_iters
-        self.seen += 1
-        if (done % self.every and done != total) or outputs is None:
+        self.iterations += 1
+        self.latest.update(outputs)
+        if done % self.every and done != total:
             return
         elapsed = time.perf_counter() - self.started
-        rate, waited = self.seen / elapsed, max(ranks.everyones(self.waited / elapsed))
-        self.started, self.seen, self.waited = time.perf_counter(), 0.0, 0.0
+        rate, waited = self.iterations / elapsed, max(ranks.gather_objects(self.waited / elapsed))
+        self.started, self.iterations, self.waited = time.perf_counter(), 0, 0.0
         if ranks.rank() > 0:
             return
-        values = {name: float(value) for name, value in outputs.items()}
+        values = {name: float(value) for name, value in self.latest.items()}
         values["lr"] = float(runner.optim_wrapper["lower"].optimizer.param_groups[0]["lr"])
         values["images_per_second"] = rate * self.images
         values["data_wait"] = waited
@@ -84,7 +91,8 @@ class Progress(Hook):
 class Guard(Hook):
     """Stops on a non-finite loss and on too many unreadable images; warns of collapse and of an early-frozen mask.
 
-    Iterations that float16's loss scale left out are no fault and only said.
+    It looks at every iteration, however often a line is written. Iterations that float16's loss scale left out are no
+    fault: they are only logged.
 
     Args:
         unreadable: counts them, on all ranks alike.
@@ -95,6 +103,7 @@ class Guard(Hook):
     def __init__(self, unreadable: UnreadableImages, width: int, work_dir: Path) -> None:
         self.unreadable, self.width, self.work_dir = unreadable, width, work_dir
         self.warned: set[str] = set()
+        self.collapsed = 0  # iterations in a row
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Tensor] | None = None
@@ -105,9 +114,9 @@ class Guard(Hook):
         finite = bool(torch.isfinite(outputs["loss"]))
         trouble = ranks.largest(0 if finite and not data_batch["unreadable"] else 1 if finite else 2)
         if trouble:
-            self._take_note([n for names in ranks.everyones(data_batch["unreadable"]) for n in names])
+            self._take_note([n for names in ranks.gather_objects(data_batch["unreadable"]) for n in names])
         if trouble == 2:
-            self._stop(batch_idx + 1, float(outputs["loss"]), ranks.everyones(data_batch["paths"]))
+            self._stop(batch_idx + 1, float(outputs["loss"]), ranks.gather_objects(data_batch["paths"]))
         self._overflow(runner, batch_idx + 1)
         self._health(runner, batch_idx, outputs)
 
@@ -124,7 +133,7 @@ class Guard(Hook):
             )
 
     def _take_note(self, unreadable: list[str]) -> None:
-        new = ranks.together(lambda: self.unreadable.add(unreadable))
+        new = ranks.on_all_ranks(lambda: self.unreadable.add(unreadable))
         for name in new if ranks.rank() == 0 else ():
             log.warning("unreadable image skipped (%d so far): %s", len(self.unreadable.names), name)
 
@@ -136,22 +145,23 @@ class Guard(Hook):
         def stop() -> None:
             if ranks.rank() == 0:
                 write_text(listed, "".join(f"{path}\n" for path in paths))
-            kept = last_good(self.work_dir / "checkpoints")
+            saved = last_good(self.work_dir / "checkpoints")
             raise InputError(
                 f"the loss became {loss} at iteration {iteration}: expected a finite number; lower optimizer.lr or "
-                f"raise schedule.warmup_share; {kept}; the batch's {len(paths)} files are in {listed}: "
+                f"raise schedule.warmup_share; {saved}; the batch's {len(paths)} files are in {listed}: "
                 f"{', '.join(paths[:3])}{', ...' if len(paths) > 3 else ''}"
             )
 
-        ranks.together(stop)
+        ranks.on_all_ranks(stop)
 
     def _health(self, runner: Runner, batch_idx: int, outputs: Mapping[str, Tensor]) -> None:
-        healthy_std = 1 / math.sqrt(self.width)
-        if "feature_std" in outputs and float(outputs["feature_std"]) < 0.05 * healthy_std:
+        std, healthy = float(outputs["feature_std"]), 1 / math.sqrt(self.width)
+        self.collapsed = self.collapsed + 1 if std < _COLLAPSED * healthy else 0
+        if self.collapsed >= min(_PATIENCE, runner.max_iters):
             self._warn(
                 "collapse",
-                f"the features are collapsing: std of the normalised rows {float(outputs['feature_std']):.2g}, "
-                f"healthy about {healthy_std:.2g}; lower the learning rate",
+                f"the features are collapsing: std of the normalised rows {std:.2g}, healthy about {healthy:.2g}, at "
+                f"iteration {batch_idx + 1}; lower the learning rate",
             )
         early = batch_idx + 1 <= 0.1 * runner.max_iters
         if early and float(outputs.get("mask_saturated", 0.0)) > 0.1:
@@ -182,7 +192,7 @@ class UnreadableImages:
         self.names: set[str] = set()
 
     def add(self, names: Sequence[str]) -> list[str]:
-        """Take note of unreadable files; returns those not seen before.
+        """Take note of unreadable files; returns those that are new.
 
         Raises:
             InputError: more than ``max_share`` of all images are unreadable.

@@ -57,7 +57,7 @@ def read_initial(path: Path) -> Initial:
     """
     if not path.is_file():
         raise InputError(f"--init: expected a file, found nothing at {path}")
-    found, metadata = read_tensors(path) if path.suffix == ".safetensors" else (_read_torch(path), {})
+    named, metadata = read_tensors(path) if path.suffix == ".safetensors" else (_read_torch(path), {})
     ours = metadata.get("format") == FORMAT
     metadata = metadata if ours else {}
     order, early = metadata.get("channel_order", "RGB"), metadata.get("stride_in_1x1", False)
@@ -66,10 +66,10 @@ def read_initial(path: Path) -> Initial:
             f"--init {path}: expected a network fed RGB that strides in its 3x3, found {order}"
             f"{', striding in the first 1x1' if early else ''}; no backbone here is built so"
         )
-    dropped = sorted(k for k in found if k.startswith("fc."))
+    dropped = sorted(k for k in named if k.startswith("fc."))
     if dropped:
         log.info("left out of %s: %s (a classifier)", path, ", ".join(dropped))
-    tensors = {k: t for k, t in found.items() if k not in dropped and not k.endswith("num_batches_tracked")}
+    tensors = {k: t for k, t in named.items() if k not in dropped and not k.endswith("num_batches_tracked")}
     return Initial(path, tensors, metadata)
 
 

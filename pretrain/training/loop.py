@@ -29,9 +29,8 @@ class ResumableLoop(IterBasedTrainLoop):
             for data_batch in batches:
                 self.run_iter(data_batch)
         finally:
-            del (
-                batches
-            )  # ends the loader's processes, which no signal ends (`pretrain.training.interrupt.ignore_signals`)
+            # Ends the loader's processes, which no signal ends (`pretrain.training.interrupt.ignore_signals`).
+            del batches
         self.runner.call_hook("after_train_epoch")
         self.runner.call_hook("after_train")
         return model

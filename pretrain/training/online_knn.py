@@ -16,13 +16,17 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
 
+from pretrain.data.order import BatchOrder
 from pretrain.data.pixels import Image, read_image
 from pretrain.data.sources import ImageFiles, Source
+from pretrain.distributed import ranks
 from pretrain.errors import InputError
 from pretrain.probes.classifiers import hits, holdout, knn_scores, standard_error
 from pretrain.probes.features import Features, Input, extract_features
 from pretrain.probes.labelled import class_names
-from pretrain.reporting.metrics_file import MetricsFile
+from pretrain.reporting.metrics_file import NAME, MetricsFile
+from pretrain.settings.schema import Settings
+from pretrain.training.plan import Plan
 
 QUERY_SHARE = 0.2
 LARGEST_BANK, LARGEST_QUERY = 20_000, 5_000  # images; a random part of larger sets
@@ -111,18 +115,42 @@ class OnlineKnn(Hook):
         There is none while the running statistics give features that are not finite, or with no readable image.
         """
         bank, query = self._features(backbone, self.bank), self._features(backbone, self.query)
-        learned, labels = bank.values[bank.readable], self.bank.labels[bank.readable]
-        judged, right = query.values[query.readable], self.query.labels[query.readable]
-        if not len(learned) or not len(judged) or not bool(learned.isfinite().all() and judged.isfinite().all()):
+        known, labels = bank.values[bank.readable], self.bank.labels[bank.readable]
+        asked, right = query.values[query.readable], self.query.labels[query.readable]
+        if not len(known) or not len(asked) or not bool(known.isfinite().all() and asked.isfinite().all()):
             log.warning("online nearest neighbours: expected readable images with finite features, found none")
             return {}
-        k = min(NEIGHBOURS, len(learned))
-        scores = knn_scores(learned, labels, judged, classes=len(self.classes), k=k, temperature=TEMPERATURE)
-        accuracy = int(hits(scores, right).sum()) / len(judged)
-        return {"knn": 100 * accuracy, "knn_standard_error": 100 * standard_error(accuracy, len(judged))}
+        k = min(NEIGHBOURS, len(known))
+        scores = knn_scores(known, labels, asked, classes=len(self.classes), k=k, temperature=TEMPERATURE)
+        accuracy = int(hits(scores, right).sum()) / len(asked)
+        return {"knn": 100 * accuracy, "knn_standard_error": 100 * standard_error(accuracy, len(asked))}
 
     def _features(self, backbone: torch.nn.Module, part: _Part) -> Features:
         return extract_features(backbone, part, self.how, batch=self.batch, workers=self.workers)
+
+
+def online_knn(settings: Settings, plan: Plan) -> list[OnlineKnn]:
+    """The hook where the settings ask for it, on rank 0; else none.
+
+    Raises:
+        InputError: the images do not lie in class folders.
+    """
+    run, size = settings.run, settings.views.size
+    if not run.knn_every or ranks.rank() > 0:
+        return []
+    root, paths = class_folder(plan.source)
+    per_epoch = BatchOrder(len(plan.source), settings.data.batch, 0, 0).batches_per_epoch
+    hook = OnlineKnn(
+        every=run.knn_every * per_epoch,
+        root=root,
+        paths=paths,
+        how=Input(size, size, settings.data.mean, settings.data.std),
+        seed=run.seed,
+        batch=settings.data.batch,
+        workers=settings.data.workers,
+        out=MetricsFile(plan.work_dir / NAME),
+    )
+    return [hook]
 
 
 class _Part:

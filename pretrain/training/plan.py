@@ -29,12 +29,14 @@ class Plan:
         source: the images.
         work_dir: folder of this run's checkpoints, logs and weights.
         iterations, warmup: iterations of the whole training and of the warm-up.
+        log_every: iterations from one log point to the next: ``run.log_every``, less where that gives fewer than ten.
     """
 
     source: Source
     work_dir: Path
     iterations: int
     warmup: int
+    log_every: int = 1
 
     @property
     def checkpoints(self) -> Path:
@@ -65,7 +67,8 @@ def make_plan(settings: Settings, source: Source, work_dir: Path) -> Plan:
             f"{schedule.iterations}"
         )
     warmup = round(min(schedule.warmup_share * iterations, schedule.warmup_epochs * per_epoch))
-    return Plan(source, work_dir, iterations, min(warmup, iterations - 1))
+    log_every = min(settings.run.log_every, max(1, iterations // 10))
+    return Plan(source, work_dir, iterations, min(warmup, iterations - 1), log_every)
 
 
 @dataclass(frozen=True)
@@ -92,13 +95,13 @@ def prepare(settings: Settings, plan: Plan, resume: bool, allow_change: bool = F
             ``allow_change`` is not given.
     """
     saved, now = plan.work_dir / "run.json", run_record(settings, plan.data_record())
-    found = find_checkpoints(plan.checkpoints)
-    if not resume and (found or (plan.work_dir / BACKBONE).exists()):
+    checkpoints = find_checkpoints(plan.checkpoints)
+    if not resume and (checkpoints or (plan.work_dir / BACKBONE).exists()):
         raise InputError(f"--work-dir: expected no run in {plan.work_dir}, found one; use --resume or another folder")
-    if resume and found:
-        if found[-1].name > checkpoint_name(plan.iterations):
+    if resume and checkpoints:
+        if checkpoints[-1].name > checkpoint_name(plan.iterations):
             raise InputError(
-                f"schedule: expected more iterations than are done, found {plan.iterations} with {found[-1].name}"
+                f"schedule: expected more iterations than are done, found {plan.iterations} with {checkpoints[-1].name}"
             )
         return _go_on(saved, plan.checkpoints, now, allow_change)
     if resume:

@@ -28,8 +28,9 @@ from pretrain.distributed import ranks
 from pretrain.settings.schema import Settings
 from pretrain.training.hooks import clock
 from pretrain.training.plan import Plan
+from pretrain.training.run import run_training
+from pretrain.training.runner import PREFETCHED
 from pretrain.training.term_shares import shares_of
-from pretrain.training.train import PREFETCHED, train
 
 FEWEST = 5  # iterations to measure
 _WARM_UP = 2
@@ -76,6 +77,12 @@ class Estimate:
         memory: peak of each rank, bytes; of its device on a GPU, of its process on a CPU.
         available: of that memory to each rank, bytes; on a CPU all ranks of a machine share it.
         checkpoint: size of one checkpoint, bytes.
+        planned: iterations of the whole training.
+        batch: images of an iteration, over all ranks.
+        workers: loader processes of each rank.
+        keep: checkpoints kept.
+        device: name of the GPU; None for a CPU.
+        threads: of the CPU, of each rank.
         shares: each term's share of the real step's gradient at the features.
     """
 
@@ -85,6 +92,12 @@ class Estimate:
     memory: tuple[int, ...]
     available: tuple[int, ...]
     checkpoint: int
+    planned: int
+    batch: int
+    workers: int
+    keep: int
+    device: str | None
+    threads: int
     shares: dict[str, float] = field(default_factory=dict)
 
 
@@ -109,30 +122,44 @@ def rehearse(settings: Settings, plan: Plan, init: Path | None = None) -> Estima
         root.setLevel(max(logging.WARNING, root.getEffectiveLevel()))  # what it writes is gone in a moment
         try:
             short = dataclasses.replace(plan, work_dir=Path(folder), iterations=before + measured, warmup=0)
-            train(small, short, init=init, hooks=[watch])
+            run_training(small, short, init=init, hooks=[watch])
         finally:
             root.setLevel(level)
         checkpoint = max(p.stat().st_size for p in short.checkpoints.iterdir()) if ranks.rank() == 0 else 0
     seconds, waited = mean(watch.seconds[-measured:]), mean(watch.waited[-measured:])
-    found = ranks.everyones((seconds, min(1.0, waited / seconds), *_memory(), checkpoint))
-    times, waits, memory, available, sizes = zip(*found, strict=True)
-    return Estimate(measured, max(times), max(waits), memory, available, max(sizes), watch.shares)
+    of_each_rank = ranks.gather_objects((seconds, min(1.0, waited / seconds), *_memory(), checkpoint))
+    times, waits, memory, available, sizes = zip(*of_each_rank, strict=True)
+    return Estimate(
+        measured,
+        max(times),
+        max(waits),
+        memory,
+        available,
+        max(sizes),
+        planned=plan.iterations,
+        batch=settings.data.batch,
+        workers=settings.data.workers,
+        keep=settings.run.keep,
+        device=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        threads=torch.get_num_threads(),
+        shares=watch.shares,
+    )
 
 
-def describe(estimate: Estimate, settings: Settings, plan: Plan) -> str:
+def describe(estimate: Estimate) -> str:
     """What ``--dry-run`` prints."""
-    e, batch, gpu, world = estimate, settings.data.batch, torch.cuda.is_available(), len(estimate.memory)
-    where = torch.cuda.get_device_name() if gpu else f"CPU, {torch.get_num_threads()} threads"
+    e, world = estimate, len(estimate.memory)
+    where = e.device or f"CPU, {e.threads} threads"
     where = where if world == 1 else f"{world} processes, each {where}"
     each = "" if world == 1 else " of each; the rank that waits most"
     lines = [
-        f"dry run on {where}: {e.iterations} iterations of {batch} images measured, nothing kept",
-        *_memory_lines(e, gpu),
-        f"speed      {batch / e.seconds:.1f} img/s, {e.seconds:.3f} s an iteration",
-        f"waiting    {e.waiting:.0%} of the time for data ({settings.data.workers} loader processes{each})",
-        f"whole job  {clock(e.seconds * plan.iterations)} for {plan.iterations} iterations, estimated",
-        f"disk       {_gigabytes(e.checkpoint * (settings.run.keep + 1))} for checkpoints: {settings.run.keep} kept, "
-        "one while it is written",
+        f"dry run on {where}: {e.iterations} iterations of {e.batch} images measured, nothing kept",
+        *_memory_lines(e),
+        f"speed      {e.batch / e.seconds:.1f} img/s, {e.seconds:.3f} s an iteration",
+        f"waiting    {e.waiting:.0%} of the time for data ({e.workers} loader processes{each})",
+        f"whole job  {clock(e.seconds * e.planned)} for {e.planned} iterations, estimated",
+        f"disk       {_gigabytes(e.checkpoint * (e.keep + 1))} for checkpoints: {e.keep} that stay, one while it is "
+        "written",
     ]
     if e.shares:
         parts = ", ".join(f"{name} {share:.1%}" for name, share in e.shares.items())
@@ -142,9 +169,9 @@ def describe(estimate: Estimate, settings: Settings, plan: Plan) -> str:
     return "\n".join(lines)
 
 
-def _memory_lines(estimate: Estimate, gpu: bool) -> list[str]:
+def _memory_lines(estimate: Estimate) -> list[str]:
     """One rank: its peak. Several: that of the fullest, then those of all in their order."""
-    memory = estimate.memory
+    memory, gpu = estimate.memory, estimate.device is not None
     of = "device" if gpu else "this process; each of the loaders takes its own"
     if len(memory) == 1:
         return [f"memory     {_gigabytes(memory[0])} of {_gigabytes(estimate.available[0])} ({of})"]

@@ -1,5 +1,6 @@
 """The evidence experiment: its plan, its cells and their commands, its tables; one run of all of it is slow."""
 
+import argparse
 import dataclasses
 import json
 import signal
@@ -81,15 +82,17 @@ def test_the_cells_of_both_sizes():
 
 @pytest.mark.parametrize("name", SIZES)
 def test_the_length_of_fine_tuning_is_what_the_flags_make_it(name, photographs, tmp_path):
+    from transfer.commands import finetune
     from transfer.finetuning import plan as finetuning
-    from transfer.train_net import parser
 
     size = SIZES[name]
     course = [c for c in size.course if c != "--channels-last"]  # for GPUs
     data = ["--train", *photographs.train.arguments, "--val", *photographs.val.arguments]
     run = ["--config-file", size.detector, "--init", "random", *data, *course, "OUTPUT_DIR", str(tmp_path / "run")]
-    args = parser().parse_intermixed_args(run)
-    assert size.iterations == finetuning.prepare(args).cfg.SOLVER.MAX_ITER
+    parser = argparse.ArgumentParser()
+    finetune.add_arguments(parser)
+    request = finetune.request(parser.parse_intermixed_args(run))
+    assert size.iterations == finetuning.prepare(request).cfg.SOLVER.MAX_ITER
 
 
 def test_a_cell_pretrains_converts_judges_and_fine_tunes(photographs, tmp_path):

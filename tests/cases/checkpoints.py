@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import pickle
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -123,7 +124,12 @@ def _openselfsup(model: nn.Module, **more: Any) -> State:
     ).state_dict()
 
 
-def _lightly(model: nn.Module) -> nn.Module:
+def arch_of(model: nn.Module) -> str:
+    """What a training script would have written under `arch`."""
+    return "resnet50" if hasattr(model.layer1[0], "conv3") else "resnet18"
+
+
+def lightly_generator(model: nn.Module) -> nn.Module:
     """lightly's ResNetGenerator keeps neither ReLU nor pool as modules, and says `shortcut` for `downsample`."""
     for module in list(model.modules()):
         if getattr(module, "downsample", None) is not None:
@@ -136,7 +142,7 @@ def _lightly(model: nn.Module) -> nn.Module:
 LAYOUTS: dict[str, Callable[[nn.Module], Any]] = {
     "MoCo v1/v2": lambda m: {
         "epoch": 200,
-        "arch": "resnet50",
+        "arch": arch_of(m),
         "state_dict": ddp(Parts(encoder_q=m, encoder_k=_other(), queue=_queue(), queue_ptr=torch.zeros(1))),
         "optimizer": {"state": {0: {"momentum_buffer": torch.zeros(3)}}, "param_groups": [{"lr": 0.03}]},
     },
@@ -230,7 +236,7 @@ LAYOUTS: dict[str, Callable[[nn.Module], Any]] = {
     "DINO (teacher)": lambda m: {
         "student": ddp(Parts(backbone=_headless(_other()), head=_head())),
         "teacher": Parts(backbone=_headless(m), head=_head()).state_dict(),
-        "args": argparse.Namespace(arch="resnet50"),
+        "args": argparse.Namespace(arch=arch_of(m)),
     },
     "solo-learn": lambda m: {
         "state_dict": Parts(
@@ -242,9 +248,18 @@ LAYOUTS: dict[str, Callable[[nn.Module], Any]] = {
         "state_dict": Parts(backbone=_sequential(m), projection_head=_head()).state_dict()
     },
     "SimCLR re-implementations (nn.Sequential f)": lambda m: Parts(
-        f=nn.Sequential(*[c for n, c in m.named_children() if n not in ("maxpool", "fc")]), g=_head()
+        f=nn.Sequential(*[c for n, c in small_stem(m).named_children() if n not in ("maxpool", "fc")]), g=_head()
     ).state_dict(),
-    "nn.Sequential of a ResNet's children": lambda m: _lightly(m).state_dict(),
+    "nn.Sequential of a ResNet's children": lambda m: _sequential(m).state_dict(),
+    "Hugging Face transformers": lambda m: {to_huggingface_by_hand(k): v for k, v in m.state_dict().items()},
+    "torchvision detector": lambda m: Parts(
+        backbone=Parts(body=_headless(m), fpn=nn.Conv2d(4, 4, 1)), rpn=_head()
+    ).state_dict(),
+    "a network with its backbone under model": lambda m: {
+        "state_dict": Parts(model=m).state_dict(),
+        "pytorch-lightning_version": "2.5.0",
+        "hyper_parameters": {"lr": 0.1},
+    },
     "torchvision / timm / mmdet (bare names)": lambda m: m.state_dict(),
 }
 
@@ -264,6 +279,17 @@ def to_detectron2_by_hand(name: str) -> str:
         name = name.replace(f"layer{number}.", f"res{number + 1}.")
         name = name.replace(f".bn{number}.", f".conv{number}.norm.")
     return name.replace("downsample.0.", "shortcut.").replace("downsample.1.", "shortcut.norm.")
+
+
+def to_huggingface_by_hand(name: str) -> str:
+    """transformers' name of a tensor (modeling_resnet.py), by replacing text."""
+    if name.startswith("fc."):
+        return f"resnet.{name}".replace("resnet.fc", "classifier.1")
+    for old, new in (("conv", "convolution"), ("bn", "normalization")):
+        name = re.sub(rf"^{old}1\.", f"embedder.embedder.{new}.", name)
+        name = re.sub(rf"\.{old}([123])\.", lambda m, new=new: f".layer.{int(m[1]) - 1}.{new}.", name)
+    name = name.replace("downsample.0", "shortcut.convolution").replace("downsample.1", "shortcut.normalization")
+    return "resnet." + re.sub(r"^layer([1-4])\.(\d+)", lambda m: f"encoder.stages.{int(m[1]) - 1}.layers.{m[2]}", name)
 
 
 def save_pickle(path: Path, content: Any) -> Path:

@@ -11,6 +11,7 @@ from tests.cases.records import make_record
 from transfer.comparison.matcher import Matcher
 from transfer.evaluation import weighted_ap
 from transfer.records import record_file
+from transfer.records.record import TASKS, Data, Split
 
 
 def make_run(folder, data, init="random", seed=0, shift=3, found=1.0, **changes):
@@ -36,7 +37,7 @@ def make_run(folder, data, init="random", seed=0, shift=3, found=1.0, **changes)
     (folder / "inference").mkdir(parents=True)
     file = folder / "inference/coco_instances_results.json"
     file.write_text(json.dumps(detections))
-    val = record_file.Split(
+    val = Split(
         str(data / "coco/val"),
         str(annotations),
         hashlib.sha256(annotations.read_bytes()).hexdigest(),
@@ -46,7 +47,7 @@ def make_run(folder, data, init="random", seed=0, shift=3, found=1.0, **changes)
     )
     fields = {
         "name": folder.name,
-        "data": record_file.Data(val, val),
+        "data": Data(val, val),
         "detections": "inference/coco_instances_results.json",
     }
     record = make_record(init, seed, **(fields | changes))
@@ -59,9 +60,9 @@ def make_run(folder, data, init="random", seed=0, shift=3, found=1.0, **changes)
 def measure(annotations, detections):
     """AP, AP50, AP75 and per class, in percent, of a results file."""
     matcher = Matcher(annotations, "coco")
-    read = matcher.read(detections, record_file.TASKS)
+    read = matcher.read(detections, TASKS)
     metrics, per_class = {}, {}
-    for task in record_file.TASKS:
+    for task in TASKS:
         matches = matcher.match(read, task)
         once = weighted_ap.average_precision(matches, np.ones((1, matcher.images), dtype=np.int64))
         metrics[task] = {name: _number(value[0]) for name, value in weighted_ap.summary(once).items()}

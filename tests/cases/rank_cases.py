@@ -10,7 +10,7 @@ from torchvision.models.resnet import BasicBlock
 
 from pretrain.algorithm import mixed_precision, pretraining
 from pretrain.algorithm.pretraining import Pretraining
-from pretrain.data.views import ViewSettings, draw_colour
+from pretrain.data.views import ViewSettings, sample_colour
 from pretrain.distributed import ranks
 from pretrain.method.methods import METHODS
 from pretrain.settings.schema import load_settings
@@ -75,7 +75,7 @@ def share_of(seed, size, settings=None):
 def colours_of(seed: int, settings: ViewSettings):
     """What is drawn for a global batch, (2, IMAGES, 11)."""
     rngs = [np.random.default_rng((seed, view, k)) for view in range(2) for k in range(IMAGES)]
-    rows = np.stack([draw_colour(settings, rng).row() for rng in rngs])
+    rows = np.stack([sample_colour(settings, rng).row() for rng in rngs])
     return torch.from_numpy(rows.reshape(2, IMAGES, -1))
 
 

@@ -34,7 +34,8 @@ run = dict(log_every=1, checkpoint_every=3)
 ITERATIONS = 9
 
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["pretrain.training.train", "pretrain.__main__", "torch.utils.tensorboard"])
+_MODULES = ["pretrain.training.train", "pretrain.commands.train", "pretrain.__main__", "torch.utils.tensorboard"]
+_processes.set_forkserver_preload(_MODULES)
 
 
 def write_inputs(folder):

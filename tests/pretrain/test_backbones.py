@@ -1,3 +1,8 @@
+import json
+import math
+import os
+import stat
+
 import pytest
 import safetensors
 import torch
@@ -101,3 +106,52 @@ def test_unknown_names_are_refused():
         build_backbone("vgg16")
     with pytest.raises(InputError, match="found 'deep'"):
         build_backbone("resnet18", "deep")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("name", ["layer3.0.conv1.weight", "bn1.running_var"])
+def test_a_diverged_network_is_never_written(tmp_path, name, value):
+    path, net = tmp_path / "b.safetensors", build_backbone("resnet18")
+    save_backbone(path, net, METADATA)
+    before = path.read_bytes()
+    net.state_dict()[name].view(-1)[3] = value
+    with pytest.raises(InputError, match=rf"NaN or infinity in 1 of 100 tensors \({name}\)"):
+        save_backbone(path, net, METADATA)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o027])
+def test_the_file_can_be_read_by_whom_the_umask_says(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        save_backbone(tmp_path / "b.safetensors", build_backbone("resnet18"), METADATA)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "b.safetensors").stat().st_mode) == 0o666 & ~umask
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("arch", None),
+        ("mean", None),
+        ("mean", [0.5]),
+        ("std", [0.5, 0.5, 0]),
+        ("std", "wide"),
+        ("mean", [1, 2, math.nan]),
+    ],
+)
+def test_a_file_that_does_not_say_how_it_was_fed_is_refused(tmp_path, key, value):
+    def change(tensors, header):
+        header.pop(key)
+        if value is not None:
+            header[key] = json.dumps(value)
+
+    with pytest.raises(InputError, match=key):
+        load_backbone(damaged(tmp_path, change))
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(InputError, match="found a folder at"):
+        load_backbone(tmp_path)

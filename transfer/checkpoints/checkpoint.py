@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from transfer.checkpoints import completeness, locate, opened, resnets
+from transfer.checkpoints import claims, completeness, locate, opened, resnets, settings
 from transfer.checkpoints.layouts import Convention, Layout
 from transfer.checkpoints.metadata import FORMAT, convention_of, converted_metadata, decode_metadata, metadata_of
+from transfer.checkpoints.printable import printable
 from transfer.errors import CheckpointError
 from transfer.files import atomic
 
@@ -31,6 +32,7 @@ class Examination:
         origin: who says so: ``file``, ``layout``, ``user`` or ``unknown``.
         metadata: the decoded header of our own files, else {}.
         problems: why this cannot be converted; empty when it can.
+        doubts: what the file says of itself, or leaves open, that may make its network another one.
     """
 
     path: Path
@@ -44,6 +46,7 @@ class Examination:
     origin: str
     metadata: dict[str, Any]
     problems: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,8 @@ class Checkpoint:
         path, sha256: the file it came from.
         layout: the project and layout it was recognised as.
         prefix: what stood before the names in the file.
-        tongue: whose names the file had: ``torchvision``, ``detectron2``, ``caffe2`` or ``sequential``.
+        naming: whose names the file had: ``torchvision``, ``detectron2``, ``caffe2``, ``sequential`` or
+            ``huggingface``.
         head: ``c4`` when the file keeps res5 in a RoI head, else ``fpn``.
         state: torchvision name -> contiguous float32 tensor, in the network's order; no ``fc``, no counters.
         arch: torchvision's name of the architecture.
@@ -64,13 +68,14 @@ class Checkpoint:
         metadata: docs/design.md, contract 1, decoded, plus ``stride_in_1x1`` and ``source``; complete for our own
             files, and as much as is known for others.
         dropped: keys of the file that are no part of the backbone.
+        doubts: why this may be another network than its tensors seem; to be shown to the user.
     """
 
     path: Path
     sha256: str
     layout: str
     prefix: str
-    tongue: str
+    naming: str
     head: str
     state: dict[str, Tensor]
     arch: str
@@ -79,11 +84,15 @@ class Checkpoint:
     origin: str
     metadata: dict[str, Any]
     dropped: list[str]
+    doubts: list[str] = field(default_factory=list)
 
     @property
     def spec(self) -> resnets.Spec:
         """The architecture's numbers."""
         return resnets.SPECS[self.arch]
+
+
+_MOST_TIMES = 16  # tensors may share memory, and half precision becomes twice as much; more is a trick
 
 
 def read(
@@ -99,36 +108,53 @@ def read(
     Args:
         path: the file.
         prefix: what stands before the backbone's names; None to recognise it.
-        arch: torchvision's name of the architecture; None to recognise it.
+        arch: torchvision's name of the architecture; None to recognise it. Named, it is the user's word against
+            what the file says of itself: contradictions become doubts.
         convention: ``imagenet``, ``imagenet228`` or ``msra``: how the network was fed, against what the file says.
         widen: take half and double precision too, as float32.
 
     Raises:
         InputError: no such file, or an unknown ``arch`` or ``convention``.
         CheckpointError: not safe, not known, not complete or not sound.
+
+    Example:
+        A checkpoint whose backbone has a name before it, with untrained weights:
+
+        >>> import tempfile, torch, torchvision, transfer
+        >>> path = f"{tempfile.mkdtemp()}/model.pth"
+        >>> network = torch.nn.ModuleDict({"backbone": torchvision.models.resnet18()})
+        >>> network["backbone"].fc = torch.nn.Identity()
+        >>> torch.save({"state_dict": network.state_dict()}, path)
+        >>> checkpoint = transfer.read_checkpoint(path)
+        >>> checkpoint.prefix, checkpoint.arch, len(checkpoint.state)
+        ('state_dict/backbone.', 'resnet18', 100)
     """
-    seen = examine(path, prefix, arch, convention=convention, widen=widen)
-    if seen.problems or seen.spec is None:
-        found = f" ({seen.spec.name}, {seen.located.layout.name})" if seen.spec else ""
+    examination = examine(path, prefix, arch, convention=convention, widen=widen)
+    located, spec = examination.located, examination.spec
+    if examination.problems or spec is None:
+        taken_for = f" ({spec.name}, {located.layout.name})" if spec else ""
         raise CheckpointError(
-            f"{seen.path} cannot be used: expected a complete backbone{found}, found {'; '.join(seen.problems)}; "
-            "see `python -m transfer inspect`"
+            f"{examination.path} cannot be used: expected a complete backbone{taken_for}, found "
+            f"{'; '.join(examination.problems)}; see `python -m transfer inspect`"
         )
-    wanted = resnets.expected(seen.spec, seen.stem)
     return Checkpoint(
-        path=seen.path,
-        sha256=seen.sha256,
-        layout=seen.located.layout.name,
-        prefix=seen.located.path,
-        tongue=seen.located.layout.names,
-        head="c4" if seen.located.layout.elsewhere else "fpn",
-        state={name: seen.located.state[name].to(torch.float32).contiguous() for name in wanted},
-        arch=seen.spec.name,
-        stem=seen.stem,
-        convention=seen.convention,
-        origin=seen.origin,
-        metadata=_completed(seen),
-        dropped=seen.located.dropped,
+        path=examination.path,
+        sha256=examination.sha256,
+        layout=located.layout.name,
+        prefix=located.path,
+        naming=located.layout.names,
+        head="c4" if located.layout.elsewhere else "fpn",
+        state={
+            name: located.state[name].to(torch.float32).contiguous()
+            for name in resnets.expected(spec, examination.stem)
+        },
+        arch=spec.name,
+        stem=examination.stem,
+        convention=examination.convention,
+        origin=examination.origin,
+        metadata=_completed(examination, spec),
+        dropped=located.dropped,
+        doubts=examination.doubts,
     )
 
 
@@ -147,7 +173,7 @@ def examine(
     """
     path = Path(path)
     tree, header = opened.open_tree(path)
-    metadata = decode_metadata(header, path) if header.get("format") == FORMAT else converted_metadata(tree)
+    metadata = decode_metadata(header, path) if header.get("format") == FORMAT else converted_metadata(tree, path)
     located, others = _choose(tree, header, prefix)
     state = located.state
     candidates = _candidates(arch)
@@ -155,9 +181,15 @@ def examine(
     spec, stem = recognised or (None, "imagenet")
     comparison = completeness.compare(state, resnets.expected(spec, stem)) if spec else None
     fed, origin = convention_of(located.layout, metadata, convention)
-    seen = Examination(path, atomic.sha256(path), located, others, spec, stem, comparison, fed, origin, metadata)
-    seen.problems = list(_problems(seen, widen, candidates))
-    return seen
+    examination = Examination(path, atomic.sha256(path), located, others, spec, stem, comparison, fed, origin, metadata)
+    examination.problems = list(_problems(examination, widen, candidates))
+    if spec and not metadata:  # our own files say all in their metadata, which are compared as such
+        taken = claims.Taken(spec, stem, fed, origin, located)
+        weighed = claims.weigh(settings.settings_of(tree, header), taken).resolved(by_user=arch is not None)
+        advice = f" (--arch {spec.name} takes it all the same)"
+        examination.problems += [phrase + advice for phrase in weighed.contradictions]
+        examination.doubts = weighed.doubts
+    return examination
 
 
 def _choose(tree: Any, header: dict[str, str], prefix: str | None) -> tuple[locate.Located, list[str]]:
@@ -179,31 +211,40 @@ def _candidates(arch: str | None) -> list[resnets.Spec]:
     return [resnets.SPECS[arch]]
 
 
-def _problems(seen: Examination, widen: bool, candidates: list[resnets.Spec]) -> Iterable[str]:
-    if seen.located.strange:
-        yield f"{len(seen.located.strange)} unexpected keys ({completeness.listed(seen.located.strange)})"
-    if seen.spec is None or seen.comparison is None:
+def _problems(examination: Examination, widen: bool, candidates: list[resnets.Spec]) -> Iterable[str]:
+    located, spec, comparison = examination.located, examination.spec, examination.comparison
+    if located.strange:
+        yield f"{len(located.strange)} unexpected keys ({completeness.listed(located.strange)})"
+    if unreadable := [f"{name}: {why}" for name, why in located.unreadable.items()]:
+        yield f"{len(unreadable)} unreadable ({completeness.listed(unreadable)})"
+    if spec is None or comparison is None:
         known = candidates[0].name if len(candidates) == 1 else "any known ResNet"
-        yield f"{len(seen.located.state)} tensors whose names and shapes are not those of {known}"
+        yield f"{len(located.state)} tensors whose names and shapes are not those of {known}"
         return
-    yield from seen.comparison.problems()
-    if seen.comparison.dtypes and not widen:
-        kinds = sorted({str(dtype).removeprefix("torch.") for dtype in seen.comparison.dtypes.values()})
-        yield f"{len(seen.comparison.dtypes)} tensors in {', '.join(kinds)} instead of float32 (--widen takes them)"
-    for key, found in (("arch", seen.spec.name), ("stem", seen.stem)):
-        if key in seen.metadata and seen.metadata[key] != found:
-            yield f"the tensors of {key} {found} under metadata that say {seen.metadata[key]}"
+    yield from comparison.problems()
+    claimed, held = 4 * sum(tensor.numel() for tensor in located.state.values()), examination.path.stat().st_size
+    if claimed > _MOST_TIMES * held:
+        yield f"tensors of {claimed} bytes in a file of {held}"
+    if comparison.dtypes and not widen:
+        kinds = sorted({str(dtype).removeprefix("torch.") for dtype in comparison.dtypes.values()})
+        yield f"{len(comparison.dtypes)} tensors in {', '.join(kinds)} instead of float32 (--widen takes them)"
+    for key, own in (("arch", spec.name), ("stem", examination.stem)):
+        if key in examination.metadata and examination.metadata[key] != own:
+            yield f"the tensors of {key} {own} under metadata that say {printable(examination.metadata[key])}"
 
 
-def _completed(seen: Examination) -> dict[str, Any]:
+def _completed(examination: Examination, spec: resnets.Spec) -> dict[str, Any]:
     """Contract 1's keys: from the file where it has them, and what was recognised where it has not."""
-    assert seen.spec is not None
-    metadata = dict(seen.metadata)
-    metadata |= {"format": FORMAT, "arch": seen.spec.name, "stem": seen.stem}
-    if seen.convention:
-        metadata |= metadata_of(seen.convention)
-    # A file converted before keeps telling where its weights came from first.
-    metadata.setdefault("source", {"file": seen.path.name, "sha256": seen.sha256, "layout": seen.located.layout.name})
+    metadata = dict(examination.metadata)
+    metadata |= {"format": FORMAT, "arch": spec.name, "stem": examination.stem}
+    if examination.convention:
+        metadata |= metadata_of(examination.convention)
+    source = {
+        "file": printable(examination.path.name),
+        "sha256": examination.sha256,
+        "layout": examination.located.layout.name,
+    }
+    metadata.setdefault("source", source)  # a file converted before keeps telling where its weights came from first
     return metadata
 
 
@@ -217,4 +258,4 @@ def read_converted_metadata(path: str | Path) -> dict[str, Any]:
         InputError, CheckpointError: the file cannot be opened safely.
     """
     tree, _ = opened.open_tree(Path(path))
-    return converted_metadata(tree)
+    return converted_metadata(tree, path)

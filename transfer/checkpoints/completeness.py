@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from transfer.checkpoints.resnets import Shape
+from transfer.errors import CheckpointError
 
+_TRAINED_IN = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 SHOWN = 3  # names listed before the rest is only counted
 
 
@@ -80,13 +82,36 @@ def compare(state: Mapping[str, Tensor], expected: Mapping[str, Shape]) -> Compa
     return result
 
 
+def check_finite(state: Mapping[str, Tensor], path: object) -> None:
+    """Refuse to write weights that a diverged training left.
+
+    Args:
+        state: name -> tensor, as it is about to be written.
+        path: where to.
+
+    Raises:
+        CheckpointError: a floating-point tensor holds NaN or infinity.
+    """
+    broken = [name for name, tensor in state.items() if tensor.is_floating_point() and not _is_finite(tensor)]
+    if broken:
+        raise CheckpointError(
+            f"{path} is not written: expected finite weights, found NaN or infinity in {len(broken)} of {len(state)} "
+            f"tensors ({listed(broken)}); the training diverged or the values do not fit into float32"
+        )
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    # The sum of finite values may overflow; the extremes do not. They are NaN when any value is.
+    return tensor.numel() == 0 or all(math.isfinite(float(extreme)) for extreme in torch.aminmax(tensor))
+
+
 def _unsound(name: str, tensor: Tensor) -> str | None:
-    if not tensor.is_floating_point():
-        return f"{tensor.dtype} instead of floating point"
-    # The extremes are NaN when any value is, and infinite when any is: one pass, no mask in memory.
-    low, high = (float(extreme) for extreme in torch.aminmax(tensor))
-    if not (math.isfinite(low) and math.isfinite(high)):
+    if tensor.dtype not in _TRAINED_IN:
+        return f"{str(tensor.dtype).removeprefix('torch.')} instead of floating point of 16 bits or more"
+    if not _is_finite(tensor):
         return "NaN or infinite values"
-    if name.endswith("running_var") and low < 0:
+    if not _is_finite(tensor.to(torch.float32)):
+        return "values beyond float32"
+    if name.endswith("running_var") and (low := float(tensor.min())) < 0:
         return f"a variance below zero ({low:g})"
     return None

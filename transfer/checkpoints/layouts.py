@@ -1,7 +1,7 @@
 """The known pretraining layouts: one row each, most telling first.
 
 A row says where in a file's tensors the backbone lies and by which other keys the project shows itself. Prefixes
-and marks are written without the wrappers of DDP and ``torch.compile``, which the reader takes off first. Where a
+and marks are written without what PyTorch's wrappers put into names, which the reader takes off first. Where a
 project keeps its backbone was read in that project's own saving code or its published files.
 """
 
@@ -44,11 +44,12 @@ class Layout:
         name: the project, as its users call it.
         prefix: what stands before the backbone's names.
         marks: key prefixes of the project's other parts; all must occur.
-        names: the tongue of the names under the prefix: ``torchvision``, ``detectron2``, ``caffe2``, ``sequential``.
+        names: the naming scheme under the prefix: ``torchvision``, ``detectron2``, ``caffe2``, ``sequential``,
+            ``huggingface``.
         containers: names of the dictionary that holds the tensors, one of which must be on the way; () for any.
         heads: parts under the prefix that are no backbone and may be dropped.
         convention: how that project feeds its networks; None where the files do not tell.
-        elsewhere: (prefix, name) pairs: a stage that lies outside the prefix, and its name in ``names``' tongue.
+        elsewhere: (prefix, name) pairs: a stage that lies outside the prefix, and its name in that scheme.
     """
 
     name: str
@@ -116,7 +117,15 @@ LAYOUTS = (
     Layout("solo-learn (momentum backbone)", "momentum_backbone.", containers=("state_dict",)),
     Layout("MMSelfSup / MMPretrain / MMEngine", "backbone.", containers=("state_dict",)),
     Layout("MMEngine (averaged weights)", "backbone.", containers=("ema_state_dict",)),
+    Layout("Hugging Face transformers", "resnet.", names="huggingface"),
+    Layout("Hugging Face transformers", "", names="huggingface", heads=("classifier.",)),
+    Layout("torchvision detector", "backbone.body."),
+    Layout("a network with its backbone under model.backbone", "model.backbone."),
+    Layout("a network with its backbone under model.encoder", "model.encoder."),
     Layout("a network with its backbone under encoder", "encoder."),
     Layout("a network with its backbone under backbone", "backbone."),
+    Layout("a network with its backbone under model", "model."),
+    Layout("a network with its backbone under net", "net."),
+    Layout("a network with its backbone under resnet", "resnet."),
     Layout("torchvision / timm / mmdet (bare names)", ""),
 )

@@ -1,75 +1,15 @@
-"""Say what a checkpoint is: project, layout, architecture, normalisation, and whether it can be converted."""
+"""The arguments of ``python -m transfer inspect``."""
 
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
-from typing import Any
 
-from transfer.checkpoints.checkpoint import Examination, examine
-from transfer.checkpoints.completeness import listed
-
-__all__ = ["describe", "run"]
-
-
-def describe(seen: Examination) -> dict[str, Any]:
-    """What ``inspect`` prints, as plain values (the ``--json`` output).
-
-    Returns:
-        what -> value; None where nobody knows.
-    """
-    comparison, fed = seen.comparison, seen.convention
-    dtypes = {str(tensor.dtype).removeprefix("torch.") for tensor in seen.located.state.values()}
-    return {
-        "file": str(seen.path),
-        "sha256": seen.sha256,
-        "layout": seen.located.layout.name,
-        "prefix": seen.located.path,
-        "others": seen.others,
-        "arch": seen.spec.name if seen.spec else None,
-        "stem": seen.stem if seen.spec else None,
-        "found": comparison.found if comparison else len(seen.located.state),
-        "expected": comparison.expected if comparison else None,
-        "dtype": sorted(dtypes),
-        "mean": list(fed.mean) if fed else None,
-        "std": list(fed.std) if fed else None,
-        "channel_order": fed.channel_order if fed else None,
-        "stride_in_1x1": fed.stride_in_1x1 if fed else None,
-        "normalisation_from": seen.origin,
-        "dropped": seen.located.dropped,
-        "metadata": seen.metadata,
-        "safe": True,  # an unsafe file does not get this far: reading refuses it by name
-        "problems": seen.problems,
-    }
-
-
-def _lines(said: dict[str, Any]) -> list[str]:
-    fed = "unknown: say it with --convention"
-    if said["mean"]:
-        mean, std = (", ".join(f"{value:.4g}" for value in said[key]) for key in ("mean", "std"))
-        fed = f"{said['channel_order']}, mean {mean}, std {std} (from the {said['normalisation_from']})"
-    rows = {
-        "file": said["file"],
-        "sha256": said["sha256"],
-        "layout": said["layout"],
-        "prefix": said["prefix"] or "none",
-        "architecture": f"{said['arch'] or 'unknown'}, {said['stem'] or 'unknown'} stem",
-        "tensors": f"{said['found']}/{said['expected'] or '-'} {', '.join(said['dtype'])}",
-        "normalisation": fed,
-        "strides": {True: "in the 1x1 (Caffe)", False: "in the 3x3 (torchvision)", None: "unknown"}[
-            said["stride_in_1x1"]
-        ],
-        "dropped": f"{len(said['dropped'])} ({listed(said['dropped'])})" if said["dropped"] else "nothing",
-        "also holds": ", ".join(said["others"]) or "no other backbone",
-        "safe": "yes: tensors and plain containers only",
-        "convertible": "yes" if not said["problems"] else f"no: {'; '.join(said['problems'])}",
-    }
-    return [f"{name:<14} {text}" for name, text in rows.items()]
+SUMMARY = "say what a checkpoint is"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of ``python -m transfer inspect``."""
+    """Add the command's arguments."""
     parser.add_argument("file", type=Path, help="a checkpoint: .pth, .pt, .ckpt, .safetensors or .pkl")
     parser.add_argument(
         "--prefix", help="what stands before the backbone's names, or CONTAINER/PREFIX (default: recognised)"
@@ -82,7 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print; 1 when the file holds no backbone that could be converted."""
-    said = describe(examine(args.file, args.prefix, args.arch, convention=args.convention))
-    print(json.dumps(said, indent=2) if args.json else "\n".join(_lines(said)))
-    return 1 if said["problems"] else 0
+    """Print what the file is; 1 when it holds no backbone that could be converted."""
+    import json
+
+    from transfer.checkpoints import description
+
+    content = description.describe(args.file, args.prefix, args.arch, convention=args.convention)
+    print(json.dumps(content, indent=2) if args.json else "\n".join(description.as_lines(content)))
+    return 1 if content["problems"] else 0

@@ -1,23 +1,15 @@
-"""``python -m transfer show RUN --images ... --out DIR``: what a run found in images of its val set, as pictures."""
+"""The arguments of ``python -m transfer show``."""
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 from pathlib import Path
 
-from transfer.drawing.png_grid import Row, detections_png
-from transfer.errors import InputError
-from transfer.evaluation.instances import ValSet
-from transfer.files.atomic import new_folder
-from transfer.records.record_file import read_run
-from transfer.reporting.gallery import read_pixels
-
-MOST_CLASSES = 12  # in a legend; beyond, the labels alone tell
+SUMMARY = "draw what a run detects in images of its val set"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the verb's arguments."""
+    """Add the command's arguments."""
     parser.add_argument("run", type=Path, metavar="RUN", help="a run's folder, with a record that kept its detections")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--images", nargs="+", metavar="NAME", help="file names of val images")
@@ -28,39 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write one PNG an image: the ground truth beside the detections, with masks or boxes, classes and scores.
+    """Draw, and print the pictures' paths."""
+    from transfer.reporting import pictures
 
-    Raises:
-        InputError: the run kept no detections, its val set is not there any more, no such image, or ``--out`` is taken.
-    """
-    if not 0 <= args.score <= 1 or args.seed < 0 or (args.random is not None and args.random < 1):
-        given = f"{args.random}, {args.seed}, {args.score}"
-        raise InputError(f"--random, --seed, --score: expected 1 or more, 0 or more, 0-1, found {given}; change it")
-    record = read_run(args.run)
-    if record.detections is None:
-        raise InputError(f"{args.run}: expected a run that kept its detections, found none; evaluate it again")
-    if not record.data.val.images:
-        raise InputError(f"{args.run}: expected a record that says where its val images are, found none; show a run")
-    annotations, folder = Path(record.data.val.annotations), Path(record.data.val.images)
-    val = ValSet(annotations, folder)
-    if hashlib.sha256(annotations.read_bytes()).hexdigest() != record.data.val.fingerprint:
-        raise InputError(
-            f"{annotations}: expected the file that {record.name} was measured on, found another; restore it"
-        )
-    chosen = val.choose(args.random, args.seed) if args.random else val.named(args.images)
-    truth = val.truth(chosen)
-    found = val.detections(Path(record.detections), chosen, args.score)
-    start = record.init if record.seed is None else f"{record.init}, seed {record.seed}"
-    names = []
-    with new_folder(args.out) as out:
-        for image in chosen:
-            name = val.images[image]["file_name"]
-            row = Row(name, read_pixels(folder / name), [truth[image], found[image]])
-            classes = list(val.classes.values())
-            caption = f"{record.name}: detections with a score of at least {args.score:g}"
-            png = detections_png([row], ["ground truth", start], classes, caption, cell=5.0)
-            names.append(f"{Path(name).stem}.png" if Path(name).parent == Path() else f"{image}.png")
-            (out / names[-1]).write_bytes(png)
-    for name in names:
-        print(args.out / name)
+    drawn = pictures.show(args.run, args.out, images=args.images, random=args.random, seed=args.seed, score=args.score)
+    print("\n".join(map(str, drawn)))
     return 0

@@ -9,7 +9,7 @@ from typing import Any
 
 from transfer.errors import InputError
 from transfer.files.decode import shown
-from transfer.records.record_file import Record
+from transfer.records.record import Record
 
 # Of what weights say about themselves: what may differ between repetitions of one pretraining.
 REPETITION = {"seed", "versions", "source", "file", "settings.run", "settings.data.workers", "data.path"}
@@ -37,8 +37,12 @@ SAME_AT_A_SIZE: dict[str, Callable[[Record], Any]] = {"cost.trainable": lambda r
 SAME_FOR_ONE_START: dict[str, Callable[[Record], Any]] = {"config.sha256": lambda r: r.config and r.config.sha256}
 
 
-def check_comparable(records: Sequence[Record]) -> None:
+def check_comparable(records: Sequence[Record], *, searched: bool = False) -> None:
     """Check that the runs may stand in one table.
+
+    Args:
+        records: at least one.
+        searched: the learning rate may differ from start to start: the same search has found one for each.
 
     Raises:
         InputError: two runs differ in what must agree (the field and both values are named), no label fraction has two
@@ -47,8 +51,9 @@ def check_comparable(records: Sequence[Record]) -> None:
     for record in records[1:]:
         _check_same(records[0], record, SAME_EVERYWHERE)
     firsts: dict[float | None, Record] = {}
+    same = {k: read for k, read in SAME_AT_A_LABEL_FRACTION.items() if not (searched and k == "schedule.base_lr")}
     for record in records:
-        _check_same(firsts.setdefault(record.label_fraction, record), record, SAME_AT_A_LABEL_FRACTION)
+        _check_same(firsts.setdefault(record.label_fraction, record), record, same)
     sizes: dict[int, Record] = {}
     for record in records:
         if record.cost.parameters is not None and record.cost.trainable is not None:
@@ -58,7 +63,7 @@ def check_comparable(records: Sequence[Record]) -> None:
         first = settings.setdefault((start, record.label_fraction), record)
         _check_same(first, record, SAME_FOR_ONE_START)
     starts = {fraction: {r.init for r in records if r.label_fraction == fraction} for fraction in firsts}
-    if len(firsts) > 1 and len({r.init for r in records}) > 1 and not any(len(found) > 1 for found in starts.values()):
+    if len(firsts) > 1 and len({r.init for r in records}) > 1 and not any(len(inits) > 1 for inits in starts.values()):
         first, other = list(firsts.values())[:2]
         _check_same(first, other, {"label_fraction": lambda r: r.label_fraction})
     _check_once(records)
@@ -72,15 +77,15 @@ def _check_same(first: Record, record: Record, reads: dict[str, Callable[[Record
 
 
 def _check_once(records: Sequence[Record]) -> None:
-    seen: dict[tuple[Any, ...], Record] = {}
+    runs: dict[tuple[Any, ...], Record] = {}
     for record in records:
         key = (record.init, record.label_fraction, record.seed, record.weights and record.weights.sha256)
-        if record.seed is not None and key in seen:
+        if record.seed is not None and key in runs:
             raise InputError(
-                f"a run is given twice: expected different seeds or weights for {record.init}, found {seen[key].name} "
+                f"a run is given twice: expected different seeds or weights for {record.init}, found {runs[key].name} "
                 f"and {record.name} both with seed {record.seed} and the same weights; leave one out"
             )
-        seen[key] = record
+        runs[key] = record
     names: set[tuple[Any, ...]] = set()
     for record in records:
         named = (record.name, record.init, record.label_fraction)
@@ -116,19 +121,19 @@ def start_names(records: Sequence[Record]) -> list[str]:
 def _pretraining(record: Record) -> dict[str, str]:
     if record.weights is None:
         return {}
-    said = {k: v for k, v in record.weights.metadata.items() if k not in REPETITION}
-    if "settings" not in said:
+    metadata = {k: v for k, v in record.weights.metadata.items() if k not in REPETITION}
+    if "settings" not in metadata:
         return {"weights": json.dumps(record.weights.sha256[:12])}
-    found: dict[str, str] = {}
-    _flatten(said, "", found)
-    return found
+    facts: dict[str, str] = {}
+    _flatten(metadata, "", facts)
+    return facts
 
 
-def _flatten(value: Any, at: str, found: dict[str, str]) -> None:
+def _flatten(value: Any, at: str, facts: dict[str, str]) -> None:
     if at in REPETITION:
         return
     if isinstance(value, dict):
         for key, item in value.items():
-            _flatten(item, f"{at}.{key}" if at else key, found)
+            _flatten(item, f"{at}.{key}" if at else key, facts)
     else:
-        found[at] = json.dumps(value)
+        facts[at] = json.dumps(value)

@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from transfer.comparison import intervals
-from transfer.comparison.bootstrap import RESAMPLED, Images
+from transfer.comparison.bootstrap import RESAMPLED, ImageResamples
 from transfer.comparison.comparable import start_names
 from transfer.comparison.intervals import LEAST_SEEDS, Estimate, Floats
 from transfer.errors import InputError
-from transfer.records.record_file import ALL_METRICS, TASKS, Record
-
-BASELINE = "random"
+from transfer.records.record import ALL_METRICS, TASKS, Record
+from transfer.records.record import BASELINE as BASELINE
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,14 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Side:
+    """One side of a comparison: a metric of each run, (n,), and on resampled images, (resamples, n), or null."""
+
+    values: Floats
+    resampled: Floats | None = None
+
+
+@dataclass(frozen=True)
 class Difference:
     """A group's mean minus the baseline's, in percentage points.
 
@@ -70,7 +77,7 @@ class Difference:
     estimate: Estimate | None = field(default=None, compare=False)
 
 
-def group(records: Sequence[Record], baseline: str | None = None, images: Images | None = None) -> list[Group]:
+def group(records: Sequence[Record], baseline: str | None = None, images: ImageResamples | None = None) -> list[Group]:
     """Return one group per start and label fraction: most labels first, then the baseline, then in the order given.
 
     Args:
@@ -95,17 +102,17 @@ def group(records: Sequence[Record], baseline: str | None = None, images: Images
     return groups
 
 
-def _group(init: str, runs: list[Record], fraction: float | None, images: Images | None) -> Group:
+def _group(init: str, runs: list[Record], fraction: float | None, images: ImageResamples | None) -> Group:
     runs = sorted(runs, key=lambda run: -1 if run.seed is None else run.seed)
     values = {}
     for task in TASKS:
         for metric in ALL_METRICS:
-            found = mean([run.metrics[task][metric] for run in runs])
-            if found is not None and found.n >= LEAST_SEEDS:
+            value = mean([run.metrics[task][metric] for run in runs])
+            if value is not None and value.n >= LEAST_SEEDS:
                 numbers = _values(runs, task, metric)
                 estimate = intervals.over_seeds(numbers, _resampled(runs, task, metric, images), _count(images))
-                found = Value(found.mean, found.std, found.n, estimate.interval())
-            values[task, metric] = found
+                value = Value(value.mean, value.std, value.n, estimate.interval())
+            values[task, metric] = value
     return Group(init, runs, values, fraction)
 
 
@@ -117,16 +124,23 @@ def mean(values: Sequence[float | None]) -> Value | None:
     return Value(statistics.fmean(measured), _std(measured), len(measured))
 
 
-def difference(ours: Group, baseline: Group, task: str, metric: str, images: Images | None = None) -> Difference | None:
+def difference(
+    ours: Group, baseline: Group, task: str, metric: str, images: ImageResamples | None = None
+) -> Difference | None:
     """Return how far ``ours`` is above ``baseline``; None when one of them was not measured."""
     if ours.values[task, metric] is None or baseline.values[task, metric] is None:
         return None
-    sides = [(_values(g.runs, task, metric), _resampled(g.runs, task, metric, images)) for g in (ours, baseline)]
-    return _between(sides, _paired(ours, baseline), _count(images))
+    both = (side(ours, task, metric, images), side(baseline, task, metric, images))
+    return side_difference(*both, paired(ours, baseline), _count(images))
+
+
+def side(group: Group, task: str, metric: str, images: ImageResamples | None = None) -> Side:
+    """One metric of a group whose runs all have it."""
+    return Side(_values(group.runs, task, metric), _resampled(group.runs, task, metric, images))
 
 
 def class_difference(
-    ours: Group, baseline: Group, task: str, name: str, images: Images | None = None
+    ours: Group, baseline: Group, task: str, name: str, images: ImageResamples | None = None
 ) -> Difference | None:
     """Return how far ``ours`` is above ``baseline`` in one class's AP; None when one of them was not measured."""
     sides = []
@@ -134,16 +148,24 @@ def class_difference(
         aps = [run.per_class[task].get(name) for run in g.runs]
         if any(ap is None for ap in aps):
             return None
-        found = None if images is None else [images.of(run) for run in g.runs]
+        runs = None if images is None else [images.of(run) for run in g.runs]
         resampled = None
-        if found is not None and all(one is not None and (task, name) in one.classes for one in found):
-            resampled = np.stack([one.classes[task, name] for one in found if one is not None], axis=1)
-        sides.append((np.array(aps, dtype=float), resampled))
-    return _between(sides, _paired(ours, baseline), _count(images))
+        if runs is not None and all(run is not None and (task, name) in run.classes for run in runs):
+            resampled = np.stack([run.classes[task, name] for run in runs if run is not None], axis=1)
+        sides.append(Side(np.array(aps, dtype=float), resampled))
+    return side_difference(sides[0], sides[1], paired(ours, baseline), _count(images))
 
 
-def _between(sides: list[tuple[Floats, Floats | None]], paired: bool, images: int) -> Difference:
-    (a, resampled_a), (b, resampled_b) = sides
+def side_difference(ours: Side, theirs: Side, paired: bool, images: int) -> Difference:
+    """Return how far one side's mean is above the other's.
+
+    Args:
+        ours: at least one run.
+        theirs: at least one run.
+        paired: whether both have the same seeds, in the same order.
+        images: how many images were measured on.
+    """
+    (a, resampled_a), (b, resampled_b) = ((side.values, side.resampled) for side in (ours, theirs))
     value, n = float(a.mean() - b.mean()), min(len(a), len(b))
     std = _std(list(a - b)) if paired else None
     both = None if resampled_a is None or resampled_b is None else (resampled_a, resampled_b)
@@ -158,7 +180,7 @@ def _between(sides: list[tuple[Floats, Floats | None]], paired: bool, images: in
     return Difference(value, std, n, estimate.interval(), "seeds" if both is None else "seeds and images", estimate)
 
 
-def _paired(ours: Group, baseline: Group) -> bool:
+def paired(ours: Group, baseline: Group) -> bool:
     """Whether both ran the same seeds, each once: the same initial heads and the same order of images."""
     seeds = [run.seed for run in ours.runs]
     return None not in seeds and len(set(seeds)) == len(seeds) and seeds == [run.seed for run in baseline.runs]
@@ -168,17 +190,17 @@ def _values(runs: Sequence[Record], task: str, metric: str) -> Floats:
     return np.array([run.metrics[task][metric] for run in runs], dtype=float)
 
 
-def _resampled(runs: Sequence[Record], task: str, metric: str, images: Images | None) -> Floats | None:
+def _resampled(runs: Sequence[Record], task: str, metric: str, images: ImageResamples | None) -> Floats | None:
     """Return (resamples, runs), None unless every run has them."""
     if images is None or metric not in RESAMPLED:
         return None
-    found = [images.of(run) for run in runs]
-    if any(one is None or (task, metric) not in one.metrics for one in found):
+    values = [images.of(run) for run in runs]
+    if any(one is None or (task, metric) not in one.metrics for one in values):
         return None
-    return np.stack([one.metrics[task, metric] for one in found if one is not None], axis=1)
+    return np.stack([one.metrics[task, metric] for one in values if one is not None], axis=1)
 
 
-def _count(images: Images | None) -> int:
+def _count(images: ImageResamples | None) -> int:
     return images.count if images is not None else 0
 
 

@@ -199,5 +199,5 @@ def _mean_off_diagonal(covariance: Floats) -> float:
 
 def _complete(resampled: Floats) -> Floats:
     """Leave out resamples in which something could not be measured (a class without any object)."""
-    kept: Floats = resampled[np.isfinite(resampled).all(axis=1)]
-    return kept
+    complete: Floats = resampled[np.isfinite(resampled).all(axis=1)]
+    return complete

@@ -11,7 +11,7 @@ from transfer.evaluation import detections, ground_truth, pascal
 from transfer.evaluation.detections import Detections
 from transfer.evaluation.matching import match
 from transfer.evaluation.objects import Objects
-from transfer.evaluation.weighted_ap import THRESHOLDS, ClassMatches, Matches
+from transfer.evaluation.weighted_ap import THRESHOLDS, ClassMatches, MatchedClasses
 
 
 class Matcher:
@@ -44,18 +44,18 @@ class Matcher:
         """
         return detections.read(file, self._truth, tasks)
 
-    def match(self, found: Detections, task: str) -> Matches:
+    def match(self, detected: Detections, task: str) -> MatchedClasses:
         """Match detections to the objects at every IoU threshold, by the rules of the protocol."""
         if task not in self._objects:
             self._objects[task] = Objects(self._truth, task)
         if self._protocol.startswith("voc"):
-            return pascal.match(self._objects[task], found, eleven_point=self._protocol == "voc2007")
-        return by_class(self._objects[task], found)
+            return pascal.match(self._objects[task], detected, eleven_point=self._protocol == "voc2007")
+        return by_class(self._objects[task], detected)
 
 
-def by_class(objects: Objects, found: Detections) -> Matches:
+def by_class(objects: Objects, detected: Detections) -> MatchedClasses:
     """Return every class's matches at ``precision.THRESHOLDS``, by COCO's or LVIS's rules."""
-    matches = match(objects, found, THRESHOLDS.tolist())
+    matches = match(objects, detected, THRESHOLDS.tolist())
     order = matches.by_score
     order = order[np.argsort(matches.category[order], kind="stable")]
     bounds = np.searchsorted(matches.category[order], np.arange(len(objects.truth.classes) + 1))
@@ -69,4 +69,4 @@ def by_class(objects: Objects, found: Detections) -> Matches:
             ignored=matches.ignored[:, own],
             objects=np.bincount(objects.real.image[objects.real.category == k], minlength=len(objects.images)),
         )
-    return Matches(objects.images.tolist(), classes)
+    return MatchedClasses(objects.images.tolist(), classes)

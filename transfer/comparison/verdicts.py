@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from transfer.comparison import intervals
-from transfer.comparison.bootstrap import Images
+from transfer.comparison.bootstrap import ImageResamples
 from transfer.comparison.compare import Difference, Group, difference
 from transfer.comparison.intervals import LEAST_SEEDS, LEVEL, MOST_SEEDS
-from transfer.records.record_file import TASKS
+from transfer.records.record import TASKS
 
 BETTER, WORSE, UNKNOWN = "better", "worse", "cannot tell"
 ENOUGH = 10.0  # times the images; beyond that no number of images is worth naming
@@ -45,7 +45,7 @@ class Verdict:
         return f"{self.word}: {self.needs}" if self.needs else self.word
 
 
-def judge(groups: Sequence[Group], baseline: str | None, images: Images | None = None) -> list[Verdict]:
+def judge(groups: Sequence[Group], baseline: str | None, images: ImageResamples | None = None) -> list[Verdict]:
     """Compare every start with the baseline of the same label fraction; Holm's correction goes over one task.
 
     Args:
@@ -58,7 +58,7 @@ def judge(groups: Sequence[Group], baseline: str | None, images: Images | None =
         measured, are left out.
     """
     bases = {g.fraction: g for g in groups if g.init == baseline}
-    found = []
+    verdicts = []
     for task in TASKS:
         rows = []
         for ours in groups:
@@ -74,8 +74,8 @@ def judge(groups: Sequence[Group], baseline: str | None, images: Images | None =
             corrected = None if p is None else next(adjusted)
             word = _word(diff, corrected)
             needs = _needs(diff, max(1, len(tested))) if word == UNKNOWN else ""
-            found.append(Verdict(ours, base, task, diff, p, corrected, word, needs))
-    return found
+            verdicts.append(Verdict(ours, base, task, diff, p, corrected, word, needs))
+    return verdicts
 
 
 def primary(groups: Sequence[Group]) -> str:

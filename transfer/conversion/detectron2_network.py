@@ -5,9 +5,7 @@ Detectron2 is imported inside the functions: only a conversion for it needs it.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ from torch import Tensor, nn
 
 from transfer.checkpoints.layouts import Convention
 from transfer.conversion.networks import Run, imported, normalised
-from transfer.detectors.loaded import backbone_tensors, count_loaded
+from transfer.detectors.loaded import load_counted
 from transfer.detectors.overlay import detectron2_overlay
 from transfer.errors import CheckpointError
 
@@ -45,20 +43,10 @@ def run_detectron2(
             proven: whether it asks is part of the proof.
     """
     imported("detectron2")
-    from detectron2.checkpoint import DetectionCheckpointer
-
     cfg = _detectron2_config(path, metadata, head)
     model = _detectron2_parts(cfg, head)
-    with torch.no_grad():
-        # What the loader leaves alone stays NaN and cannot pass for a lucky initialisation (norms start at 1 and 0).
-        for tensor in model.state_dict().values():
-            tensor.fill_(float("nan") if tensor.is_floating_point() else 0)
-    with _quiet("fvcore.common.checkpoint", "detectron2.checkpoint.c2_model_loading"):
-        DetectionCheckpointer(model).load(f"{path}?matching_heuristics=True" if by_suffix else str(path))
-    count = count_loaded(model, state)
-    misshapen = [k for k, (b, t) in backbone_tensors(model).items() if b in state and state[b].shape != t.shape]
-    features = _detectron2_features(model.eval(), _as_configured(images, cfg)) if count.complete else {}
-    return Run(features, count.loaded, count.expected, count.missing, count.unused, misshapen)
+    loaded = load_counted(model, f"{path}?matching_heuristics=True" if by_suffix else str(path), state)
+    return Run(_detectron2_features(model.eval(), _as_configured(images, cfg)) if loaded.complete else {}, loaded)
 
 
 def _detectron2_config(path: Path, metadata: Mapping[str, Any], head: str) -> Any:
@@ -93,18 +81,18 @@ def _detectron2_parts(cfg: Any, head: str) -> nn.Module:
     from detectron2.layers import ShapeSpec
     from detectron2.modeling.backbone import build_resnet_backbone
 
-    from transfer.detectors import parts as c4
+    from transfer.detectors import parts
 
     small = cfg.MODEL.BACKBONE.NAME.startswith("build_small_stem")
-    build = c4.build_small_stem_resnet_backbone if small else build_resnet_backbone
+    build = parts.build_small_stem_resnet_backbone if small else build_resnet_backbone
     bottom_up = build(cfg, ShapeSpec(channels=3))
-    parts = nn.ModuleDict()
+    modules = nn.ModuleDict()
     if head == "fpn":
-        parts["backbone"] = nn.ModuleDict({"bottom_up": bottom_up})
+        modules["backbone"] = nn.ModuleDict({"bottom_up": bottom_up})
     else:
-        parts["backbone"] = bottom_up
-        parts["roi_heads"] = nn.ModuleDict({"res5": c4.build_res5(cfg)[0]})
-    return parts
+        modules["backbone"] = bottom_up
+        modules["roi_heads"] = nn.ModuleDict({"res5": parts.build_res5(cfg)[0]})
+    return modules
 
 
 def _as_configured(images: Tensor, cfg: Any) -> Tensor:
@@ -118,16 +106,3 @@ def _detectron2_features(model: Any, images: Tensor) -> dict[str, Tensor]:
             return model["backbone"]["bottom_up"](images)
         features = model["backbone"](images)
         return {**features, "res5 (RoI head)": model["roi_heads"]["res5"](features["res4"])}
-
-
-@contextmanager
-def _quiet(*loggers: str) -> Iterator[None]:
-    """Detectron2 logs every tensor it skips; the counts below say it in one line, and exactly."""
-    before = {name: logging.getLogger(name).level for name in loggers}
-    for name in loggers:
-        logging.getLogger(name).setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for name, level in before.items():
-            logging.getLogger(name).setLevel(level)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +15,23 @@ import torch
 from torch import Tensor, nn
 
 from transfer.checkpoints import opened
-from transfer.checkpoints.completeness import listed
 from transfer.checkpoints.layouts import Convention
 from transfer.checkpoints.resnets import STAGES, Spec
+from transfer.detectors.loaded import Loaded
 from transfer.errors import CheckpointError, InputError
 
 
-@dataclass
+@dataclass(frozen=True)
 class Run:
     """What one framework made of one file.
 
     Attributes:
-        features: stage -> (N, C, h, w); a C4 run adds ``res5 (RoI head)``.
-        loaded, expected: backbone tensors that hold the file's values, of those the network has.
-        missing: tensors of the network that the file did not fill.
-        unexpected: tensors of the file that the network did not take.
-        misshapen: tensors whose shapes differ.
+        features: stage -> (N, C, h, w); a C4 run adds ``res5 (RoI head)``. Empty when not everything was loaded.
+        tensors: what the network took from the file.
     """
 
     features: dict[str, Tensor]
-    loaded: int
-    expected: int
-    missing: list[str] = field(default_factory=list)
-    unexpected: list[str] = field(default_factory=list)
-    misshapen: list[str] = field(default_factory=list)
+    tensors: Loaded
 
 
 def torchvision_network(spec: Spec, stem: str = "imagenet", stride_in_1x1: bool = False) -> nn.Module:
@@ -67,14 +60,12 @@ def run_torchvision_names(network: nn.Module, state: Mapping[str, Tensor], image
     The network may be torchvision's, timm's or mmdet's: all three call their layers conv1, bn1, layer1..layer4.
     """
     own = {key: value for key, value in network.state_dict().items() if not key.endswith("num_batches_tracked")}
-    misshapen = [key for key in own if key in state and state[key].shape != own[key].shape]
+    misshapen = tuple(key for key in own if key in state and state[key].shape != own[key].shape)
     fitting = {key: value for key, value in state.items() if key not in misshapen}
-    taken = network.load_state_dict(fitting, strict=False, assign=True)
-    missing = [key for key in taken.missing_keys if key in own]
-    if missing or misshapen:
-        return Run({}, len(own) - len(missing), len(own), missing, list(taken.unexpected_keys), misshapen)
-    features = _staged(network.eval(), images)
-    return Run(features, len(own), len(own), [], list(taken.unexpected_keys), [])
+    keys = network.load_state_dict(fitting, strict=False, assign=True)
+    missing = tuple(key for key in keys.missing_keys if key in own)
+    loaded = Loaded(len(own), missing, tuple(keys.unexpected_keys), misshapen)
+    return Run(_staged(network.eval(), images) if loaded.complete else {}, loaded)
 
 
 def _staged(network: Any, images: Tensor) -> dict[str, Tensor]:
@@ -122,12 +113,3 @@ def imported(name: str) -> Any:
         raise InputError(
             f"{name} is not installed: expected it for the proof, found {error}; install {name} or choose another --to"
         ) from error
-
-
-def described(run: Run) -> str:
-    """One line: what was loaded, and by name what was not."""
-    parts = [f"{run.loaded}/{run.expected} tensors"]
-    for kind in ("missing", "unexpected", "misshapen"):
-        if found := getattr(run, kind):
-            parts.append(f"{len(found)} {kind} ({listed(found)})")
-    return ", ".join(parts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,14 +15,10 @@ from transfer.checkpoints.checkpoint import Checkpoint, read
 from transfer.conversion import networks, proof_images
 from transfer.conversion.detectron2_network import run_detectron2
 from transfer.conversion.networks import Run
-from transfer.detectors.loaded import LoadCount, count_loaded
 from transfer.detectors.overlay import HEADS
 from transfer.errors import CheckpointError, InputError
 
-__all__ = ["TOLERANCE", "LoadCount", "Proof", "count_loaded", "prove", "run"]
-
 TOLERANCE = 1e-5  # of the largest activation of the stage, in float32
-TONGUES = ("detectron2", "torchvision", "timm", "mmdet")
 
 
 @dataclass(frozen=True)
@@ -45,12 +40,12 @@ class Proof:
     @property
     def holds(self) -> bool:
         """Everything was loaded, something was compared, and every stage agrees (NaN agrees with nothing)."""
-        complete = self.run.loaded == self.run.expected and not self.run.misshapen and not self.run.unexpected
+        complete = self.run.tensors.complete and not self.run.tensors.unused
         return complete and bool(self.errors) and all(error <= self.tolerance for _, error in self.errors.values())
 
     def __str__(self) -> str:
         """The table that ``verify`` and ``convert`` print."""
-        lines = [f"{self.title}: {networks.described(self.run)}"]
+        lines = [f"{self.title}: {self.run.tensors}"]
         lines += [f"  {stage:<16} max abs {a:.2e}   max rel {r:.2e}" for stage, (a, r) in self.errors.items()]
         return "\n".join(
             [*lines, f"  {'same' if self.holds else 'NOT THE SAME'} (tolerance {self.tolerance:g} relative)"]
@@ -109,13 +104,13 @@ def _source_features(source: Checkpoint, pixels: Tensor) -> tuple[str, dict[str,
             f"nobody says how {source.path} was fed: expected mean, std and channel order in the file or its layout, "
             "found neither; say it with --convention"
         )
-    if source.tongue == "detectron2" and source.path.suffix != ".pkl":
+    if source.naming == "detectron2" and source.path.suffix != ".pkl":
         state = _detectron2_state(source.state)
         result = run_detectron2(source.path, source.metadata, state, pixels, source.head, by_suffix=True)
-        if result.loaded != result.expected:
+        if not result.tensors.complete:
             raise CheckpointError(
-                f"Detectron2 itself does not load {source.path}: expected {result.expected} tensors, found "
-                f"{networks.described(result)}; convert it from its original"
+                f"Detectron2 itself does not load {source.path}: expected {result.tensors.expected} tensors, found "
+                f"{result.tensors}; convert it from its original"
             )
         features = {stage.removesuffix(" (RoI head)"): value for stage, value in result.features.items()}
         return "detectron2", features
@@ -155,50 +150,61 @@ def _target_run(source: Checkpoint, target: Path, to: str, head: str | None, pix
 
 
 def _errors(reference: Mapping[str, Tensor], features: Mapping[str, Tensor]) -> dict[str, tuple[float, float]]:
-    found = {}
+    errors = {}
     for stage, value in features.items():
         wanted = reference[stage.removesuffix(" (RoI head)")]
         if wanted.shape != value.shape:
-            found[stage] = (float("inf"), float("inf"))  # another stride: not the same network
+            errors[stage] = (float("inf"), float("inf"))  # another stride: not the same network
             continue
         largest = float((value - wanted).abs().max())
-        found[stage] = (largest, largest / max(float(wanted.abs().max()), torch.finfo(torch.float32).tiny))
-    return found
+        errors[stage] = (largest, largest / max(float(wanted.abs().max()), torch.finfo(torch.float32).tiny))
+    return errors
 
 
-def tongue_of(target: Checkpoint) -> str:
+def verify(
+    source: Checkpoint | str | Path,
+    target: str | Path,
+    to: str | None = None,
+    head: str | None = None,
+    *,
+    pixels: Tensor | str | Path | None = None,
+) -> list[Proof]:
+    """Compare two files: do two networks compute the same features from them?
+
+    Args:
+        source: the backbone that the weights came from (``read_checkpoint``), or the file it is in.
+        target: the converted file.
+        to: the target's framework: ``detectron2``, ``torchvision``, ``timm`` or ``mmdet``; None to go by its names.
+        head: ``fpn`` or ``c4`` for a Detectron2 file; None proves both.
+        pixels: what is compared on: (N, 3, H, W) RGB in 0-255, or a folder whose first 4 images are taken; None for
+            made-up images.
+
+    Returns:
+        one proof, or two for a Detectron2 file that serves both heads. Each says whether it ``holds``: up to 1e-5 of a
+        stage's largest activation, in float32.
+
+    Raises:
+        InputError: a file that is missing, or one that nobody says how to feed.
+        CheckpointError: a file that cannot be used, or is of another architecture.
+
+    Example:
+        >>> import tempfile, torch, torchvision, transfer
+        >>> folder = tempfile.mkdtemp()
+        >>> torch.save(torchvision.models.resnet18().state_dict(), f"{folder}/a.pth")
+        >>> checkpoint = transfer.read_checkpoint(f"{folder}/a.pth", convention="imagenet")
+        >>> _ = transfer.convert(checkpoint, "timm", f"{folder}/b.safetensors")
+        >>> (proof,) = transfer.verify(checkpoint, f"{folder}/b.safetensors", "timm")
+        >>> proof.holds, list(proof.errors)
+        (True, ['stem', 'res2', 'res3', 'res4', 'res5'])
+    """
+    source = source if isinstance(source, Checkpoint) else read(source)
+    if isinstance(pixels, str | Path):
+        pixels = proof_images.from_folder(pixels)
+    return prove(source, Path(target), to or framework_of(read(target)), head, pixels)
+
+
+def framework_of(target: Checkpoint) -> str:
     """Which framework a file is written for, by its names and container (torchvision's and timm's are the same)."""
-    if target.tongue == "detectron2":
+    if target.naming == "detectron2":
         return "detectron2"
     return "mmdet" if target.prefix.startswith("state_dict") else "torchvision"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of ``python -m transfer verify``."""
-    parser.add_argument("source", type=Path, help="the checkpoint the weights came from")
-    parser.add_argument("target", type=Path, help="the converted file")
-    parser.add_argument("--to", choices=TONGUES, help="the target's framework (default: as its names say)")
-    parser.add_argument("--head", choices=HEADS, help="prove this detector only (default: both, for Detectron2 files)")
-    parser.add_argument("--prefix", help="what stands before the backbone's names in SOURCE (default: recognised)")
-    parser.add_argument("--arch", help="torchvision's name of the architecture (default: recognised)")
-    parser.add_argument(
-        "--convention", help="how SOURCE was fed: imagenet, imagenet228 or msra (default: as the file says)"
-    )
-    parser.add_argument(
-        "--images", type=Path, metavar="DIR", help="compare on the first 4 images of DIR (default: made up)"
-    )
-
-
-def run(args: argparse.Namespace) -> int:
-    """Prove and print; 1 when the two are not the same backbone."""
-    source = read(args.source, args.prefix, args.arch, convention=args.convention)
-    to = args.to or tongue_of(read(args.target))
-    pixels = proof_images.from_folder(args.images) if args.images else None
-    proofs = prove(source, args.target, to, args.head, pixels)
-    print("\n".join(map(str, proofs)))
-    if all(proof.holds for proof in proofs):
-        return 0
-    raise CheckpointError(
-        f"not the same backbone: expected {args.target} to compute what {args.source} computes, found the errors "
-        "above; convert it again"
-    )

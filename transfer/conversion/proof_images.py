@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
 from transfer.errors import InputError
+from transfer.files import image_files, pixels
 
 SIZE = (128, 96)  # height, width: multiples of 32, and not square, so that a transposed axis shows
 COUNT = 2
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
 def synthetic(seed: int = 0) -> Tensor:
@@ -36,17 +37,11 @@ def from_folder(folder: str | Path, count: int = 4) -> Tensor:
     Raises:
         InputError: no folder, or no image in it that can be read.
     """
-    from PIL import Image, UnidentifiedImageError
-
-    found = sorted(p for p in Path(folder).glob("*") if p.suffix.lower() in _SUFFIXES)[:count]
-    if not found:
-        raise InputError(f"no images to compare on: expected {', '.join(_SUFFIXES)} files, found none in {folder}")
-    pictures = []
-    for path in found:
-        try:
-            with Image.open(path) as image:
-                raw = bytearray(image.convert("RGB").resize(SIZE[::-1]).tobytes())
-        except (UnidentifiedImageError, OSError) as error:
-            raise InputError(f"an image cannot be read: expected a picture, found {error}; remove {path}") from error
-        pictures.append(torch.frombuffer(raw, dtype=torch.uint8).view(*SIZE, 3).permute(2, 0, 1))
-    return torch.stack(pictures).float()
+    folder = Path(folder)
+    chosen = image_files.find(folder, deep=False)[:count] if folder.is_dir() else []
+    if not chosen:
+        suffixes = ", ".join(image_files.SUFFIXES)
+        raise InputError(f"no images to compare on: expected {suffixes} files, found none in {folder}")
+    resized = [Image.fromarray(pixels.read(path)).resize(SIZE[::-1]) for path in chosen]
+    pictures = [torch.frombuffer(bytearray(one.tobytes()), dtype=torch.uint8).view(*SIZE, 3) for one in resized]
+    return torch.stack([picture.permute(2, 0, 1) for picture in pictures]).float()

@@ -1,161 +1,226 @@
-"""What would spoil a run on a COCO-format data set, found before hours are spent on it.
+"""What would spoil a run on a data set, found before hours are spent on it.
 
-Nothing here needs Detectron2: what is wrong with a data set is said in a second, before the framework is imported.
+Nothing here needs Detectron2: what is wrong with a data set is said in seconds, before the framework is imported. What
+has been checked once in a process is remembered by the file's fingerprint.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from PIL import ExifTags, Image
+import numpy as np
+from numpy.typing import NDArray
 
+from transfer.data import masks as mask_checks
+from transfer.data.annotation_file import where_of
 from transfer.data.coco import CocoSet
-from transfer.errors import InputError
+from transfer.data.rules import CHANGED, COUNTED, COUNTED_ONLY, Problems
+from transfer.files import pixels
+from transfer.progress import over
 
-# Detectron2 itself clips boxes to the image and drops objects whose box or mask is empty, and COCO's own files hold a
-# few of them. A few are logged; more than this share of the annotations means that the file is wrong.
-TOLERATED = 0.01
 # A box may pass the border by this many pixels: annotation tools differ on whether a border pixel counts.
 BORDER = 1.0
 # Images whose headers are read: a few seconds, however large the set.
 OPENED = 5000
+_HEADER = 1 << 18  # bytes of a file that hold its header; some put a preview or a colour profile first
+_LEAST = 8  # pixels: in a smaller image a box can have four numbers up to 1
+
+_CHECKED: dict[tuple[str, str, bool], list[str]] = {}
 
 
 def check(data: CocoSet, *, masks: bool) -> list[str]:
-    """Look for what would spoil a run; return what Detectron2 will drop or clip by itself, one line each, to be logged.
+    """Look for what would spoil a run; return what is left out, clipped or odd, one line each, to be logged.
 
     Args:
         data: the set.
         masks: whether masks are trained on or measured.
 
     Raises:
-        InputError: something no run can use (missing images, unknown ids, duplicate ids, objects without the masks
-            that are asked for), or more than 1% of the boxes or masks are bad; one line with all counts.
+        InputError: something no run can use, or more than 1 % of the boxes or masks are bad; one line with all counts.
     """
-    fatal, tolerated = Findings(), Findings()
-    _check_ids(data, fatal)
-    _check_files(data, fatal)
-    sizes = {image["id"]: (image["width"], image["height"]) for image in data.content["images"]}
-    for annotation in data.content["annotations"]:
-        size = sizes.get(annotation["image_id"])
-        if size is not None:
-            _check_box(annotation, size, fatal, tolerated)
-            if masks:
-                _check_mask(annotation, fatal, tolerated)
-    if tolerated.total > TOLERATED * data.n_instances:
-        fatal.update(tolerated)
-    if fatal.total:
-        raise InputError(
-            f"{data.annotations}: expected a usable data set ({data.n_images} images, {data.n_instances} objects), "
-            f"found {'; '.join(fatal.lines())}; correct the file or the folder {data.images}"
-        )
-    return tolerated.lines()
+    key = (data.fingerprint, str(data.images.absolute()), masks)
+    if key not in _CHECKED:
+        problems = Problems()
+        _check_files(data, problems)
+        check_objects(data.content, masks=masks, problems=problems)
+        problems.refuse(data.annotations, data.n_images, data.n_instances)
+        _CHECKED[key] = problems.lines(COUNTED, CHANGED, COUNTED_ONLY)
+    return _CHECKED[key]
 
 
-class Findings:
-    """Problems by kind, each with its count and its first example."""
+def check_objects(content: dict[str, Any], *, masks: bool, problems: Problems) -> None:
+    """Count what is wrong with the boxes, areas and, where ``masks`` are wanted, masks of a plain content.
 
-    def __init__(self) -> None:
-        """Start with none."""
-        self.counts: Counter[str] = Counter()
-        self.examples: dict[str, str] = {}
-
-    @property
-    def total(self) -> int:
-        """Number of findings of all kinds."""
-        return self.counts.total()
-
-    def add(self, kind: str, example: object) -> None:
-        """Count one problem of ``kind``."""
-        self.counts[kind] += 1
-        self.examples.setdefault(kind, str(example))
-
-    def update(self, other: Findings) -> None:
-        """Add everything that ``other`` counted."""
-        self.counts.update(other.counts)
-        self.examples = {**other.examples, **self.examples}
-
-    def lines(self) -> list[str]:
-        """Return ``count kind (first: example)`` for each kind."""
-        return [f"{count} {kind} (first: {self.examples[kind]})" for kind, count in self.counts.items()]
+    Args:
+        content: as ``transfer.data.annotation_file`` reads it; polygons of fewer than three points are taken out.
+        masks: whether masks are trained on or measured.
+        problems: takes them.
+    """
+    annotations = content["annotations"]
+    if not annotations:
+        return
+    by_id = {image["id"]: (image["width"], image["height"]) for image in content["images"]}
+    sizes = np.array([by_id[a["image_id"]] for a in annotations], np.float64)
+    boxes = np.array([a["bbox"] for a in annotations], np.float64)
+    areas = np.array([a["area"] for a in annotations], np.float64)
+    shapes = mask_checks.check(annotations, sizes, problems) if masks else None
+    bad = _check_boxes(annotations, boxes, areas, sizes, shapes, problems)
+    _check_areas(annotations, boxes, areas, sizes, shapes, bad, problems)
+    if shapes is not None:
+        mask_checks.compare(annotations, boxes, sizes, shapes, bad, problems)
 
 
-def _check_ids(data: CocoSet, fatal: Findings) -> None:
-    for name in ("images", "annotations", "categories"):
-        for found, count in Counter(entry["id"] for entry in data.content[name]).items():
-            if count > 1:
-                fatal.add(f"duplicate ids in {name}", found)
-    for found, count in Counter(data.classes).items():
-        if count > 1:
-            fatal.add("duplicate category names", found)
-    images = {entry["id"] for entry in data.content["images"]}
-    categories = {entry["id"] for entry in data.content["categories"]}
-    for annotation in data.content["annotations"]:
-        if annotation["image_id"] not in images:
-            fatal.add("annotations of unknown images", f"image_id {annotation['image_id']}")
-        if annotation["category_id"] not in categories:
-            fatal.add("annotations of unknown categories", f"category_id {annotation['category_id']}")
+def _add(
+    rule: str, where: NDArray[np.bool_], annotations: list[dict[str, Any]], problems: Problems, detail: Any
+) -> None:
+    """Count a rule's problems; the example is the first one."""
+    if where.any():
+        i = int(np.flatnonzero(where)[0])
+        problems.add(rule, f"{where_of(annotations[i])} {detail(i)}", int(where.sum()))
 
 
-def _check_files(data: CocoSet, fatal: Findings) -> None:
+def _check_boxes(
+    annotations: list[dict[str, Any]],
+    boxes: NDArray[np.float64],
+    areas: NDArray[np.float64],
+    sizes: NDArray[np.float64],
+    shapes: mask_checks.Shapes | None,
+    problems: Problems,
+) -> NDArray[np.bool_]:
+    """Count bad boxes, each under one rule; return (N,) which they are."""
+
+    def detail(i: int) -> str:
+        return f"{annotations[i]['bbox']} in {sizes[i, 0]:.0f}x{sizes[i, 1]:.0f}"
+
+    empty: Any = (boxes[:, 2:] <= 0).any(1)
+    fractions = ~empty & in_fractions(boxes, sizes)
+    outside = ~empty & ~fractions & beyond(boxes, sizes, BORDER)
+    corners = ~empty & ~fractions & _as_corners(boxes, areas, sizes, shapes, outside)
+    outside &= ~corners
+    _add("empty box", empty, annotations, problems, lambda i: annotations[i]["bbox"])
+    _add("fractions", fractions, annotations, problems, detail)
+    _add("corners", corners, annotations, problems, detail)
+    _add("box outside", outside, annotations, problems, detail)
+    return empty | fractions | corners | outside
+
+
+def in_fractions(boxes: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return (N,) whether a box, (N, 4), has only numbers in 0-1, in an image above a few pixels."""
+    ends = boxes[:, :2] + boxes[:, 2:]
+    small = (boxes >= -0.01).all(1) & (boxes <= 1).all(1) & (ends <= 1.51).all(1)  # centre and size reach 1.5
+    return small & (sizes >= _LEAST).all(1) & ~((boxes == np.floor(boxes)).all(1))  # whole numbers are pixels
+
+
+def beyond(
+    boxes: NDArray[np.float64], sizes: NDArray[np.float64], border: float | NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Return (N,) whether a box reaches more than ``border`` pixels (a number, or (N, 1)) over its image's border."""
+    ends = boxes[:, :2] + boxes[:, 2:]
+    over: Any = (boxes[:, :2] < -border).any(1) | (ends > sizes + border).any(1)
+    return over
+
+
+def corners_fit(boxes: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return (N,) whether the four numbers make a box inside the image when they are read as x1, y1, x2, y2."""
+    fit: Any = (
+        (boxes[:, 2:] > boxes[:, :2]).all(1)
+        & (boxes[:, :2] >= -BORDER).all(1)
+        & (boxes[:, 2:] <= sizes + BORDER).all(1)
+    )
+    return fit
+
+
+def _as_corners(
+    boxes: NDArray[np.float64],
+    areas: NDArray[np.float64],
+    sizes: NDArray[np.float64],
+    shapes: mask_checks.Shapes | None,
+    outside: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Return which boxes are corners: as such they fit the mask, or the area, or at least the image, and as is not."""
+    fit = corners_fit(boxes, sizes) & (boxes[:, :2] > 0).any(1)  # from the image's own corner both are the same
+    sides = boxes[:, 2:] - boxes[:, :2]
+    as_corners, as_is = sides.prod(1), boxes[:, 2:].prod(1)
+    by_area = np.isclose(areas, as_corners, rtol=1e-3, atol=0.5) & ~np.isclose(areas, as_is, rtol=0.1, atol=4)
+    by_mask = np.zeros(len(boxes), np.bool_)
+    if shapes is not None:  # a mask says more than an area, which may be the mask's
+        by_area &= ~shapes.there
+        by_mask = mask_checks.close(shapes.extents, boxes, 1.0) & shapes.there
+        ends = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+        by_mask &= ~mask_checks.close(shapes.extents, ends)
+    return fit & (outside | by_area | by_mask)
+
+
+def _check_areas(
+    annotations: list[dict[str, Any]],
+    boxes: NDArray[np.float64],
+    areas: NDArray[np.float64],
+    sizes: NDArray[np.float64],
+    shapes: mask_checks.Shapes | None,
+    bad: NDArray[np.bool_],
+    problems: Problems,
+) -> None:
+    """Count areas that say another of COCO's sizes than box and mask can have: beyond twice, or below half, of them.
+
+    The area may be the box's or the mask's; without the mask at hand a mask of a hundredth of the box is the smallest.
+    """
+    box = boxes[:, 2:].prod(1)
+    most, least = box, 0.01 * box
+    if shapes is not None:
+        most = np.where(shapes.there, np.maximum(box, shapes.areas), box)
+        least = np.where(shapes.there, 0.5 * np.minimum(box, shapes.areas), least)
+    wrong = ~bad & ((areas > 2 * most + 4) | (areas < least - 4))
+    whole = wrong & (areas >= sizes.prod(1) - 0.5)
+
+    def detail(i: int) -> str:
+        return f'"area" {areas[i]:g}, box {annotations[i]["bbox"]}'
+
+    _add("whole area", whole, annotations, problems, detail)
+    _add("area contradicts", wrong & ~whole, annotations, problems, detail)
+
+
+def _check_files(data: CocoSet, problems: Problems) -> None:
     """Look for every file, and into the headers of at most ``OPENED`` of them, spread over the set."""
     step = -(-data.n_images // OPENED)
-    for i, image in enumerate(data.content["images"]):
+    images = data.content["images"]
+    named = Counter(str(Path(image["file_name"])) for image in images)
+    for name, count in named.items():
+        if count > 1:
+            problems.add("same file", name, count - 1)
+    for i, image in enumerate(over(images, "looking for images", "images")):
         path = data.images / image["file_name"]
-        if not path.is_file():
-            fatal.add("missing images", image["file_name"])
+        try:
+            there = path.is_file()
+        except (OSError, ValueError):  # a name that no file system takes
+            there = False
+        if not there:
+            problems.add("missing file", image["file_name"])
         elif i % step == 0:
-            _check_header(path, image, fatal)
+            _check_header(path, image, problems)
 
 
-def _check_header(path: Path, image: dict[str, Any], fatal: Findings) -> None:
+def _check_header(path: Path, image: dict[str, Any], problems: Problems) -> None:
+    wanted = (image["width"], image["height"])
     try:
-        with Image.open(path) as opened:
-            width, height = opened.size
-            if opened.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8):  # Detectron2 turns these upright
-                width, height = height, width
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow's readers raise for damaged files
-        fatal.add("unreadable images", f"{image['file_name']}, {type(error).__name__}")
+        upright, stored = _sizes(path)
+    except (OSError, ValueError) as error:
+        problems.add("unreadable", f"{image['file_name']}, {error}")
         return
-    if (width, height) != (image["width"], image["height"]):
-        found = f"{image['file_name']}, {width}x{height} for {image['width']}x{image['height']}"
-        fatal.add("images of another size than the file says", found)
-
-
-def _check_box(annotation: dict[str, Any], size: tuple[int, int], fatal: Findings, tolerated: Findings) -> None:
-    box, example = annotation["bbox"], f"annotation {annotation['id']} {annotation['bbox']}"
-    if annotation.get("ignore"):
-        # Detectron2's COCO reader stops on the key with an assertion; "iscrowd" is what COCO's own sets use.
-        fatal.add('annotations with "ignore" (use "iscrowd")', example)
-    if "area" not in annotation or "iscrowd" not in annotation:
-        # Training can do without; pycocotools stops at the evaluation, hours later.
-        fatal.add('annotations without "area" or "iscrowd"', example)
-    if len(box) != 4 or not all(isinstance(v, int | float) and math.isfinite(v) for v in box):
-        fatal.add("boxes that are not [x, y, width, height]", example)
+    if upright == wanted:
         return
-    x, y, width, height = box
-    if width <= 0 or height <= 0:
-        tolerated.add("boxes without area", example)
-    elif x < -BORDER or y < -BORDER or x + width > size[0] + BORDER or y + height > size[1] + BORDER:
-        tolerated.add("boxes outside their image", f"{example} in {size[0]}x{size[1]}")
+    found = f"{image['file_name']}, {upright[0]}x{upright[1]} for {wanted[0]}x{wanted[1]}"
+    problems.add("stored size" if stored == wanted else "other size", found)
 
 
-def _check_mask(annotation: dict[str, Any], fatal: Findings, tolerated: Findings) -> None:
-    if annotation.get("iscrowd"):
-        return  # crowds are not trained on
-    mask, example = annotation.get("segmentation"), f"annotation {annotation['id']}"
-    if not mask:
-        fatal.add("objects without a mask (train a box detector: MODEL.MASK_ON False)", example)
-    elif isinstance(mask, dict):
-        counts = mask.get("counts")
-        if not counts or mask.get("size") is None:
-            fatal.add("masks that are neither polygons nor run-length codes", example)
-        elif isinstance(counts, list) and sum(counts[1::2]) == 0:
-            tolerated.add("empty masks", example)
-    elif not isinstance(mask, list) or not all(isinstance(polygon, list) for polygon in mask):
-        fatal.add("masks that are neither polygons nor run-length codes", example)
-    elif not any(len(polygon) >= 6 and len(polygon) % 2 == 0 for polygon in mask):
-        tolerated.add("empty masks", example)
+def _sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
+    with path.open("rb") as file:
+        start = file.read(_HEADER)
+        try:
+            return pixels.sizes(start)
+        except ValueError:
+            rest = file.read()
+            if not rest:
+                raise
+            return pixels.sizes(start + rest)

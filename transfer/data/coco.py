@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from transfer.data import annotation_file
 from transfer.errors import InputError
 from transfer.records.record import Counts
 
@@ -20,8 +19,9 @@ class CocoSet:
         images: the folder that file names are relative to.
         annotations: the JSON file.
         fingerprint: SHA-256 of the JSON file, in hexadecimal.
-        content: the parsed JSON file.
+        content: images, annotations and categories, plain (``transfer.data.annotation_file``).
         classes: class names in the order of their category ids, which is the order of the detector's outputs.
+        changes: one line for each thing that was put right in ``content``.
     """
 
     images: Path
@@ -29,6 +29,7 @@ class CocoSet:
     fingerprint: str
     content: dict[str, Any]
     classes: tuple[str, ...]
+    changes: tuple[str, ...] = ()
 
     @property
     def n_images(self) -> int:
@@ -41,11 +42,6 @@ class CocoSet:
         return len(self.content["annotations"])
 
     @property
-    def has_masks(self) -> bool:
-        """Whether every object has a mask."""
-        return self.n_instances > 0 and all(a.get("segmentation") for a in self.content["annotations"])
-
-    @property
     def has_rle(self) -> bool:
         """Whether any object outside crowds has its mask as a run-length code rather than polygons."""
         return any(
@@ -54,56 +50,22 @@ class CocoSet:
 
 
 def read_coco(images: str | Path, annotations: str | Path) -> CocoSet:
-    """Read a COCO-format data set; what it holds is checked by ``transfer.data.check``.
+    """Read a COCO-format data set; what its boxes, masks and files are worth is asked by ``transfer.data.check``.
 
     Raises:
         InputError: the folder or file is missing, or the file is no COCO object-detection file.
     """
-    images, annotations = Path(images), Path(annotations)
+    images = Path(images)
     if not images.is_dir():
         raise InputError(f"{images}: expected a folder of images, found {'a file' if images.exists() else 'nothing'}")
-    try:
-        raw = annotations.read_bytes()
-        content = json.loads(raw)
-    except FileNotFoundError:
-        raise InputError(f"{annotations}: expected a COCO annotation file, found nothing") from None
-    except (OSError, ValueError) as error:  # ValueError: no JSON, or no UTF-8
-        raise InputError(f"{annotations}: expected a COCO annotation file, found {error}") from None
-    check_layout(content, annotations, _FIELDS)
-    classes = tuple(c["name"] for c in sorted(content["categories"], key=lambda c: c["id"]))
-    return CocoSet(images, annotations, hashlib.sha256(raw).hexdigest(), content, classes)
+    read = annotation_file.read(Path(annotations), names=True)
+    classes = tuple(c["name"] for c in by_id(read.content["categories"]))
+    return CocoSet(images, read.file, read.sha256, read.content, classes, read.changes)
 
 
-# list -> fields that every entry must have, with their types.
-_FIELDS: dict[str, dict[str, type]] = {
-    "images": {"id": int, "file_name": str, "width": int, "height": int},
-    "annotations": {"id": int, "image_id": int, "category_id": int, "bbox": list},
-    "categories": {"id": int, "name": str},
-}
-
-
-def check_layout(content: Any, where: Path, wanted: dict[str, dict[str, type]]) -> None:
-    """Raise InputError unless the lists and fields that are ``wanted`` are all there.
-
-    Args:
-        content: the parsed file.
-        where: the file, named in the error.
-        wanted: list -> field of every entry -> its type; only "annotations" may be empty.
-    """
-    if not isinstance(content, dict):
-        raise InputError(f"{where}: expected a COCO object, found a {type(content).__name__}")
-    for name, fields in wanted.items():
-        entries = content.get(name)
-        if not isinstance(entries, list) or (not entries and name != "annotations"):
-            found = (
-                f"{len(entries)} entries" if isinstance(entries, list) else ", ".join(list(content)[:8]) or "nothing"
-            )
-            raise InputError(f'{where}: expected a list "{name}" with entries, found {found}')
-        for i, entry in enumerate(entries):
-            for key, kind in fields.items():
-                if not isinstance(entry, dict) or not isinstance(entry.get(key), kind):
-                    found = repr(entry.get(key)) if isinstance(entry, dict) else type(entry).__name__
-                    raise InputError(f'{where}: {name}[{i}]: expected "{key}" ({kind.__name__}), found {found[:60]}')
+def by_id(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return images or categories in the order of their ids."""
+    return sorted(entries, key=lambda entry: entry["id"])
 
 
 def count(content: dict[str, Any], detections: int | None) -> Counts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,22 @@ class Labels:
     text: str
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        """Check the text.
+
+        Raises:
+            InputError: no share and no number.
+        """
+        number = self.text.removesuffix("%")
+        try:
+            value = float(number) if self.text.endswith("%") else int(number)
+        except ValueError:
+            value = 0
+        if not value > 0 or (self.text.endswith("%") and value > 100):
+            raise InputError(
+                f"--labels: expected a share such as 10% or a number of images, found {self.text}; correct it"
+            )
+
     def count(self, images: int) -> int:
         """Return how many of ``images`` belong to the part.
 
@@ -49,18 +64,6 @@ class Labels:
         """
         chosen = np.random.default_rng(self.seed).permutation(images)[: self.count(images)]
         return sorted(int(i) for i in chosen)
-
-
-def argument(text: str) -> str:
-    """Check ``--labels``: argparse's ``type``."""
-    number = text.removesuffix("%")
-    try:
-        value = float(number) if text.endswith("%") else int(number)
-    except ValueError:
-        value = 0
-    if not value > 0 or (text.endswith("%") and value > 100):
-        raise argparse.ArgumentTypeError(f"expected a share such as 10% or a number of images, found {text}")
-    return text
 
 
 def save(folder: Path, labels: Labels, records: list[dict[str, Any]]) -> None:

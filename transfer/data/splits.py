@@ -14,13 +14,14 @@ from typing import Any
 
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
-from detectron2.data.datasets import load_coco_json, register_coco_instances
+from detectron2.structures import BoxMode
+from pycocotools import mask as coco_mask
 
-from transfer.data import check, coco, voc
+from transfer.data import annotation_file, check, coco, voc
+from transfer.data.masks import polygons_problem, sound_polygons
 from transfer.data.voc import VocSplit
 from transfer.errors import InputError
-from transfer.files.json_files import parse, read_bytes
-from transfer.records.record_file import Split
+from transfer.records.record import Split
 
 # evaluator type -> (module it imports, what to install for it)
 NEEDS = {
@@ -30,6 +31,22 @@ NEEDS = {
 
 
 log = logging.getLogger(__name__)
+
+_FILES: dict[tuple[str, str], list[str]] = {}  # (images, fingerprint) of a Split -> its images' files
+
+
+def image_files(split: Split) -> list[str]:
+    """Return the image files of a set that has been read in this process."""
+    return _FILES.get((split.images, split.fingerprint), [])
+
+
+def _remember(split: Split, files: list[str]) -> Split:
+    _FILES[split.images, split.fingerprint] = files
+    return split
+
+
+def _files(data: coco.CocoSet) -> list[str]:
+    return [str(data.images / image["file_name"]) for image in data.content["images"]]
 
 
 def from_files(images: str, annotations: str, *, masks: bool) -> tuple[Split, bool]:
@@ -46,17 +63,18 @@ def from_files(images: str, annotations: str, *, masks: bool) -> tuple[Split, bo
     data = coco.read_coco(images, annotations)
     log_problems(data, masks=masks)
     counts = (data.n_images, data.n_instances)
-    return Split(str(data.images), str(data.annotations), data.fingerprint, *counts, list(data.classes)), data.has_rle
+    split = Split(str(data.images), str(data.annotations), data.fingerprint, *counts, list(data.classes))
+    return _remember(split, _files(data)), data.has_rle
 
 
 def log_problems(data: coco.CocoSet, *, masks: bool) -> None:
-    """Check a set; log what Detectron2 will leave out or clip.
+    """Check a set; log what is left out, clipped or odd.
 
     Raises:
         InputError: the set cannot be used (see ``check.check``).
     """
-    for line in check.check(data, masks=masks):
-        log.warning("%s: %s; Detectron2 leaves out or clips these", data.annotations, line)
+    for line in (*data.changes, *check.check(data, masks=masks)):
+        log.warning("%s: %s", data.annotations, line)
 
 
 def name_of(split: Split, role: str) -> str:
@@ -76,13 +94,54 @@ def register(split: Split, role: str, pascal: VocSplit | None = None) -> str:
     if name in DatasetCatalog:  # an earlier run in the same process; the images may lie elsewhere now
         DatasetCatalog.remove(name)
         MetadataCatalog.remove(name)
+    DatasetCatalog.register(name, lambda: records(split.images, split.annotations))
+    metadata = MetadataCatalog.get(name)
+    metadata.set(json_file=split.annotations, image_root=split.images, thing_classes=split.classes)
     if pascal is None:
-        register_coco_instances(name, {}, split.annotations, split.images)
+        metadata.set(evaluator_type="coco")
     else:
-        DatasetCatalog.register(name, lambda: load_coco_json(split.annotations, split.images, name))
-        MetadataCatalog.get(name).set(evaluator_type="pascal_voc", year=pascal.year, json_file=split.annotations)
-    MetadataCatalog.get(name).thing_classes = split.classes
+        metadata.set(evaluator_type="pascal_voc", year=pascal.year)
     return name
+
+
+def records(images: str, annotations: str) -> list[dict[str, Any]]:
+    """Return a COCO-format set as Detectron2's records, by image id; its boxes and masks have been checked before.
+
+    Classes are numbered from 0 on in the order of their ids. An image's id is as it is in the file, of any size: it
+    only passes through. Detectron2's own reader stops at files that ours reads.
+    """
+    content = coco.read_coco(images, annotations).content
+    classes = {category["id"]: i for i, category in enumerate(coco.by_id(content["categories"]))}
+    listed = [
+        {"file_name": str(Path(images, image["file_name"])), "image_id": image["id"], "annotations": []}
+        | {"height": image["height"], "width": image["width"]}
+        for image in coco.by_id(content["images"])
+    ]
+    objects = {record["image_id"]: record["annotations"] for record in listed}
+    for entry in content["annotations"]:
+        one = {"bbox": entry["bbox"], "bbox_mode": BoxMode.XYWH_ABS, "iscrowd": entry["iscrowd"]}
+        one["category_id"] = classes[entry["category_id"]]
+        if entry.get("segmentation"):
+            one["segmentation"] = _mask(entry["segmentation"])
+        objects[entry["image_id"]].append(one)
+    return listed
+
+
+def _mask(given: Any) -> Any:
+    """Return a mask as Detectron2 takes it, [] for an empty one, which ``transfer.finetuning.mapper`` leaves out.
+
+    What is no mask at all is [] too: only a set for a box detector gets as far as this with one.
+    """
+    if isinstance(given, list):
+        return [] if polygons_problem(given) else sound_polygons(given)
+    if not isinstance(given, dict):
+        return []
+    if isinstance(given.get("counts"), list):
+        try:
+            return coco_mask.frPyObjects(given, *given["size"])
+        except (TypeError, ValueError, KeyError):
+            return []
+    return given
 
 
 def registered(names: tuple[str, ...], *, masks: bool) -> Split:
@@ -100,7 +159,7 @@ def registered(names: tuple[str, ...], *, masks: bool) -> Split:
     for part in parts[1:]:
         coco.check_same_classes(tuple(parts[0].classes), tuple(part.classes))
     fingerprint = parts[0].fingerprint if len(parts) == 1 else _sha256("".join(p.fingerprint for p in parts))
-    return Split(
+    joined = Split(
         images=" + ".join(p.images for p in parts),
         annotations=" + ".join(p.annotations for p in parts),
         fingerprint=fingerprint,
@@ -108,6 +167,7 @@ def registered(names: tuple[str, ...], *, masks: bool) -> Split:
         n_instances=sum(p.n_instances for p in parts),
         classes=parts[0].classes,
     )
+    return _remember(joined, [file for part in parts for file in image_files(part)])
 
 
 def _one(name: str, *, masks: bool) -> Split:
@@ -122,8 +182,19 @@ def _one(name: str, *, masks: bool) -> Split:
         return registered_voc(name, name)[0]
     with _told_of(name):
         if kind == "coco":
+            _check_detectron2_reads(metadata.image_root, Path(metadata.json_file))
             return from_files(metadata.image_root, metadata.json_file, masks=masks)[0]
         return _from_catalog(name, metadata)
+
+
+def _check_detectron2_reads(images: str, file: Path) -> None:
+    """Refuse what this project's reader puts right: a set of the catalog is read by Detectron2's."""
+    lines = list(coco.read_coco(images, file).changes)
+    with file.open("rb") as opened:
+        if opened.read(3) == b"\xef\xbb\xbf":
+            lines.append("a byte order mark")
+    if lines:
+        raise InputError(f"expected a file that Detectron2 itself reads rightly, found {'; '.join(lines)}")
 
 
 @contextmanager
@@ -155,7 +226,8 @@ def from_voc(
     data = voc.read_voc(parts, classes, masks=masks)
     log_problems(data, masks=masks)
     counts = (data.n_images, data.n_instances)
-    return Split(str(data.images), annotations, data.fingerprint, *counts, list(classes)), data.content
+    split = Split(str(data.images), annotations, data.fingerprint, *counts, list(classes))
+    return _remember(split, _files(data)), data.content
 
 
 def registered_voc(name: str, annotations: str) -> tuple[Split, dict[str, Any]]:
@@ -173,7 +245,8 @@ def _from_catalog(name: str, metadata: Any) -> Split:
     """Describe a set that Detectron2 reads itself (LVIS, Cityscapes); LVIS's file and its fingerprint are at hand."""
     lvis = _lvis_file(Path(metadata.json_file)) if metadata.evaluator_type == "lvis" else None
     records = DatasetCatalog.get(name)
-    missing = [record["file_name"] for record in records if not Path(record["file_name"]).is_file()]
+    files = [record["file_name"] for record in records]
+    missing = [file for file in files if not Path(file).is_file()]
     if missing:
         raise InputError(
             f"expected all of its {len(records)} images, found {len(missing)} missing (first: {missing[0]})"
@@ -182,21 +255,19 @@ def _from_catalog(name: str, metadata: Any) -> Split:
     objects = [record.get("annotations", []) for record in records]
     counts = (len(records), sum(map(len, objects)))
     if lvis is not None:
-        return Split(root, metadata.json_file, lvis[0], *counts, lvis[1])
+        return _remember(Split(root, metadata.json_file, lvis[0], *counts, lvis[1]), files)
     content = [
         [Path(r["file_name"]).name, [[a["category_id"], a["bbox"]] for a in o]]
         for r, o in zip(records, objects, strict=True)
     ]
     fingerprint = _sha256(json.dumps(content, default=str))
-    return Split(root, name, fingerprint, *counts, list(metadata.thing_classes))
+    return _remember(Split(root, name, fingerprint, *counts, list(metadata.thing_classes)), files)
 
 
 def _lvis_file(file: Path) -> tuple[str, list[str]]:
     """Return the file's fingerprint and class names, by id; Detectron2 has another name for one of them."""
-    raw = read_bytes(file, "an LVIS annotation file")
-    content = parse(raw, file, "an LVIS annotation file")
-    names = [c["name"] for c in sorted(content["categories"], key=lambda c: c["id"])]
-    return hashlib.sha256(raw).hexdigest(), names
+    given = annotation_file.read(file, names=False)
+    return given.sha256, [c["name"] for c in coco.by_id(given.content["categories"])]
 
 
 def _sha256(text: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from pycocotools import mask as coco_mask
 from transfer.data.coco import CocoSet
 from transfer.data.voc_xml import VocImage, read_xml
 from transfer.errors import InputError
+from transfer.files import image_files
 
 # The order of Pascal's classes, which is that of the alphabet, and of the numbers in SBD's files (from 1).
 PASCAL = (
@@ -80,24 +82,31 @@ def stems(split: VocSplit, *, masks: bool) -> list[str]:
 
 
 def read_list(file: Path) -> list[str]:
-    """Return the first word of every line; a class's list has a 1 or -1 behind it."""
+    """Return the image names of a list: a line each, without the 1, 0 or -1 behind them in a class's list.
+
+    A name may hold spaces; where ``NAME 1`` is an image of its own, it is no flag.
+    """
     try:
-        found = [line.split()[0] for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, ValueError) as error:
         there = (
             ", ".join(sorted(f.stem for f in file.parent.glob("*.txt") if "_" not in f.stem)) or type(error).__name__
         )
         raise InputError(f"{file}: expected a list of images, found none; lists there: {there}") from None
-    if not found:
+    if not lines:
         raise InputError(f"{file}: expected a list of images, found an empty file")
-    return found
+    annotations = file.parent.parent.parent / "Annotations"
+    return [name if (annotations / f"{name}.xml").is_file() else _FLAG.sub("", name) for name in lines]
+
+
+_FLAG = re.compile(r"\s+(-1|0|1)$")
 
 
 def classes_of(splits: list[VocSplit]) -> tuple[str, ...]:
     """Return the class names in all annotation files of the folders, in alphabetical order (which is Pascal's own)."""
     names: set[str] = set()
     for root in dict.fromkeys(split.root for split in splits):
-        for file in sorted((root / "Annotations").glob("*.xml")):
+        for file in image_files.find(root / "Annotations", (".xml",), deep=False):
             names.update(entry.name for entry in read_xml(file).objects)
     if not names:
         raise InputError(f"{splits[0].root}: expected annotated objects, found none in Annotations")
@@ -145,10 +154,7 @@ def _add_image(
     content: dict[str, Any], root: Path, prefix: Path, stem: str, classes: tuple[str, ...], masks: bool
 ) -> None:
     found = read_xml(root / "Annotations" / f"{stem}.xml")
-    name = f"{stem}.jpg"
-    if found.file_name and not (root / "JPEGImages" / name).is_file():
-        name = Path(found.file_name).name  # folders made by annotation tools hold other formats as well
-    image = _image(content, prefix / "JPEGImages" / name, found.width, found.height)
+    image = _image(content, prefix / "JPEGImages" / _file_name(root, stem, found), found.width, found.height)
     numbers = _numbers(root / "SegmentationObject" / f"{stem}.png", found) if masks else None
     for i, entry in enumerate(found.objects):
         if entry.name not in classes:
@@ -161,6 +167,18 @@ def _add_image(
         mask = None if numbers is None else numbers == i + 1
         if mask is None or mask.any():  # an object that others cover whole has no pixel, and cannot be found
             _annotation(content, image, classes.index(entry.name) + 1, box, mask, difficult=int(entry.difficult))
+
+
+def _file_name(root: Path, stem: str, image: VocImage) -> str:
+    """Return the image's file: named like the XML file, in any format; what ``<filename>`` says comes last.
+
+    Tools write that tag in their own ways: with a folder, without a suffix, or as it was on another disk.
+    """
+    folder = root / "JPEGImages"
+    suffixes = (".jpg", *(s for s in image_files.SUFFIXES if s != ".jpg"))
+    named = [f"{stem}{case}" for suffix in suffixes for case in (suffix, suffix.upper())]
+    tag = image.file_name.replace("\\", "/").rpartition("/")[2]
+    return next((name for name in [*named, *([tag] if tag else [])] if (folder / name).is_file()), named[0])
 
 
 def _numbers(file: Path, image: VocImage) -> NDArray[np.uint8]:

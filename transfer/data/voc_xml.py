@@ -6,7 +6,11 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
 
+from transfer.data.ids import is_one_line
 from transfer.errors import InputError
+from transfer.files.decode import shown
+
+_LARGEST = 1e9  # pixels
 
 
 @dataclass(frozen=True)
@@ -41,19 +45,45 @@ def read_xml(file: Path) -> VocImage:
             raise ValueError("no <size>")
         objects = tuple(_object(entry) for entry in tree.findall("object"))
         name = tree.findtext("filename") or ""
-        return VocImage(int(_text(size, "width")), int(_text(size, "height")), name, objects)
+        return VocImage(_whole(size, "width"), _whole(size, "height"), name.strip(), objects)
     except FileNotFoundError:
         raise InputError(f"{file}: expected the image's annotations, found nothing") from None
-    except (OSError, ElementTree.ParseError, ValueError) as error:
-        raise InputError(f"{file}: expected a VOC annotation file, found {error}") from None
+    except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:  # LookupError: an unknown encoding
+        found = " ".join(str(error).split())[:200]
+        raise InputError(f"{file}: expected a VOC annotation file, found {found}; correct it") from None
 
 
 def _object(entry: ElementTree.Element) -> VocObject:
     box = entry.find("bndbox")
     if box is None:
         raise ValueError("an object without <bndbox>")
-    corners = [float(_text(box, tag)) for tag in ("xmin", "ymin", "xmax", "ymax")]  # VOC2011 has a few fractions
-    return VocObject(_text(entry, "name"), tuple(corners), entry.findtext("difficult", "0").strip() == "1")  # type: ignore[arg-type]
+    corners = [_number(box, tag) for tag in ("xmin", "ymin", "xmax", "ymax")]  # VOC2011 has a few fractions
+    difficult = entry.findtext("difficult", "0").strip() or "0"
+    if difficult not in ("0", "1"):
+        raise ValueError(f"<difficult> {shown(difficult)}, which is neither 0 nor 1")
+    name = _text(entry, "name")
+    if not is_one_line(name):
+        raise ValueError(f"<name> {shown(name)}, which is not one line")
+    return VocObject(name, tuple(corners), difficult == "1")  # type: ignore[arg-type]
+
+
+def _number(entry: ElementTree.Element, tag: str) -> float:
+    text = _text(entry, tag)
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(f"<{tag}> {shown(text)}, which is no number") from None
+    if not abs(value) < _LARGEST:  # also NaN
+        raise ValueError(f"<{tag}> {shown(text)}, which is no place in an image")
+    return value
+
+
+def _whole(entry: ElementTree.Element, tag: str) -> int:
+    """Return a whole number from 1 on, also one written as 64.0."""
+    value = _number(entry, tag)
+    if not value.is_integer() or value < 1:
+        raise ValueError(f"<{tag}> {shown(_text(entry, tag))}, which is no whole number from 1 on")
+    return int(value)
 
 
 def _text(entry: ElementTree.Element, tag: str) -> str:

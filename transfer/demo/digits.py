@@ -27,6 +27,8 @@ from PIL import Image
 from transfer.demo.coco_voc import CocoVocWriter, jpeg
 from transfer.demo.scenes import Scene, Shape, compose
 from transfer.errors import InputError
+from transfer.exit_codes import exit_code
+from transfer.files import places
 from transfer.files.atomic import new_folder
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -181,14 +183,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides every image (default 0)")
     args = parser.parse_args(argv)
     settings = Settings(args.size, tuple(args.classes), args.train, args.val, args.unlabeled, args.seed)
-    start = time.monotonic()
-    try:
+
+    def work() -> int:
+        start = time.monotonic()
+        places.check_folder(args.out)
         write(args.out, settings)
-    except InputError as error:
-        print(f"transfer.demo.digits: {error}", file=sys.stderr)
-        return 1
-    print(f"{args.out}: done in {time.monotonic() - start:.1f} s (coco/, voc/, unlabeled/)")
-    return 0
+        print(f"{args.out}: done in {time.monotonic() - start:.1f} s (coco/, voc/, unlabeled/)")
+        return 0
+
+    return exit_code("transfer.demo.digits", work)
 
 
 if __name__ == "__main__":

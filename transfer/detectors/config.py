@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +39,13 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: dict[Any, Any] = {}
+    mapping: dict[Any, Any] = {}
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
-        if key in seen:
+        if key in mapping:
             raise InputError(f"line {key_node.start_mark.line + 1}: expected each key once, found {key} twice")
-        seen[key] = loader.construct_object(value_node, deep=True)
-    return seen
+        mapping[key] = loader.construct_object(value_node, deep=True)
+    return mapping
 
 
 _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
@@ -69,14 +70,14 @@ def _check_yaml(path: Path) -> None:
             _check_yaml(path.parent / Path(base).expanduser())
 
 
-def override(cfg: CfgNode, pairs: list[str]) -> None:
+def override(cfg: CfgNode, pairs: Sequence[Any]) -> None:
     """Apply ``KEY VALUE KEY VALUE ...`` to ``cfg``.
 
     Raises:
         InputError: an odd number of words, an unknown key, or a value of the wrong type.
     """
     if len(pairs) % 2:
-        raise InputError(f"overrides: expected KEY VALUE pairs, found {len(pairs)} words: {' '.join(pairs)}")
+        raise InputError(f"overrides: expected KEY VALUE pairs, found {len(pairs)} words: {' '.join(map(str, pairs))}")
     for key, value in zip(pairs[::2], pairs[1::2], strict=True):
         if lookup(cfg, key) is None:
             raise InputError(_unknown_key(cfg, key))
@@ -173,14 +174,28 @@ def find_config(name: str) -> Path:
     """
     if Path(name).is_file():
         return Path(name)
-    package = Path(transfer.__file__).parent
-    root = next((r for r in (package / "configs", package.parent / "configs") if (r / "segmentation").is_dir()), None)
-    packaged = (
-        [f for folder in ("detection", "segmentation") for f in sorted((root / folder).glob("*.yaml"))] if root else []
-    )
+    packaged = [file for folder in _packaged_folders() for file in sorted(folder.glob("*.yaml"))]
     for file in packaged:
         if name in (f"configs/{file.parent.name}/{file.name}", f"{file.parent.name}/{file.name}", file.name, file.stem):
             return file
     close = difflib.get_close_matches(Path(name).name, [f.name for f in packaged], n=3, cutoff=0.4)
     hint = f"; packaged configs with a similar name: {', '.join(close)}" if close else ""
     raise InputError(f"{name}: expected a config file, found nothing here or among the packaged configs{hint}")
+
+
+def _packaged_folders() -> list[Path]:
+    package = Path(transfer.__file__).parent
+    root = next((r for r in (package / "configs", package.parent / "configs") if (r / "segmentation").is_dir()), None)
+    return [] if root is None else [root / "detection", root / "segmentation"]
+
+
+def check_complete(path: Path) -> None:
+    """Refuse the packaged configs that are only parts of others: they say nothing of data, schedule or head.
+
+    Raises:
+        InputError: it is one of them.
+    """
+    if path.name.startswith("base_") and path.resolve().parent in [folder.resolve() for folder in _packaged_folders()]:
+        raise InputError(
+            f"{path}: expected a config that can be run, found one that others are built on; name one of those"
+        )

@@ -1,42 +1,96 @@
-"""Count what a Detectron2 model really took from a converted file."""
+"""Load a file into a Detectron2 model by Detectron2's own loader, and count what the model really took from it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+import math
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from transfer.checkpoints import names
+from transfer.checkpoints.completeness import listed
 
 
 @dataclass(frozen=True)
-class LoadCount:
-    """How many backbone tensors of a built detector hold the values of a file.
+class Loaded:
+    """How many of a network's tensors hold the values of a file (``num_batches_tracked`` is not counted).
 
     Attributes:
-        loaded, expected: of the detector's own backbone tensors (``num_batches_tracked`` left out).
-        missing: names of the detector's backbone tensors that hold something else.
-        unused: names of the file's tensors for which the detector has no place.
+        expected: the network's own: of the backbone, or of the whole detector.
+        missing: names of those that hold something else.
+        unused: names of the file's tensors for which the network has no place.
+        misshapen: names, among ``missing``, of those that the file has in another shape.
     """
 
-    loaded: int
     expected: int
-    missing: list[str]
-    unused: list[str]
+    missing: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+    misshapen: tuple[str, ...] = ()
+
+    @property
+    def loaded(self) -> int:
+        """Tensors that hold the file's values."""
+        return self.expected - len(self.missing)
 
     @property
     def complete(self) -> bool:
-        """Every backbone tensor was loaded, and there was a backbone."""
-        return self.expected > 0 and self.loaded == self.expected
+        """Every tensor was loaded, and there was one."""
+        return self.expected > 0 and not self.missing
 
     def __str__(self) -> str:
-        """``265/265``, as the run record shows it."""
-        return f"{self.loaded}/{self.expected}"
+        """``98/100 tensors``, and by name what was not loaded and not used."""
+        parts = [f"{self.loaded}/{self.expected} tensors"]
+        for kind in ("missing", "unused", "misshapen"):
+            if tensors := getattr(self, kind):
+                parts.append(f"{len(tensors)} {kind} ({listed(tensors)})")
+        return ", ".join(parts)
 
 
-def count_loaded(model: nn.Module, state: Mapping[str, Tensor]) -> LoadCount:
+def load_counted(
+    model: nn.Module,
+    file: str,
+    state: Mapping[str, Tensor] | None = None,
+    *,
+    file_names: Collection[str] = (),
+    whole: bool = False,
+) -> Loaded:
+    """Load ``file`` into a model of NaNs by Detectron2's own loader, and count what arrived.
+
+    Names are no proof: the loader matches suffixes and skips what does not fit with a warning. What it leaves alone
+    stays NaN and cannot pass for a lucky initialisation (norms start at 1 and 0).
+
+    Args:
+        model: a detector, or its backbone and heads under the names they have there; all its tensors are replaced.
+        file: what the loader is given.
+        state: what a converted file holds, under bare Detectron2 names: values are compared too. None counts what is
+            no longer NaN.
+        file_names: without ``state``, the bare names in a converted file.
+        whole: without ``state``, count the whole detector rather than the backbone.
+    """
+    from detectron2.checkpoint import DetectionCheckpointer
+
+    with torch.no_grad():
+        for tensor in model.state_dict().values():
+            tensor.fill_(math.nan if tensor.is_floating_point() else 0)
+    with _quiet("fvcore.common.checkpoint", "detectron2.checkpoint.c2_model_loading"):
+        DetectionCheckpointer(model).load(file, checkpointables=[])
+    if state is not None:
+        return count_loaded(model, state)
+    backbone = backbone_tensors(model)
+    counted = {k: t for k, t in model.state_dict().items() if t.is_floating_point() and (whole or k in backbone)}
+    places = {bare for bare, _ in backbone.values()}
+    return Loaded(
+        len(counted),
+        tuple(name for name, tensor in counted.items() if bool(tensor.isnan().any())),
+        tuple(name for name in file_names if name not in places),
+    )
+
+
+def count_loaded(model: nn.Module, state: Mapping[str, Tensor]) -> Loaded:
     """Count what a built and loaded Detectron2 model really took from a converted file, by comparing values.
 
     Detectron2 only warns about what it could not match, so its word is not taken for it.
@@ -45,23 +99,29 @@ def count_loaded(model: nn.Module, state: Mapping[str, Tensor]) -> LoadCount:
         model: a Detectron2 detector or backbone, on any device, before its first training step.
         state: the ``model`` dictionary of the converted file: bare Detectron2 names (``stem.conv1.weight``).
     """
-    held = backbone_tensors(model)
+    tensors = backbone_tensors(model)
+    misshapen = {k for k, (bare, tensor) in tensors.items() if bare in state and state[bare].shape != tensor.shape}
     missing = [
         key
-        for key, (bare, tensor) in held.items()
+        for key, (bare, tensor) in tensors.items()
         if bare not in state
-        or state[bare].shape != tensor.shape
+        or key in misshapen
         or not torch.equal(tensor.detach().cpu().float(), state[bare].cpu().float())
     ]
-    taken = {bare for bare, _ in held.values()}
-    return LoadCount(len(held) - len(missing), len(held), missing, [name for name in state if name not in taken])
+    places = {bare for bare, _ in tensors.values()}
+    return Loaded(
+        len(tensors),
+        tuple(missing),
+        tuple(name for name in state if name not in places),
+        tuple(key for key in missing if key in misshapen),
+    )
 
 
 def backbone_tensors(model: nn.Module) -> dict[str, tuple[str, Tensor]]:
     """Model key -> (bare Detectron2 name, tensor) of the residual network: bottom-up part, and res5 in a C4 head."""
     state = {names.strip_wrappers(key): tensor for key, tensor in model.state_dict().items()}
     home = next((p for p in ("backbone.bottom_up.", "backbone.", "") if any(k.startswith(p) for k in state)), "")
-    found = {}
+    tensors = {}
     for key, tensor in state.items():
         bare = key[len(home) :] if key.startswith(home) else None
         if key.startswith("roi_heads.res5."):
@@ -69,5 +129,18 @@ def backbone_tensors(model: nn.Module) -> dict[str, tuple[str, Tensor]]:
             # The protocol's extra norm after res5 is new with the detector: no backbone has it.
             bare = None if bare.startswith("res5.norm.") else bare
         if bare is not None and not bare.endswith("num_batches_tracked"):
-            found[key] = (bare, tensor)
-    return found
+            tensors[key] = (bare, tensor)
+    return tensors
+
+
+@contextmanager
+def _quiet(*loggers: str) -> Iterator[None]:
+    """Detectron2 logs every tensor it skips; the count says it in one line, and exactly."""
+    before = {name: logging.getLogger(name).level for name in loggers}
+    for name in loggers:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)

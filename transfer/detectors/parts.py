@@ -119,5 +119,5 @@ def registered() -> dict[str, set[str]]:
         "MODEL.PROPOSAL_GENERATOR.NAME": PROPOSAL_GENERATOR_REGISTRY,
         "MODEL.ROI_HEADS.NAME": ROI_HEADS_REGISTRY,
     }
-    found = {key: {name for name, _ in registry} for key, registry in registries.items()}
-    return {**found, "MODEL.PROPOSAL_GENERATOR.NAME": found["MODEL.PROPOSAL_GENERATOR.NAME"] | {"PrecomputedProposals"}}
+    known = {key: {name for name, _ in registry} for key, registry in registries.items()}
+    return {**known, "MODEL.PROPOSAL_GENERATOR.NAME": known["MODEL.PROPOSAL_GENERATOR.NAME"] | {"PrecomputedProposals"}}

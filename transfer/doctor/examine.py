@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,6 @@ from transfer.checkpoints.metadata import FORMAT, metadata_of
 from transfer.doctor import environment, model_rules, training_rules
 from transfer.doctor.findings import ERROR, WARNING, Finding, Situation
 from transfer.errors import CheckpointError, InputError
-
-__all__ = ["Finding", "examine", "run"]
 
 # Detectron2's own ImageNet files say nothing about themselves; their addresses do.
 _ZOO = {"ImageNetPretrained/MSRA/": MSRA, "ImageNetPretrained/torchvision/": IMAGENET}
@@ -49,7 +46,9 @@ def examine(
         from transfer.detectors import config as detector_config
 
         try:
-            config = detector_config.read_config(detector_config.find_config(str(config)))
+            file = detector_config.find_config(str(config))
+            detector_config.check_complete(file)
+            config = detector_config.read_config(file)
         except InputError as error:
             return [Finding(ERROR, str(error), "config file", "no run starts from it", "correct the file")]
     from transfer.detectors import parts
@@ -61,8 +60,8 @@ def examine(
 
 def check(situation: Situation) -> list[Finding]:
     """Every finding of every rule, errors first."""
-    found = [finding for rule in (*model_rules.RULES, *training_rules.RULES) for finding in rule(situation)]
-    return sorted(found, key=lambda finding: finding.level != ERROR)
+    findings = [finding for rule in (*model_rules.RULES, *training_rules.RULES) for finding in rule(situation)]
+    return sorted(findings, key=lambda finding: finding.level != ERROR)
 
 
 def _zoo_metadata(address: str) -> dict[str, Any]:
@@ -82,53 +81,66 @@ def weights_findings(path: Path) -> tuple[dict[str, Any], list[Finding]]:
     why = "Detectron2 only warns about what it cannot match and trains on from random weights"
     try:
         metadata = read_converted_metadata(path)
-        seen = examine_weights(path)
+        examination = examine_weights(path)
     except CheckpointError as error:
         return {}, [Finding(ERROR, str(error), "weights", why, "get or convert the file again")]
-    found = [Finding(ERROR, problem, "weights", why, "convert the original again") for problem in seen.problems]
-    if not metadata and seen.located.layout.names != "detectron2":
-        what = f"expected a converted file, found {seen.located.layout.name}"
+    findings = [
+        Finding(ERROR, problem, "weights", why, "convert the original again") for problem in examination.problems
+    ]
+    if not metadata and examination.located.layout.names != "detectron2":
+        what = f"expected a converted file, found {examination.located.layout.name}"
         fix = f"python -m transfer convert {path} --to detectron2 --out NEW.pth"
-        found.append(Finding(ERROR, what, "weights", why, fix))
-    if not metadata and seen.spec and seen.convention:
-        metadata = _as_metadata(seen.spec.name, seen.convention) | {"stem": seen.stem}
+        findings.append(Finding(ERROR, what, "weights", why, fix))
+    if not metadata and examination.spec and examination.convention:
+        metadata = _as_metadata(examination.spec.name, examination.convention) | {"stem": examination.stem}
     if not metadata:
         what = "expected metadata in the file, found none: colour and normalisation cannot be compared"
-        found.append(Finding(WARNING, what, "weights", "a wrong std is not seen", "convert the original with transfer"))
-    return metadata, found
+        findings.append(
+            Finding(WARNING, what, "weights", "a wrong std is not seen", "convert the original with transfer")
+        )
+    return metadata, findings
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of ``python -m transfer doctor``."""
-    parser.add_argument("--config-file", metavar="YAML", help="the config to examine (default: the environment only)")
-    parser.add_argument("--weights", type=Path, help="the converted file it will start from (default: MODEL.WEIGHTS)")
-    parser.add_argument("--classes", type=int, help="classes of the training data (default: by the data set's name)")
-    parser.add_argument("--gpus", type=int, help="GPUs the run will have (default: those of this machine)")
-    parser.add_argument(
-        "--stock",
-        action="store_true",
-        help="the run is started by Detectron2's own script (default: transfer.train_net)",
-    )
+def diagnose(
+    config: str | Path | None = None,
+    weights: str | Path | None = None,
+    *,
+    classes: int | None = None,
+    gpus: int | None = None,
+    stock: bool = False,
+) -> list[Finding]:
+    """Find what would spoil a run before it costs hours: in the environment, the weights and the config.
 
+    Args:
+        config: the detector's config, a path or a packaged config's name; None to leave it out.
+        weights: the converted file the run will start from; None for the config's MODEL.WEIGHTS.
+        classes: classes of the training data, 1 or more. ``finetune`` sets the config's number of classes by the data;
+            Detectron2's own script does not, and a config that differs is an error there. None goes by the names of
+            the data sets in the config.
+        gpus: GPUs the run will have, 0 or more; None for those of this machine.
+        stock: the run is started by Detectron2's own script rather than by ``finetune``.
 
-def run(args: argparse.Namespace) -> int:
-    """Print the findings; 1 when one of them is an error."""
-    found = environment.check()
+    Returns:
+        errors (the run would be wrong) first, then warnings (a choice that costs AP or time when it is not meant).
+
+    Raises:
+        InputError: ``classes`` or ``gpus`` out of range, or a config without Detectron2 to read it by.
+
+    Example:
+        >>> import transfer
+        >>> findings = transfer.diagnose("voc0712_faster_rcnn_R_50_C4_24k.yaml", gpus=0, stock=True)
+        >>> [(finding.level, finding.where) for finding in findings]
+        [('error', 'MODEL.RESNETS.NORM')]
+    """
+    if (classes is not None and classes < 1) or (gpus is not None and gpus < 0):
+        raise InputError(f"--classes, --gpus: expected 1 or more, 0 or more, found {classes}, {gpus}; correct them")
+    findings = environment.check()
     metadata = None
-    if args.weights:
-        metadata, more = weights_findings(args.weights)
-        found += more
-    if args.config_file and not _no_detectron2(found):
-        found += examine(args.config_file, metadata, classes=args.classes, gpus=args.gpus, stock=args.stock)
-    for finding in sorted(found, key=lambda finding: finding.level != ERROR):
-        print(finding)
-    errors = sum(finding.level == ERROR for finding in found)
-    print(f"{errors} errors, {len(found) - errors} warnings")
-    return 1 if errors else 0
-
-
-def _no_detectron2(found: list[Finding]) -> bool:
-    missing = [f for f in found if f.where == "detectron2" and f.level == WARNING]
-    if missing:
-        raise InputError("no config can be examined: expected detectron2, found no installation; see the README")
-    return False
+    if weights is not None:
+        metadata, problems = weights_findings(Path(weights))
+        findings += problems
+    if config is not None:
+        if any(finding.where == "detectron2" and finding.level == WARNING for finding in findings):
+            raise InputError("no config can be examined: expected detectron2, found no installation; see the README")
+        findings += examine(config, metadata, classes=classes, gpus=gpus, stock=stock)
+    return sorted(findings, key=lambda finding: finding.level != ERROR)

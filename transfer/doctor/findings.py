@@ -56,11 +56,6 @@ class Situation:
     registered: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     @property
-    def is_c4(self) -> bool:
-        """res5 lies in the RoI head."""
-        return "Res5" in self.cfg.MODEL.ROI_HEADS.NAME
-
-    @property
     def has_weights(self) -> bool:
         """The run starts from some file."""
         return bool(self.metadata or self.cfg.MODEL.WEIGHTS)

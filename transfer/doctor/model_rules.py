@@ -8,20 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from transfer.detectors.overlay import detectron2_overlay
+from transfer.detectors.overlay import BOUND, COSTS, detectron2_overlay, head_of
 from transfer.doctor.findings import ERROR, WARNING, Finding, Situation, value
 from transfer.errors import InputError
 
-_BOUND = {
-    "INPUT.FORMAT": "the first convolution gets red for blue and every colour feature is wrong (about 1-2 AP)",
-    "MODEL.PIXEL_MEAN": "all running means of the network belong to another input",
-    "MODEL.PIXEL_STD": "inputs off by a factor of up to 58 make the pretrained features useless, or the loss NaN",
-    "MODEL.RESNETS.DEPTH": "most tensors find no place and stay random, with a warning only",
-    "MODEL.RESNETS.RES2_OUT_CHANNELS": "tensors of another shape are skipped and stay random",
-    "MODEL.RESNETS.STRIDE_IN_1X1": "the weights load, and compute another network than the one that was trained",
-    "MODEL.RESNETS.NUM_GROUPS": "the 3x3 convolutions have another shape, are skipped and stay random",
-    "MODEL.RESNETS.WIDTH_PER_GROUP": "the 3x3 convolutions have another shape, are skipped and stay random",
-}
 ALL_STAGES = 5  # stem, res2, ..., res5, as Detectron2 counts FREEZE_AT
 SLIGHT = 0.02  # 0.228 for 0.229 is a slip, 1 for 58.395 is a broken run
 
@@ -30,41 +20,41 @@ def weights_disagree(s: Situation) -> Iterator[Finding]:
     """Keys that the weights decide: colour, normalisation, shape of the network."""
     if not s.metadata:
         return
-    head = "c4" if s.is_c4 else "fpn"
     try:
-        needed = detectron2_overlay(s.metadata, head)
+        needed = detectron2_overlay(s.metadata, head_of(s.cfg) or "fpn")
     except InputError as error:
         yield Finding(
             ERROR, str(error), "MODEL.WEIGHTS", "nobody can say what these weights need", "convert them again"
         )
         return
-    for key, why in _BOUND.items():
-        want, found = needed[key], value(s.cfg, key)
+    for key in BOUND:
+        want, configured = needed[key], value(s.cfg, key)
         if key == "MODEL.RESNETS.STRIDE_IN_1X1" and s.cfg.MODEL.RESNETS.DEPTH < 50:
             continue  # basic blocks have no 1x1 to stride in
-        if _off(want, found) > 0:
-            level = WARNING if _off(want, found) < SLIGHT else ERROR
-            yield Finding(level, f"expected {want}, as the weights need, found {found}", key, why, f"set it to {want}")
+        if _off(want, configured) > 0:
+            level = WARNING if _off(want, configured) < SLIGHT else ERROR
+            what = f"expected {want}, as the weights need, found {configured}"
+            yield Finding(level, what, key, COSTS[key], f"set it to {want}")
     name = needed.get("MODEL.BACKBONE.NAME", s.cfg.MODEL.BACKBONE.NAME)
     if name != s.cfg.MODEL.BACKBONE.NAME:
         yield Finding(
             ERROR,
             f"expected {name} for the small stem of the weights, found {s.cfg.MODEL.BACKBONE.NAME}",
             "MODEL.BACKBONE.NAME",
-            "the 3x3 stem finds no place and stays random",
+            COSTS["MODEL.BACKBONE.NAME"],
             f"set it to {name} and import transfer.register",
         )
 
 
-def _off(want: Any, found: Any) -> float:
+def _off(want: Any, configured: Any) -> float:
     """0 for equal, the largest relative difference for numbers, infinity for anything else."""
     if isinstance(want, list):
-        if len(want) != len(found):
+        if len(want) != len(configured):
             return float("inf")
         return max(
-            abs(a - b) / max(abs(a), 1e-9) if abs(a - b) > 1e-3 else 0.0 for a, b in zip(want, found, strict=True)
+            abs(a - b) / max(abs(a), 1e-9) if abs(a - b) > 1e-3 else 0.0 for a, b in zip(want, configured, strict=True)
         )
-    return 0.0 if want == found else float("inf")
+    return 0.0 if want == configured else float("inf")
 
 
 def norms_are_batchnorms(s: Situation) -> Iterator[Finding]:
@@ -75,7 +65,7 @@ def norms_are_batchnorms(s: Situation) -> Iterator[Finding]:
             ERROR,
             f"expected a BatchNorm (SyncBN, BN, FrozenBN), found {norm!r}",
             "MODEL.RESNETS.NORM",
-            "the running statistics of the weights have no place and the features are not normalised as trained",
+            COSTS["MODEL.RESNETS.NORM"],
             "set it to SyncBN",
         )
 
@@ -104,19 +94,17 @@ def frozen(s: Situation) -> Iterator[Finding]:
         frozen_keys.append(("MODEL.BACKBONE.FREEZE_AT", s.cfg.MODEL.BACKBONE.FREEZE_AT, 0))
     if s.cfg.MODEL.RESNETS.NORM == "FrozenBN":
         frozen_keys.append(("MODEL.RESNETS.NORM", "FrozenBN", "SyncBN"))
-    for key, found, fix in frozen_keys:
+    for key, configured, fix in frozen_keys:
         if not s.has_weights:
             # All stages frozen is a choice: the baseline that frozen pretrained features are compared with.
             level = WARNING if s.cfg.MODEL.BACKBONE.FREEZE_AT >= ALL_STAGES else ERROR
             why = "random layers that never train; from scratch nothing may be frozen"
             yield Finding(
-                level, f"expected {fix} without pretrained weights, found {found}", key, why, f"set it to {fix}"
+                level, f"expected {fix} without pretrained weights, found {configured}", key, why, f"set it to {fix}"
             )
         elif s.metadata.get("method") != "supervised":
-            why = "the published protocols tune all layers: frozen ones cost self-supervised weights several AP"
-            yield Finding(
-                WARNING, f"expected {fix} for self-supervised weights, found {found}", key, why, f"set it to {fix}"
-            )
+            what = f"expected {fix} for self-supervised weights, found {configured}"
+            yield Finding(WARNING, what, key, COSTS["MODEL.BACKBONE.FREEZE_AT"], f"set it to {fix}")
 
 
 def fpn_norm(s: Situation) -> Iterator[Finding]:
@@ -126,7 +114,7 @@ def fpn_norm(s: Situation) -> Iterator[Finding]:
             WARNING,
             "expected SyncBN in the pyramid, found no norm",
             "MODEL.FPN.NORM",
-            "the published protocol has it; without it training loses about 2 AP or diverges",
+            COSTS["MODEL.FPN.NORM"],
             "set it to SyncBN",
         )
 
@@ -136,16 +124,15 @@ def basic_blocks(s: Situation) -> Iterator[Finding]:
     if s.cfg.MODEL.RESNETS.DEPTH >= 50:
         return
     if s.cfg.MODEL.RESNETS.RES2_OUT_CHANNELS != 64:
-        found = s.cfg.MODEL.RESNETS.RES2_OUT_CHANNELS
+        what = f"expected 64 for R{s.cfg.MODEL.RESNETS.DEPTH}, found {s.cfg.MODEL.RESNETS.RES2_OUT_CHANNELS}"
         why = "Detectron2 stops when it builds the backbone"
-        key = "MODEL.RESNETS.RES2_OUT_CHANNELS"
-        yield Finding(ERROR, f"expected 64 for R{s.cfg.MODEL.RESNETS.DEPTH}, found {found}", key, why, "set it to 64")
+        yield Finding(ERROR, what, "MODEL.RESNETS.RES2_OUT_CHANNELS", why, "set it to 64")
     if s.cfg.MODEL.ROI_HEADS.NAME == "Res5ROIHeads" and s.cfg.MODEL.META_ARCHITECTURE != "RetinaNet":
         yield Finding(
             ERROR,
             "expected a res5 of basic blocks, found Res5ROIHeads, which is built of bottlenecks whatever the depth",
             "MODEL.ROI_HEADS.NAME",
-            "res5 stays random: about 7 AP in the literature",
+            COSTS["MODEL.ROI_HEADS.NAME"],
             "set it to Res5BasicROIHeads or ExtraNormRes5ROIHeads",
         )
 
@@ -153,10 +140,10 @@ def basic_blocks(s: Situation) -> Iterator[Finding]:
 def unregistered(s: Situation) -> Iterator[Finding]:
     """Names that no registry holds: the run stops when the model is built, or after the data was loaded."""
     for key, names in s.registered.items():
-        if (found := value(s.cfg, key)) not in names:
+        if (name := value(s.cfg, key)) not in names:
             yield Finding(
                 ERROR,
-                f"expected a registered name, found {found}",
+                f"expected a registered name, found {name}",
                 key,
                 "the run stops when the model is built",
                 "import the module that registers it, or use one of transfer/detectors/parts.py",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from transfer.detectors import ranges
 from transfer.doctor.findings import ERROR, WARNING, Finding, Situation, value
 
 # Classes of the data sets Detectron2 brings along.
@@ -21,6 +22,8 @@ def learning_rate(s: Situation) -> Iterator[Finding]:
     """Batch and learning rate that do not belong together."""
     solver = s.cfg.SOLVER
     usual = LR_PER_IMAGE * solver.IMS_PER_BATCH
+    if usual <= 0:
+        return  # another rule's
     if not LR_RANGE[0] <= solver.BASE_LR / usual <= LR_RANGE[1]:
         yield Finding(
             WARNING,
@@ -83,6 +86,8 @@ def classes(s: Situation) -> Iterator[Finding]:
     model = s.cfg.MODEL
     retina = model.META_ARCHITECTURE == "RetinaNet"
     key = "MODEL.RETINANET.NUM_CLASSES" if retina else "MODEL.ROI_HEADS.NUM_CLASSES"
+    if s.classes is not None and not s.stock:
+        return  # train_net sets the key by the data
     counts = {f"the data has {s.classes}": s.classes} if s.classes is not None else {}
     for name in () if s.classes is not None else (*s.cfg.DATASETS.TRAIN, *s.cfg.DATASETS.TEST):
         counts |= {f"{name} has {number}": number for start, number in KNOWN_CLASSES.items() if name.startswith(start)}
@@ -118,4 +123,10 @@ def precise_bn(s: Situation) -> Iterator[Finding]:
         )
 
 
-RULES = (learning_rate, schedule, sync_bn, classes, masks, precise_bn)
+def out_of_range(s: Situation) -> Iterator[Finding]:
+    """Values that no run can mean."""
+    for key, problem in ranges.problems(s.cfg).items():
+        yield Finding(ERROR, problem, key, "the run stops, hangs or trains nothing", "set it to a value in that range")
+
+
+RULES = (out_of_range, learning_rate, schedule, sync_bn, classes, masks, precise_bn)

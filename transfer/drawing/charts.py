@@ -30,7 +30,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Row:
+class ChartRow:
     """One line of a bar or dot chart."""
 
     label: str
@@ -48,7 +48,7 @@ class Line:
     faint: bool = False
 
 
-def dots(title: str, rows: Sequence[Row], unit: str, zero: bool = False) -> str:
+def dots(title: str, rows: Sequence[ChartRow], unit: str, zero: bool = False) -> str:
     """Return rows of dots with intervals; ``zero`` draws the line that differences are seen against."""
     values = [v for row in rows for p in row.points for v in (p.value, p.low, p.high, *p.single) if v is not None]
     if zero:
@@ -56,7 +56,7 @@ def dots(title: str, rows: Sequence[Row], unit: str, zero: bool = False) -> str:
     return _rows(title, rows, unit, Scale.around(values), zero, bars=False)
 
 
-def bars(title: str, rows: Sequence[Row], unit: str) -> str:
+def bars(title: str, rows: Sequence[ChartRow], unit: str) -> str:
     """Return horizontal bars from 0, with intervals and a dot for each single value."""
     values = [0.0, *(v for r in rows for p in r.points for v in (p.value, p.high, *p.single) if v is not None)]
     return _rows(title, rows, unit, Scale.around(values), zero=False, bars=True)
@@ -118,7 +118,7 @@ def _tick(x: float, y: float, text: str) -> str:
     return f'<text class="tick" x="{x:.1f}" y="{y:.1f}" text-anchor="middle">{text}</text>'
 
 
-def _rows(title: str, rows: Sequence[Row], unit: str, scale: Scale, zero: bool, bars: bool) -> str:
+def _rows(title: str, rows: Sequence[ChartRow], unit: str, scale: Scale, zero: bool, bars: bool) -> str:
     longest = max(len(row.label) for row in rows)
     left = min(152.0, 14.5 + longest * _LETTER)
     right, top = WIDTH - 18, 8

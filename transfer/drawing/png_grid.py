@@ -1,29 +1,33 @@
-"""What a run saw, as a picture: the only file that imports matplotlib, through its object API, without a display."""
+"""Images with objects as one PNG: the only file that imports matplotlib, through its object API, without a display."""
 
 from __future__ import annotations
 
 import io
+import textwrap
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import FancyBboxPatch, PathPatch, Rectangle
+from matplotlib.path import Path
 from numpy.typing import NDArray
 
+from transfer.drawing import layout
+from transfer.drawing.layout import FONT, PALETTE, Shape
 from transfer.evaluation.instances import Instance
 
-# Okabe and Ito, "Color Universal Design" (2008): told apart with every common colour blindness. Their black is left
-# out, for it vanishes on photographs. With more classes the colours come round again, and the names tell.
-PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
 CELL = 2.5  # inches
-DPI = 100
+DPI = 120
+TALLEST = 1.5  # times the cell's width
+MOST_CLASSES = 20  # in a legend
+_MARGIN, _GAP, _LINE = 0.1, 0.075, 0.2  # inches; the last is a line of text
+_LETTER = 0.085  # inches, mean width of a letter at 9 points
 
 
 @dataclass(frozen=True)
-class Row:
+class GridRow:
     """One image: its name, pixels (H, W, 3) uint8, and for every column the objects to draw."""
 
     name: str
@@ -31,103 +35,121 @@ class Row:
     columns: list[list[Instance]]
 
 
-def detections_png(rows: list[Row], titles: list[str], classes: list[str], caption: str, cell: float = CELL) -> bytes:
-    """Return a PNG: one row per image, one column per entry of ``titles``.
+def detections_png(
+    rows: list[GridRow], titles: list[str], classes: list[str], caption: str, cell: float = CELL
+) -> bytes:
+    """Return a PNG: one row per image, one column per entry of ``titles``; nothing is written over the images.
 
     Args:
         rows: at least one; each with as many columns as there are titles.
         titles: what is drawn in each column.
         classes: decide the colours: the same class has the same colour in every cell.
         caption: stands below, broken into lines by the caller.
-        cell: width and height of an image, in inches of DPI pixels.
+        cell: width of an image, in inches of DPI pixels.
     """
-    lines = caption.count("\n") + 1
-    head, foot = 0.6, 0.1 + 0.2 * lines  # inches
-    width, height = cell * len(titles), cell * len(rows) + head + foot
+    width = 2 * _MARGIN + len(titles) * (cell + _GAP) - _GAP
+    legend = _legend_lines(classes, width) if len(classes) <= MOST_CLASSES else []
+    wrapped = [textwrap.wrap(title, max(8, int(cell / _LETTER))) for title in titles]
+    head = _LINE * (len(legend) + max(map(len, wrapped)))
+    heights = [cell * min(row.image.shape[0] / row.image.shape[1], TALLEST) for row in rows]
+    height = 2 * _MARGIN + head + sum(_LINE + h + _GAP for h in heights) + _LINE * (caption.count("\n") + 1)
     figure = Figure(figsize=(width, height), dpi=DPI)
     FigureCanvasAgg(figure)
-    colours = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(classes)}
-    grid = figure.subplots(len(rows), len(titles), squeeze=False)
-    figure.subplots_adjust(0.01, foot / height, 0.99, 1 - head / height, wspace=0.03, hspace=0.03)
-    for axes_row, row in zip(grid, rows, strict=True):
-        for axes, instances in zip(axes_row, row.columns, strict=True):
-            _draw(axes, row.image, instances, colours)
-        axes_row[0].text(0.02, 0.02, row.name, transform=axes_row[0].transAxes, color="white", **_label("black"))
-    for axes, title in zip(grid[0], titles, strict=True):
-        axes.set_title(title, fontsize=10)
-    if len(classes) <= 3 * len(titles):
-        handles = [Patch(color=colours[name], label=name) for name in classes]
-        figure.legend(handles=handles, loc="upper center", ncols=len(classes), fontsize=9, frameon=False)
-    figure.text(0.01, 0.08 / height, caption, fontsize=8, va="bottom")
+    page = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
+    page.axis("off")
+    _draw_legend(page, legend, layout.colours(classes))
+    for i, title in enumerate(wrapped):
+        at = _MARGIN + i * (cell + _GAP)
+        for j, line in enumerate(reversed(title)):
+            page.text(at, _MARGIN + head - 0.07 - j * 0.15, line, fontsize=9, va="baseline")
+    y = _MARGIN + head
+    for row, tall in zip(rows, heights, strict=True):
+        page.text(_MARGIN, y + _LINE - 0.06, row.name, fontsize=7.5, va="baseline", color="#59626d")
+        y += _LINE
+        for i, instances in enumerate(row.columns):
+            frame = (_MARGIN + i * (cell + _GAP)) / width, 1 - (y + tall) / height, cell / width, tall / height
+            _draw(figure.add_axes(frame, anchor="NW"), row.image, instances, layout.colours(classes), cell)
+        y += tall + _GAP
+    page.text(_MARGIN, height - _MARGIN, caption, fontsize=8, va="bottom")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 
-def _draw(axes: Axes, image: NDArray[np.uint8], instances: list[Instance], colours: dict[str, str]) -> None:
-    height, width = image.shape[:2]
+def _legend_lines(classes: list[str], width: float) -> list[list[tuple[float, str]]]:
+    """Return lines of (x in inches, class), broken where the picture ends."""
+    lines: list[list[tuple[float, str]]] = [[]]
+    x = _MARGIN
+    for name in classes:
+        length = 0.35 + _LETTER * len(name)
+        if lines[-1] and x + length > width:
+            lines.append([])
+            x = _MARGIN
+        lines[-1].append((x, name))
+        x += length
+    return lines
+
+
+def _draw_legend(page: Axes, lines: list[list[tuple[float, str]]], colours: dict[str, int]) -> None:
+    for i, line in enumerate(lines):
+        y = _MARGIN + _LINE * i
+        for x, name in line:
+            page.add_patch(Rectangle((x, y + 0.01), 0.13, 0.11, facecolor=PALETTE[colours[name]]))
+            page.text(x + 0.18, y + 0.065, name, fontsize=8, va="center_baseline")
+
+
+def _draw(
+    axes: Axes, image: NDArray[np.uint8], instances: list[Instance], colours: dict[str, int], cell: float
+) -> None:
+    by = layout.scale(*image.shape[:2])
+    width, height = (max(1, round(by * side)) for side in image.shape[1::-1])
     # extent: pixel i covers i to i + 1, as COCO counts, so that boxes and masks lie where they belong
     axes.imshow(image, extent=(0, width, height, 0), interpolation="bilinear")
-    if not instances:
-        axes.text(0.5, 0.5, "nothing", transform=axes.transAxes, ha="center", color="white", **_label("black"))
-    places = _label_places(instances, width, height)
-    for instance, (x, y) in sorted(zip(instances, places, strict=True), key=lambda pair: pair[0].score or 0):
-        colour = colours[instance.label]
-        if instance.mask is not None:
-            _draw_mask(axes, instance.mask, colour)
-            _draw_box(axes, instance, colour, linewidth=0.8, linestyle=(0, (3, 2)))
-        else:
-            _draw_box(axes, instance, "black", linewidth=2.8)
-            _draw_box(axes, instance, colour, linewidth=1.5)
-        axes.text(x, y, _text(instance), va="top", color=_ink_on(colour), zorder=5, **_label(colour))
     axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    shown = cell * min(1.0, TALLEST * width / height)  # inches: a very tall image is narrower than its cell
+    point = shown * 72 / width  # of type and lines, in the picture's pixels
+    thinner = min(1.0, CELL / cell)  # labels and lines keep their size where images are larger
+    shapes = layout.lay_out(instances, colours, by, width, height, thinner)
+    for shape in shapes:
+        _draw_shape(axes, shape, point * thinner)
+    for shape in shapes:
+        _draw_label(axes, shape, point)
 
 
-def _draw_box(axes: Axes, instance: Instance, colour: str, **how: Any) -> None:
-    axes.add_patch(Rectangle(instance.box[:2], *instance.box[2:], fill=False, edgecolor=colour, **how))
+def _draw_shape(axes: Axes, shape: Shape, point: float) -> None:
+    """Paint mask and box as the page's style sheet does."""
+    colour = PALETTE[shape.colour]
+    if shape.outline:
+        path = Path.make_compound_path(*(Path(np.vstack([p, p[:1]]), closed=True) for p in shape.outline))
+        how = {"joinstyle": "round", "capstyle": "round"}
+        axes.add_patch(PathPatch(path, fill=False, edgecolor="black", alpha=0.6, linewidth=4.6 * point, **how))
+        axes.add_patch(PathPatch(path, facecolor=colour, edgecolor="none", alpha=0.34))
+        axes.add_patch(PathPatch(path, fill=False, edgecolor=colour, linewidth=2.6 * point, **how))
+        edge = {"linewidth": point, "alpha": 0.75, "linestyle": (0, (4, 3))}
+    else:
+        axes.add_patch(_rectangle(shape.box, fill=False, edgecolor="black", alpha=0.6, linewidth=4.6 * point))
+        edge = {"linewidth": 2.4 * point}
+    axes.add_patch(_rectangle(shape.box, fill=False, edgecolor=colour, **edge))
 
 
-def _draw_mask(axes: Axes, mask: NDArray[np.bool_], colour: str) -> None:
-    if not mask.any():
-        return
-    height, width = mask.shape
-    fill = np.zeros((height, width, 4))
-    fill[mask] = [*_rgb(colour), 0.5]
-    axes.imshow(fill, extent=(0, width, height, 0), interpolation="nearest")
-    # A frame of zeros closes the contour at the image's border; pixel centres lie at half coordinates.
-    framed = np.pad(mask.astype(float), 1)
-    x, y = np.arange(-1, width + 1) + 0.5, np.arange(-1, height + 1) + 0.5
-    axes.contour(x, y, framed, levels=[0.5], colors="black", linewidths=3)  # seen on any ground
-    axes.contour(x, y, framed, levels=[0.5], colors=colour, linewidths=1.7)
+def _rectangle(box: layout.Box, **how: object) -> Rectangle:
+    return Rectangle(box[:2], *box[2:], **how)  # type: ignore[arg-type]
 
 
-def _text(instance: Instance) -> str:
-    return instance.label if instance.score is None else f"{instance.label} {instance.score:.2f}"
-
-
-def _label_places(instances: list[Instance], width: int, height: int) -> list[tuple[float, float]]:
-    """Return each label's upper left corner: above its box, moved down past labels that are in the way."""
-    line, letter = 0.075 * height, 0.032 * width  # of a label in a cell of this size, in image pixels
-    taken: list[tuple[float, float, float]] = []
-    for instance in instances:
-        length = letter * len(_text(instance))
-        x = min(max(instance.box[0], 0.01 * width), max(width - length, 0))
-        y = min(max(instance.box[1] - line, 0.01 * height), height - line)
-        while any(abs(y - b) < line and x < a + n and a < x + length for a, b, n in taken) and y < height - line:
-            y += line / 4
-        taken.append((x, y, length))
-    return [(x, y) for x, y, _ in taken]
-
-
-def _label(colour: str) -> dict[str, Any]:
-    box = {"facecolor": colour, "alpha": 0.85, "edgecolor": "none", "pad": 1.2}
-    return {"fontsize": 7.5, "bbox": box, "clip_on": True}
-
-
-def _rgb(colour: str) -> list[float]:
-    return [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-
-
-def _ink_on(colour: str) -> str:
-    red, green, blue = _rgb(colour)
-    return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.45 else "white"
+def _draw_label(axes: Axes, shape: Shape, point: float) -> None:
+    x, y, width, height = shape.label
+    ground = FancyBboxPatch((x, y), width, height, boxstyle="round,pad=0,rounding_size=2", edgecolor="none")
+    ground.set_facecolor(PALETTE[shape.colour])
+    axes.add_patch(ground)
+    axes.text(
+        x + height * 0.16,
+        y + height * 0.76,
+        shape.text,
+        color=layout.ink(shape.colour),
+        fontfamily="DejaVu Sans Mono",
+        fontweight="bold",
+        fontsize=height * FONT * point,
+        clip_on=True,
+    )

@@ -8,17 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-import contourpy
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from transfer.drawing import layout
+from transfer.drawing.layout import FONT, PALETTE, Box, Shape
 from transfer.evaluation.instances import Instance
 
-LONGEST = 480  # pixels of an image's longer side in the page
 QUALITY = 82
-_TOLERANCE = 0.45  # pixels in the page that a simplified contour may be off
 
 
 @dataclass(frozen=True)
@@ -32,73 +30,55 @@ class Picture:
 
 
 def picture(pixels: NDArray[np.uint8]) -> Picture:
-    """Return (H, W, 3) pixels as a JPEG of at most LONGEST pixels; small images are enlarged, smoothly."""
+    """Return (H, W, 3) pixels as a JPEG of at most ``layout.LONGEST`` pixels; small images are enlarged, smoothly."""
     height, width = pixels.shape[:2]
-    scale = min(LONGEST / max(height, width), 4.0)
+    scale = layout.scale(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     buffer = io.BytesIO()
-    shown = Image.fromarray(pixels)
+    image = Image.fromarray(pixels)
     # An image that the browser enlarges as well as we could is sent as it is.
     if scale < 1:
-        shown = shown.resize(size, Image.Resampling.LANCZOS)
-    shown.save(buffer, "JPEG", quality=QUALITY if scale < 1 else 92, subsampling=0 if scale >= 1 else 2)
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    image.save(buffer, "JPEG", quality=QUALITY if scale < 1 else 92, subsampling=0 if scale >= 1 else 2)
     uri = "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
     return Picture(uri, *size, scale)
 
 
-def overlay(instances: Sequence[Instance], colours: dict[str, int], scale: float, width: int) -> str:
+def style() -> str:
+    """Return the style sheet's colours of classes: ``c0`` and so on, and the ink of labels on them."""
+    rules = [f".c{i} {{ color: {colour}; }}" for i, colour in enumerate(PALETTE)]
+    rules += [f".photo .label.c{i} text {{ fill: {layout.ink(i)}; }}" for i in range(len(PALETTE))]
+    return "\n".join(rules)
+
+
+def overlay(instances: Sequence[Instance], colours: dict[str, int], place: Picture) -> str:
     """Return masks, boxes and labels as SVG elements in the page's pixels, best score on top.
 
     Args:
         instances: of one image.
         colours: class -> number of its colour in the style sheet.
-        scale: page pixels for one image pixel.
-        width: of the picture, in page pixels.
+        place: the image in the page.
     """
-    shapes, labels = [], []
-    taken: list[tuple[float, float, float]] = []
-    for one in sorted(instances, key=lambda i: i.score or 0):
-        kind = f"c{colours[one.label]}"
-        x, y, w, h = (scale * v for v in one.box)
-        text = one.label if one.score is None else f"{one.label} {one.score:.2f}"
-        path = "" if one.mask is None else outline(one.mask, scale)
-        mask = f'<path class="halo" d="{path}"/><path class="mask {kind}" d="{path}"/>' if path else ""
-        place = f'x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}"'
-        box = f'<rect class="box {kind}{"" if path else " alone"}" {place}/>'
-        shapes.append(f"<g>{mask}{box}<title>{escape(text)}</title></g>")
-        labels.append(_label(text, kind, x, y, width, taken))
-    return f'<g class="shapes">{"".join(shapes)}</g><g class="labels">{"".join(labels)}</g>'
+    shapes = layout.lay_out(instances, colours, place.scale, place.width, place.height)
+    drawn, labels = "".join(map(_shape, shapes)), "".join(map(_label, shapes))
+    return f'<g class="shapes">{drawn}</g><g class="labels">{labels}</g>'
 
 
-def outline(mask: NDArray[np.bool_], scale: float) -> str:
-    """Return a mask's outline as SVG path data; "" for an empty mask.
-
-    The frame of zeros closes it at the image's border, and pixel centres lie at half coordinates, as COCO counts.
-    """
-    ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(ys):
-        return ""
-    part = np.pad(mask[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1].astype(float), 1)
-    contours = contourpy.contour_generator(z=part, line_type=contourpy.LineType.Separate).lines(0.5)
-    corner = np.array([xs[0] - 0.5, ys[0] - 0.5])
-    parts = []
-    for contour in contours:
-        points = ((np.asarray(contour) + corner) * scale).astype(np.float32)
-        points = cv2.approxPolyDP(points[:, None, :], _TOLERANCE, True)[:, 0, :]
-        parts.append("M" + "L".join(f"{a:.1f},{b:.1f}" for a, b in points) + "Z")
-    return "".join(parts)
+def _shape(shape: Shape) -> str:
+    kind = f"c{shape.colour}"
+    path = "".join("M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in polygon) + "Z" for polygon in shape.outline)
+    mask = f'<path class="halo" d="{path}"/><path class="mask {kind}" d="{path}"/>' if path else ""
+    box = f'<rect class="box {kind}{"" if path else " alone"}" {_place(shape.box)}/>'
+    return f"<g>{mask}{box}<title>{escape(shape.text)}</title></g>"
 
 
-def _label(text: str, kind: str, x: float, y: float, width: int, taken: list[tuple[float, float, float]]) -> str:
-    """Return a label above its box, moved down past labels that are in the way."""
-    line, length = width * 0.062, width * 0.034 * len(text) + width * 0.02
-    left = min(max(x, 1.0), max(width - length, 1.0))
-    top = max(y - line, 1.0)
-    for _ in range(12):
-        if not any(abs(top - b) < line and left < a + n and a < left + length for a, b, n in taken):
-            break
-        top += line / 2
-    taken.append((left, top, length))
-    box = f'<rect x="{left:.1f}" y="{top:.1f}" width="{length:.1f}" height="{line:.1f}" rx="2"/>'
-    place = f'x="{left + width * 0.01:.1f}" y="{top + line * 0.76:.1f}" font-size="{line * 0.8:.1f}"'
-    return f'<g class="label {kind}">{box}<text {place}>{escape(text)}</text></g>'
+def _label(shape: Shape) -> str:
+    x, y, _, height = shape.label
+    at = f'x="{x + height * 0.16:.1f}" y="{y + height * 0.76:.1f}" font-size="{height * FONT:.1f}"'
+    ground = f'<rect {_place(shape.label)} rx="2"/>'
+    return f'<g class="label c{shape.colour}">{ground}<text {at}>{escape(shape.text)}</text></g>'
+
+
+def _place(box: Box) -> str:
+    x, y, width, height = box
+    return f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'

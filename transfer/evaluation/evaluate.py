@@ -1,124 +1,153 @@
-"""``python -m transfer evaluate --gt ANN.json --detections RESULTS.json --out RECORD.json``: detections -> a record."""
+"""Detections and a ground truth in, a run record out."""
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
+import logging
 import os
-import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from transfer.errors import InputError
-from transfer.evaluation import detections, ground_truth
+from transfer.evaluation import detections as results_file
+from transfer.evaluation import ground_truth as annotation_file
+from transfer.evaluation.detections import Detections
 from transfer.evaluation.engines import ENGINES
-from transfer.evaluation.measure import Measured, measure, table
-from transfer.files.json_files import large_values
+from transfer.evaluation.ground_truth import GroundTruth
+from transfer.evaluation.measure import Measured, measure
+from transfer.files import places
+from transfer.files.json_files import encode, large_values
 from transfer.records import machine, record_file
-from transfer.records.record_file import TASKS, Cost, Data, Record, Seconds, read_run
+from transfer.records.record import Cost, Data, Record, Seconds
+from transfer.records.record_file import read_run
 
-EPILOG = """Any detector's results can be measured, in the format of COCO's results files. --run takes what is known of
-the training from a run that train_net left, whose own detections and ground truth are the default."""
+log = logging.getLogger(__name__)
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the verb's arguments."""
-    parser.epilog = EPILOG
-    parser.add_argument("--gt", type=Path, metavar="ANN", help="ground truth, COCO or LVIS format")
-    parser.add_argument("--detections", type=Path, metavar="RESULTS", help="COCO results file")
-    parser.add_argument("--out", type=Path, required=True, metavar="RECORD", help="the record to write, JSON")
-    parser.add_argument(
-        "--tasks", nargs="+", choices=TASKS, metavar="TASK", help="bbox, segm (default: what both files have)"
-    )
-    parser.add_argument(
-        "--engine", choices=list(ENGINES), default="hotcoco", help="what computes the metrics (default: hotcoco)"
-    )
-    parser.add_argument(
-        "--cross-check", action="store_true", help="measure with the other engine as well and compare every number"
-    )
-    parser.add_argument("--run", type=Path, metavar="RUN", help="finished run whose training the record describes")
-    parser.add_argument("--name", help="what reports call the run (default: the run's, or the record's file name)")
-    parser.add_argument("--init", help="what a report groups runs by: random or the pretraining (default: the name)")
-    parser.add_argument("--seed", type=int, metavar="N", help="training seed, by which a report pairs runs")
-    parser.add_argument("--force", action="store_true", help="replace the record")
+# What stands for a file's name where values were given instead of one.
+TRUTH_IN_MEMORY, DETECTIONS_IN_MEMORY = Path("the ground truth given"), Path("the detections given")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Measure, write the record, print the table.
+@large_values()
+def evaluate(
+    ground_truth: Mapping[str, Any] | str | Path | None = None,
+    detections: Sequence[Mapping[str, Any]] | str | Path | None = None,
+    *,
+    out: str | Path | None = None,
+    tasks: Sequence[str] | None = None,
+    engine: str = "hotcoco",
+    cross_check: bool = False,
+    run: str | Path | None = None,
+    name: str | None = None,
+    init: str | None = None,
+    seed: int | None = None,
+    force: bool = False,
+) -> Record:
+    """Measure detections on a ground truth: AP, AR and what each kind of error costs.
+
+    Args:
+        ground_truth: a COCO- or LVIS-format annotation file, or its content (a dictionary of ``images``,
+            ``annotations`` and ``categories``, boxes as x, y, width, height in pixels); None for the run's own.
+        detections: a COCO results file, or its content: dictionaries with ``image_id``, ``category_id``, ``score``
+            (0-1), and ``bbox`` in pixels or ``segmentation`` or both, numpy's numbers too; None for the run's own.
+        out: the record's file; None to write none.
+        tasks: "bbox", "segm" or both; None for what both sides have.
+        engine: "hotcoco" or "pycocotools", which agree to rounding.
+        cross_check: measure with the other engine as well and compare every number.
+        run: a finished run whose training the record describes.
+        name: what reports call the run; None for the run's name, or that of the record's or the results' file.
+        init: what a report groups runs by, "random" or the pretraining; None for the run's, or the name.
+        seed: the training's, by which a report pairs runs.
+        force: replace the record.
+
+    Returns:
+        the record: ``metrics[task][name]`` in percent, None where not measured.
 
     Raises:
-        InputError: files that are missing, no detections or no ground truth, or a record that is there already.
+        InputError: a file is missing, nothing can be measured, a detection or an annotation is at fault (the line names
+            the first), the engines disagree, or ``out`` is taken or cannot be written.
+
+    Example:
+        One object, found exactly:
+
+        >>> import transfer
+        >>> box = {"image_id": 1, "category_id": 1, "bbox": [10, 10, 40, 30]}
+        >>> truth = {
+        ...     "images": [{"id": 1, "width": 100, "height": 80}],
+        ...     "categories": [{"id": 1, "name": "cat"}],
+        ...     "annotations": [{"id": 1, "area": 1200, "iscrowd": 0, **box}],
+        ... }
+        >>> record = transfer.evaluate(truth, [{"score": 0.9, **box}], name="mine")
+        >>> round(record.metrics["bbox"]["AP"], 6), record.metrics["segm"]["AP"]
+        (100.0, None)
     """
-    if args.out.exists() and not args.force:
-        raise InputError(f"{args.out} is taken: expected a new file, found one; name another or use --force")
-    known = read_run(args.run) if args.run else None
-    gt, file = _files(args, known)
-    with large_values():
-        return _measure(args, known, gt, file)
-
-
-def _measure(args: argparse.Namespace, known: Record | None, gt: Path, file: Path) -> int:
+    if engine not in ENGINES:
+        raise InputError(f"no such engine: expected one of {', '.join(ENGINES)}, found {engine}; correct it")
+    if out is not None:
+        out = Path(out)
+        if out.exists() and not force:
+            raise InputError(f"{out} is taken: expected a new file, found one; name another or use --force")
+        places.check_file(out, replace=True)
+    known = read_run(Path(run)) if run is not None else None
+    truth_source, results_source = _sources(ground_truth, detections, known)
     start = time.perf_counter()
-    truth = ground_truth.read(gt)
-    found = detections.read(file, truth, args.tasks)
+    if isinstance(truth_source, Path):
+        truth = annotation_file.read(truth_source, tasks)
+    else:
+        truth = annotation_file.read(TRUTH_IN_MEMORY, tasks, encode(truth_source, str(TRUTH_IN_MEMORY)))
+    if isinstance(results_source, Path):
+        results = results_file.read(results_source, truth, tasks)
+    else:
+        raw = encode(results_source, str(DETECTIONS_IN_MEMORY))
+        results = results_file.read(DETECTIONS_IN_MEMORY, truth, tasks, raw)
     if known is not None and known.protocol != truth.protocol:
         rules = f"measuring by {truth.protocol}'s rules, not by {known.protocol}'s as {known.name}'s own record"
-        print(f"{rules}: the two records cannot be compared", file=sys.stderr)
-    for engine in ENGINES if args.cross_check else (args.engine,):
-        if engine == "pycocotools":
-            print(f"measuring {len(found)} detections with pycocotools: minutes on a large set", file=sys.stderr)
-    measured = measure(truth, found, args.engine, cross_check=args.cross_check)
+        log.warning("%s: the two records cannot be compared", rules)
+    for slow in ENGINES if cross_check else (engine,):
+        if slow == "pycocotools":
+            log.warning("measuring %d detections with pycocotools: minutes on a large set", len(results))
+    measured = measure(truth, results, engine, cross_check=cross_check)
     seconds = Seconds(known.seconds.train if known else None, time.perf_counter() - start)
-    record = _record(args, known, truth, found, measured, seconds)
-    try:
-        record_file.write(args.out, record)
-    except OSError as error:
-        raise InputError(f"{args.out}: expected a file that can be written, found {error}; name another") from None
-    counts = record.counts
-    print(f"{record.name}: {counts.detections} detections, {counts.objects} objects in {counts.images} images")
-    print(table(record.metrics))
-    if measured.cross_check is not None:
-        print(f"the engines agree to {measured.cross_check:.1e} points")
-    print(f"record: {args.out}")
-    return 0
-
-
-def _files(args: argparse.Namespace, known: Record | None) -> tuple[Path, Path]:
-    """Return ground truth and detections: as given, or the run's own."""
-    gt, file = args.gt, args.detections
-    if known is not None:
-        if gt is None:
-            gt = Path(known.data.val.annotations)
-        if file is None and known.detections is not None:
-            file = Path(known.detections)
-    if gt is None or file is None:
-        missing = "--gt ANN.json" if gt is None else "--detections RESULTS.json"
-        raise InputError(f"nothing to measure: expected {missing}, found none; give it")
-    return gt, file
+    if name is None:
+        name = known.name if known else out.stem if out is not None else results.file.stem
+    stored = isinstance(results_source, Path)
+    record = _record(known, truth, results, measured, seconds, name=name, engine=engine, stored=stored)
+    changes: dict[str, Any] = {"init": record.init if init is None else init}
+    changes["seed"] = record.seed if seed is None else seed
+    changes["weights"] = None if changes["init"] == "random" else record.weights
+    record = dataclasses.replace(record, **changes)
+    if out is not None:
+        beside = os.path.relpath(results.file, out.parent) if stored else None
+        record_file.write(out, dataclasses.replace(record, detections=beside))
+    return record
 
 
 def _record(
-    args: argparse.Namespace,
     known: Record | None,
-    truth: ground_truth.GroundTruth,
-    found: detections.Detections,
+    truth: GroundTruth,
+    results: Detections,
     measured: Measured,
     seconds: Seconds,
+    *,
+    name: str,
+    engine: str,
+    stored: bool,
 ) -> Record:
-    name = args.name or (known.name if known else args.out.stem)
-    val = truth.split()
+    """Return what was measured, with what is known of the training."""
+    val, leaks = truth.split(), None
     if known is not None and known.data.val.fingerprint == truth.sha256:
-        val = known.data.val  # which also says where the images are
-    fresh = Record(
+        val, leaks = known.data.val, known.data.leaks  # which also says where the images are
+    return Record(
         name=name,
-        init=args.init or (known.init if known else name),
-        seed=args.seed if args.seed is not None else known.seed if known else None,
+        init=known.init if known else name,
+        seed=known.seed if known else None,
         weights=known.weights if known else None,
         config=known.config if known else None,
-        data=Data(known.data.train if known else None, val),
+        data=Data(known.data.train if known else None, val, leaks),
         schedule=known.schedule if known else None,
         label_fraction=known.label_fraction if known else None,
-        engine=args.engine,
+        engine=engine,
         protocol=truth.protocol,
         versions={**(known.versions if known else {}), **machine.versions()},
         device=known.device if known else f"CPU, {os.cpu_count()} cores",
@@ -128,8 +157,27 @@ def _record(
         per_class=measured.per_class,
         tide=measured.tide,
         cross_check=measured.cross_check,
-        counts=truth.counts(len(found)),
-        detections=os.path.relpath(found.file, args.out.parent),
-        detections_sha256=found.sha256,
+        counts=truth.counts(len(results)),
+        detections=str(results.file) if stored else None,
+        detections_sha256=results.sha256 if stored else None,
     )
-    return dataclasses.replace(fresh, weights=None) if fresh.init == "random" else fresh
+
+
+def _sources(
+    ground_truth: Mapping[str, Any] | str | Path | None,
+    detections: Sequence[Mapping[str, Any]] | str | Path | None,
+    known: Record | None,
+) -> tuple[Mapping[str, Any] | Path, Sequence[Mapping[str, Any]] | Path]:
+    """Return ground truth and detections: as given, or the run's own."""
+    if known is not None:
+        if ground_truth is None:
+            ground_truth = known.data.val.annotations
+        if detections is None:
+            detections = known.detections
+    if ground_truth is None or detections is None:
+        missing = "--gt ANN.json" if ground_truth is None else "--detections RESULTS.json"
+        raise InputError(f"nothing to measure: expected {missing}, found none; give it")
+    return (
+        Path(ground_truth) if isinstance(ground_truth, str | Path) else ground_truth,
+        Path(detections) if isinstance(detections, str | Path) else detections,
+    )

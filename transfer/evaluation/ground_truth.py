@@ -1,43 +1,46 @@
-"""A COCO- or LVIS-format annotation file as something to measure on: read, checked and counted."""
+"""A COCO- or LVIS-format annotation file as something to measure on: read, checked, numbered and counted."""
 
 from __future__ import annotations
 
 import hashlib
-import math
-from collections import Counter
-from dataclasses import dataclass
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from transfer.data.coco import check_layout, count
+from transfer.data import annotation_file
+from transfer.data.annotation_file import Annotations, is_lvis, numbered
+from transfer.data.check import check_objects
+from transfer.data.coco import by_id, count
+from transfer.data.ids import Id
+from transfer.data.rules import CHANGED, COUNTED, Problems
 from transfer.errors import InputError
-from transfer.evaluation import rle_check
-from transfer.files.json_files import large_values, parse, read_bytes
+from transfer.files.json_files import large_values, read_bytes
 from transfer.records.record import Counts, Split
 
-WHAT = "a COCO annotation file"
-_FIELDS: dict[str, dict[str, type]] = {
-    "images": {"id": int, "width": int, "height": int},  # LVIS has no file_name
-    "annotations": {"image_id": int, "category_id": int, "bbox": list},
-    "categories": {"id": int, "name": str},
-}
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """An annotation file.
+    """An annotation file, its images, annotations and categories numbered from 1 on in the order of their ids.
+
+    No engine sees an id of the file (``transfer.data.ids`` says why); ``image_ids`` and ``category_ids`` lead back.
 
     Attributes:
         file: where it lies.
         sha256: of its bytes.
-        content: the parsed file, with ``iscrowd`` in every annotation and ids from 1 on, because pycocotools takes a
-            match with the object of id 0 for none.
+        content: the file's lists, numbered, with ``iscrowd`` in every annotation.
         protocol: "coco" or "lvis".
-        classes: category id -> name, by id.
-        frequency: category id -> "r", "c" or "f"; empty unless LVIS.
-        sizes: image id -> (height, width) in pixels.
+        classes: category number -> name.
+        frequency: category number -> "r", "c" or "f"; empty unless LVIS.
+        sizes: image number -> (height, width) in pixels.
+        image_numbers: the file's image id -> number.
+        category_numbers: the file's category id -> number.
+        dropped: the file's ids of categories that only labelling tools put there.
+        has_masks: whether every object has a mask that is not left out.
+        masks_refused: why the masks cannot be measured, "" when they can (or there are none).
     """
 
     file: Path
@@ -47,11 +50,21 @@ class GroundTruth:
     classes: dict[int, str]
     frequency: dict[int, str]
     sizes: dict[int, tuple[int, int]]
+    image_numbers: dict[Id, int] = field(repr=False)
+    category_numbers: dict[Id, int] = field(repr=False)
+    dropped: frozenset[Id] = frozenset()
+    has_masks: bool = False
+    masks_refused: str = ""
 
     @property
-    def has_masks(self) -> bool:
-        """Whether every object has a mask."""
-        return all(a.get("segmentation") for a in self.content["annotations"])
+    def image_ids(self) -> list[Id]:
+        """The file's image ids by number: that of number 1 first."""
+        return list(self.image_numbers)
+
+    @property
+    def category_ids(self) -> list[Id]:
+        """The file's category ids by number: that of number 1 first."""
+        return list(self.category_numbers)
 
     def counts(self, detections: int) -> Counts:
         """Return what is measured on."""
@@ -64,93 +77,124 @@ class GroundTruth:
         return Split("", str(self.file), self.sha256, n_images, n_instances, names)
 
 
+_LAST: dict[tuple[str, str, bool | None], GroundTruth] = {}  # one entry: what was read last
+
+
 @large_values()
-def read(file: Path) -> GroundTruth:
-    """Read an annotation file.
+def read(
+    file: Path, tasks: Sequence[str] | None = None, raw: bytes | None = None, *, objects: bool = True
+) -> GroundTruth:
+    """Read and check an annotation file; one whose bytes were read last is not read again.
+
+    Args:
+        file: in COCO's or LVIS's format.
+        tasks: what is to be measured: without "segm" masks are left out unseen. None when the detections decide: then
+            masks that cannot be used are only refused when they are asked for.
+        raw: its bytes, where they are in memory; ``file`` then only names them in errors.
+        objects: whether there has to be an object to find, without which nothing can be measured.
 
     Raises:
-        InputError: no such file, no annotation file, ids that are unknown or given twice, boxes or areas that are no
-            numbers, or nothing to find.
+        InputError: no such file, no annotation file, entries that cannot be used, or nothing to find.
     """
-    raw = read_bytes(file, WHAT)
-    content = parse(raw, file, WHAT)
-    if isinstance(content, list) and content and isinstance(content[0], dict) and "score" in content[0]:
-        raise InputError(f"{file}: expected {WHAT}, found a list of detections; are --gt and --detections swapped?")
-    check_layout(content, file, _FIELDS)
-    _check_ids(content, file)
-    annotations = [
-        {**entry, "id": i, "iscrowd": int(bool(entry.get("iscrowd")))}
-        for i, entry in enumerate(content["annotations"], start=1)
-    ]
-    for i, entry in enumerate(annotations):
-        _check_numbers(entry, f"{file}: annotations[{i}]")
-    _check_codes(annotations, {image["id"]: (image["height"], image["width"]) for image in content["images"]}, file)
-    objects = sum(not entry["iscrowd"] for entry in annotations)
-    if not objects:
+    masks = None if tasks is None else "segm" in tasks
+    raw = read_bytes(file, annotation_file.WHAT) if raw is None else raw
+    key = (str(file.absolute()), hashlib.sha256(raw).hexdigest(), masks)
+    if key not in _LAST:
+        truth = _read(file, raw, masks)
+        _LAST.clear()
+        _LAST[key] = truth
+    truth = _LAST[key]
+    annotations = truth.content["annotations"]
+    if objects and all(entry["iscrowd"] for entry in annotations):
         found = f"{len(annotations)} crowd regions" if annotations else "none"
         raise InputError(f"{file}: expected at least one object to find, found {found}; nothing can be measured on it")
-    categories = sorted(content["categories"], key=lambda c: c["id"])
-    lvis = any("neg_category_ids" in image for image in content["images"])
+    return truth
+
+
+def _read(file: Path, raw: bytes, masks: bool | None) -> GroundTruth:
+    given = annotation_file.read(file, names=False, raw=raw)
+    content = given.content
+    has_masks = masks is not False and all(a.get("segmentation") for a in content["annotations"])
+    refused = _check(given, masks)
+    images, categories = numbered(content["images"]), numbered(content["categories"])
+    lvis = is_lvis(content["images"])
+    plain: dict[str, Any] = _numbered(content, images, categories, lvis)
     return GroundTruth(
         file=file,
-        sha256=hashlib.sha256(raw).hexdigest(),
-        content={"images": content["images"], "annotations": annotations, "categories": categories},
+        sha256=given.sha256,
+        content=plain,
         protocol="lvis" if lvis else "coco",
-        classes={c["id"]: c["name"] for c in categories},
-        frequency={c["id"]: c["frequency"] for c in categories if lvis and "frequency" in c},
-        sizes={image["id"]: (image["height"], image["width"]) for image in content["images"]},
+        classes={c["id"]: c["name"] for c in plain["categories"]},
+        frequency={c["id"]: c["frequency"] for c in plain["categories"] if lvis and "frequency" in c},
+        sizes={image["id"]: (image["height"], image["width"]) for image in plain["images"]},
+        image_numbers=images,
+        category_numbers=categories,
+        dropped=given.dropped,
+        has_masks=has_masks,
+        masks_refused=refused,
     )
 
 
-def _check_ids(content: dict[str, Any], file: Path) -> None:
-    for name, key in (("images", "id"), ("categories", "id"), ("categories", "name")):
-        twice = [value for value, n in Counter(entry[key] for entry in content[name]).items() if n > 1]
-        if twice:
-            raise InputError(f"{file}: {name}: expected each {key} once, found {twice[0]!r} more than once; correct it")
-    for key, name in (("image_id", "images"), ("category_id", "categories")):
-        strange = {entry[key] for entry in content["annotations"]} - {entry["id"] for entry in content[name]}
-        if strange:
-            raise InputError(
-                f"{file}: annotations: expected {key}s of its own {name}, found {min(strange)}; correct it"
-            )
+def _check(given: Annotations, masks: bool | None) -> str:
+    """Check boxes and masks, log what is only counted; return why masks that nobody may want cannot be used."""
+    content, n_images = given.content, len(given.content["images"])
+    n = len(content["annotations"])
+    if masks is None and not any(a.get("segmentation") for a in content["annotations"]):
+        masks = False
+    refused = ""
+    problems = Problems()
+    if masks is not False:
+        try:
+            check_objects(content, masks=True, problems=problems)
+            problems.refuse(given.file, n_images, n)
+            _fill_empty(content)
+        except InputError as error:
+            if masks:
+                raise
+            problems, masks, refused = Problems(), False, str(error)
+    if masks is False:
+        for annotation in content["annotations"]:
+            annotation.pop("segmentation", None)
+        check_objects(content, masks=False, problems=problems)
+        problems.refuse(given.file, n_images, n)
+    for line in (*given.changes, *problems.lines(COUNTED, CHANGED)):
+        log.warning("%s: %s", given.file, line)
+    return refused
 
 
-def _check_codes(annotations: list[dict[str, Any]], sizes: dict[int, tuple[int, int]], file: Path) -> None:
-    """Check that run-length codes are of their image's size and fill it; polygons need neither."""
-    compressed: list[tuple[int, str]] = []
-    pixels: list[int] = []
-    for i, entry in enumerate(annotations):
-        mask, size = entry.get("segmentation"), sizes[entry["image_id"]]
-        if not isinstance(mask, dict):
-            continue
-        counts = mask.get("counts")
-        if tuple(mask.get("size") or ()) != size:
-            raise InputError(
-                f"{file}: annotations[{i}]: expected a mask of its image's size, {list(size)}, found "
-                f"{mask.get('size')}; correct it"
-            )
-        if isinstance(counts, list) and sum(counts) != size[0] * size[1]:
-            raise InputError(
-                f"{file}: annotations[{i}]: expected run lengths that fill its image, {size[0] * size[1]} pixels, "
-                f"found {sum(counts)}; correct it"
-            )
-        if isinstance(counts, str):
-            compressed.append((i, counts))
-            pixels.append(size[0] * size[1])
-    broken = rle_check.first_broken([counts for _, counts in compressed], np.array(pixels, np.int64))
-    if broken is not None:
-        raise InputError(
-            f"{file}: annotations[{compressed[broken][0]}]: expected run lengths that fill its image, "
-            f"{pixels[broken]} pixels, found a code that does not; correct it"
-        )
+def _fill_empty(content: dict[str, Any]) -> None:
+    """Give objects whose polygons are none an empty run-length code: they stay to be found, and cannot be."""
+    sizes = {image["id"]: (image["height"], image["width"]) for image in content["images"]}
+    for annotation in content["annotations"]:
+        if annotation.get("segmentation") == []:
+            height, width = sizes[annotation["image_id"]]
+            annotation["segmentation"] = {"size": [height, width], "counts": [height * width]}
 
 
-def _check_numbers(entry: dict[str, Any], where: str) -> None:
-    box, area = entry["bbox"], entry.get("area")
-    if len(box) != 4 or not all(isinstance(v, int | float) and math.isfinite(v) for v in box):
-        raise InputError(f"{where}: expected a bbox [x, y, width, height], found {str(box)[:60]}")
-    if not isinstance(area, int | float) or not math.isfinite(area):
-        found = "none" if area is None else str(area)[:60]
-        raise InputError(
-            f'{where}: expected "area" in pixels, which says small, medium or large, found {found}; add it'
-        )
+def _numbered(
+    content: dict[str, list[dict[str, Any]]], images: dict[Id, int], categories: dict[Id, int], lvis: bool
+) -> dict[str, Any]:
+    annotations = [
+        {**{key: entry[key] for key in _ANNOTATION if key in entry}, "id": i}
+        | {"image_id": images[entry["image_id"]], "category_id": categories[entry["category_id"]]}
+        for i, entry in enumerate(content["annotations"], 1)
+    ]
+    listed: list[dict[str, Any]] = [
+        {**{key: i[key] for key in _IMAGE if isinstance(i.get(key), str)}, "id": images[i["id"]]}
+        | {"width": i["width"], "height": i["height"]}
+        for i in content["images"]
+    ]
+    if lvis:
+        for image, entry in zip(listed, content["images"], strict=True):
+            for key in ("neg_category_ids", "not_exhaustive_category_ids"):
+                image[key] = [categories[one] for one in entry.get(key, ()) if one in categories]
+    named = [
+        {"id": categories[c["id"]], "name": c["name"], **({"frequency": c["frequency"]} if "frequency" in c else {})}
+        for c in by_id(content["categories"])
+    ]
+    return {"images": listed, "annotations": annotations, "categories": named}
+
+
+# What measuring needs; engines would stop at a text in another field of which they know better.
+_IMAGE = ("file_name", "coco_url")
+_ANNOTATION = ("bbox", "area", "iscrowd", "segmentation", "difficult")

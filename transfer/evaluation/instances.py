@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from transfer.errors import InputError
-from transfer.files.json_files import parse, read_bytes
+from transfer.evaluation import detections, ground_truth
+from transfer.files import pixels
 
 
 @dataclass(frozen=True)
@@ -30,89 +31,74 @@ class ValSet:
     """A COCO annotation file's images, classes and objects.
 
     Attributes:
-        images: image id -> the file's entry (file_name, height, width, ...).
-        classes: category id -> name.
+        images: image number (``ground_truth.GroundTruth``) -> the file's entry (file_name, height, width).
+        classes: category number -> name.
     """
 
     def __init__(self, annotations: Path, folder: Path = Path()) -> None:
         """Read ``annotations``; the images are to lie in ``folder``, for which LVIS's files give them no names.
 
         Raises:
-            InputError: the file is missing or is no COCO annotation file.
+            InputError: as ``ground_truth.read``; but a file without a single object will do.
         """
-        content = _load(annotations, "a COCO annotation file")
-        if not isinstance(content, dict) or not {"images", "annotations", "categories"} <= set(content):
-            raise InputError(f"{annotations}: expected a COCO annotation file with images, annotations and categories")
+        self._truth = ground_truth.read(annotations, objects=False)
         self.images: dict[int, dict[str, Any]] = {
-            image["id"]: {**image, "file_name": _file_name(image, folder)} for image in content["images"]
+            image["id"]: {**image, "file_name": _file_name(image, folder)} for image in self._truth.content["images"]
         }
-        self.classes: dict[int, str] = {category["id"]: category["name"] for category in content["categories"]}
-        self._annotations = content["annotations"]
+        self.classes: dict[int, str] = self._truth.classes
 
     def choose(self, count: int, seed: int) -> list[int]:
-        """Return ``count`` image ids (or all) drawn by ``seed`` alone, so that no result can have a say in it."""
+        """Return ``count`` image numbers (or all) drawn by ``seed`` alone, so that no result can have a say in it."""
         ids = np.array(sorted(self.images))
         chosen = np.random.default_rng(seed).choice(ids, size=min(count, len(ids)), replace=False)
         return sorted(int(i) for i in chosen)
 
     def named(self, names: Iterable[str]) -> list[int]:
-        """Return the image ids behind file names, in the order given.
+        """Return the image numbers behind file names, in the order given.
 
         Raises:
             InputError: no image of that name; close names are given.
         """
         ids = {image["file_name"]: image_id for image_id, image in self.images.items()}
-        found = []
-        for name in names:
+        for name in (names := list(names)):
             if name not in ids:
                 close = difflib.get_close_matches(name, ids, n=3)
                 hint = f" (close: {', '.join(close)})" if close else ""
                 raise InputError(
                     f"no such image: expected a file name of the val set, found {name}{hint}; name another"
                 )
-            found.append(ids[name])
-        return list(dict.fromkeys(found))
+        return list(dict.fromkeys(ids[name] for name in names))
 
     def truth(self, wanted: Iterable[int]) -> dict[int, list[Instance]]:
         """Return the annotated objects of the ``wanted`` images, crowds left out."""
-        return self._instances([entry for entry in self._annotations if not entry.get("iscrowd")], wanted)
+        instances: dict[int, list[Instance]] = {image_id: [] for image_id in wanted}
+        for entry in self._truth.content["annotations"]:
+            if entry["image_id"] in instances and not entry["iscrowd"]:
+                mask = decode(entry.get("segmentation"), *self._truth.sizes[entry["image_id"]])
+                label, box = self.classes[entry["category_id"]], tuple(entry["bbox"])
+                instances[entry["image_id"]].append(Instance(label, box, mask))
+        return instances
 
     def detections(self, file: Path, wanted: Iterable[int], least: float) -> dict[int, list[Instance]]:
         """Return what a COCO results file found in the ``wanted`` images with a score of at least ``least``.
 
         Raises:
-            InputError: no such file, no COCO results, or results that name images or classes the set does not have.
+            InputError: as ``transfer.evaluation.detections.read``.
         """
-        content = self.check(file)
-        return self._instances([entry for entry in content if entry["score"] >= least], wanted)
-
-    def check(self, file: Path) -> list[dict[str, Any]]:
-        """Return the detections of a COCO results file.
-
-        Raises:
-            InputError: as ``detections``.
-        """
-        content = _load(file, "a COCO results file")
-        if not isinstance(content, list) or not all(isinstance(e, dict) and set(e) >= _RESULT for e in content):
-            raise InputError(f"{file}: expected a list of detections with {', '.join(sorted(_RESULT))}")
-        for key, known in (("image_id", self.images), ("category_id", self.classes)):
-            strange = sorted({entry[key] for entry in content} - set(known))
-            if strange:
-                raise InputError(
-                    f"{file}: expected {key}s of the annotation file, found {strange[0]} and {len(strange) - 1} more "
-                    "that it does not have; the run was measured on another set"
-                )
-        return content
-
-    def _instances(self, entries: list[dict[str, Any]], wanted: Iterable[int]) -> dict[int, list[Instance]]:
-        found: dict[int, list[Instance]] = {image_id: [] for image_id in wanted}
-        for entry in entries:
-            if entry["image_id"] in found:
-                image = self.images[entry["image_id"]]
-                mask = decode(entry.get("segmentation"), image["height"], image["width"])
-                label, box = self.classes[entry["category_id"]], tuple(entry["bbox"])
-                found[entry["image_id"]].append(Instance(label, box, mask, entry.get("score")))
-        return found
+        instances: dict[int, list[Instance]] = {image_id: [] for image_id in wanted}
+        every = detections.read(file, self._truth)
+        shown = np.flatnonzero(np.isin(every.image_ids, list(instances)) & (every.scores >= least))
+        chosen = every.chosen(shown)
+        for i, (image, category) in enumerate(
+            zip(chosen.image_ids.tolist(), chosen.category_ids.tolist(), strict=True)
+        ):
+            code = None if chosen.masks is None else chosen.masks[i]
+            box = coco_mask.toBbox(code) if chosen.boxes is None else chosen.boxes[i]
+            mask = decode(code, *self._truth.sizes[image])
+            instances[image].append(
+                Instance(self.classes[category], tuple(box.tolist()), mask, float(chosen.scores[i]))
+            )
+        return instances
 
 
 def _file_name(image: dict[str, Any], folder: Path) -> str:
@@ -121,9 +107,6 @@ def _file_name(image: dict[str, Any], folder: Path) -> str:
     if "coco_url" in image and not (name and (folder / name).is_file()):
         return "/".join(image["coco_url"].split("/")[-2:])
     return name
-
-
-_RESULT = {"image_id", "category_id", "bbox", "score"}
 
 
 def decode(segmentation: Any, height: int, width: int) -> NDArray[np.bool_] | None:
@@ -140,5 +123,10 @@ def decode(segmentation: Any, height: int, width: int) -> NDArray[np.bool_] | No
     return mask
 
 
-def _load(file: Path, what: str) -> Any:
-    return parse(read_bytes(file, what), file, what)
+def read_pixels(file: Path) -> NDArray[np.uint8]:
+    """Return an image as the detector sees it, (H, W, 3) uint8 RGB, upright.
+
+    Raises:
+        InputError: missing, damaged, or of a mode without a rule.
+    """
+    return pixels.read(file)

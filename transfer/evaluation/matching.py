@@ -11,24 +11,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from transfer.evaluation.detections import Detections
 from transfer.evaluation.engines import federated, not_exhaustive, rank
 from transfer.evaluation.objects import Objects, Regions
+from transfer.evaluation.weighted_ap import Bools, Floats, Ints
 
 FOREGROUND, BACKGROUND = 0.5, 0.1  # TIDE's t_f and t_b
 LIMIT = 100  # detections per image and class
 PAIRS = 2_000_000  # of a detection and an object at one time: 16 MB an array
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-
 
 @dataclass(frozen=True)
-class Matches:
+class Matching:
     """N detections by image, class and score, and G objects without crowds, at T thresholds.
 
     Attributes:
@@ -66,35 +62,35 @@ class Matches:
         return np.bincount(self.object_category, minlength=classes)
 
 
-def match(objects: Objects, found: Detections, thresholds: Sequence[float] = (FOREGROUND,)) -> Matches:
-    """Match ``found`` to ``objects`` as COCO's evaluation does: all areas, 100 detections of a class an image.
+def match(objects: Objects, detections: Detections, thresholds: Sequence[float] = (FOREGROUND,)) -> Matching:
+    """Match ``detections`` to ``objects`` as COCO's evaluation does: all areas, 100 detections of a class an image.
 
     By LVIS's rules where the ground truth has them: 300 detections an image, of the classes that were looked for.
 
     Args:
         objects: of one task.
-        found: with that task.
+        detections: with that task.
         thresholds: T least IoUs of a match, 0-1, rising.
     """
     truth = objects.truth
-    found = federated(truth, found)
-    image, category = objects.indices(found)
-    order = np.lexsort((-found.scores, category, image))  # stable
+    detections = federated(truth, detections)
+    image, category = objects.indices(detections)
+    order = np.lexsort((-detections.scores, category, image))  # stable
     if truth.protocol != "lvis":
         order = order[rank(image[order], category[order]) < LIMIT]
-    found, image, category = found.chosen(order), image[order], category[order]
+    detections, image, category = detections.chosen(order), image[order], category[order]
     near = _Near(objects.real, category, float(min(thresholds)))
-    for part in _pairs(objects.real, image, _places(found, objects.task)):
+    for part in _pairs(objects.real, image, _places(detections, objects.task)):
         near.add(*part)
     matched = near.matched(thresholds)
-    crowd = _in_crowd(objects.crowd, image, category, _places(found, objects.task))
+    crowd = _in_crowd(objects.crowd, image, category, _places(detections, objects.task))
     ignored = (crowd >= np.array(thresholds)[:, None]) & (matched < 0)
     if open_pairs := not_exhaustive(truth):
-        pairs = zip(found.image_ids.tolist(), found.category_ids.tolist(), strict=True)
+        pairs = zip(detections.image_ids.tolist(), detections.category_ids.tolist(), strict=True)
         ignored |= (matched < 0) & np.array([pair in open_pairs for pair in pairs], np.bool_)
-    return Matches(
+    return Matching(
         image=image,
-        score=found.scores,
+        score=detections.scores,
         category=category,
         object=matched,
         ignored=ignored,
@@ -103,12 +99,12 @@ def match(objects: Objects, found: Detections, thresholds: Sequence[float] = (FO
         other_iou=near.iou[1],
         other_object=near.object[1],
         object_category=objects.real.category,
-        by_score=np.argsort(-found.scores, kind="stable"),
+        by_score=np.argsort(-detections.scores, kind="stable"),
     )
 
 
-def _places(found: Detections, task: str) -> Any:
-    return found.boxes if task == "bbox" else found.masks
+def _places(detections: Detections, task: str) -> Any:
+    return detections.boxes if task == "bbox" else detections.masks
 
 
 Pairs = tuple[Ints, Ints, Floats]

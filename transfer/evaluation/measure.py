@@ -33,26 +33,41 @@ class Measured:
     cross_check: float | None
 
 
-def measure(truth: GroundTruth, found: Detections, engine: str = "hotcoco", *, cross_check: bool = False) -> Measured:
-    """Return the metrics of ``found.tasks``; those of another task are null.
+def measure(
+    truth: GroundTruth, detections: Detections, engine: str = "hotcoco", *, cross_check: bool = False
+) -> Measured:
+    """Return the metrics of ``detections.tasks``; those of another task are null.
 
     Args:
         truth: what to find.
-        found: what was found.
+        detections: what was found.
         engine: "hotcoco" or "pycocotools".
         cross_check: measure with the other engine as well.
 
     Raises:
         InputError: the engines differ by more than rounding, or cannot read the masks.
     """
+    metrics, per_class = average_precisions(truth, detections, engine)
+    worst = _cross_check(truth, detections, engine, (metrics, per_class)) if cross_check else None
+    return Measured(metrics, per_class, error_costs(truth, detections), worst)
+
+
+def average_precisions(truth: GroundTruth, detections: Detections, engine: str = "hotcoco") -> tuple[PerTask, PerTask]:
+    """Return (metrics, AP per class) of ``detections.tasks``; those of another task are null.
+
+    Raises:
+        InputError: the engine cannot read the masks.
+    """
     metrics: PerTask = {task: dict.fromkeys(ALL_METRICS) for task in TASKS}
     per_class: PerTask = {task: {} for task in TASKS}
-    errors: dict[str, Tide | None] = dict.fromkeys(TASKS)
-    for task in found.tasks:
-        metrics[task], per_class[task] = summarise(ENGINES[engine](truth, found, task), truth)
-        errors[task] = tide.errors(truth, found, task)
-    worst = _cross_check(truth, found, engine, (metrics, per_class)) if cross_check else None
-    return Measured(metrics, per_class, errors, worst)
+    for task in detections.tasks:
+        metrics[task], per_class[task] = summarise(ENGINES[engine](truth, detections, task), truth)
+    return metrics, per_class
+
+
+def error_costs(truth: GroundTruth, detections: Detections) -> dict[str, Tide | None]:
+    """Return what each kind of error costs in each of ``detections.tasks``; null for another task."""
+    return {task: tide.errors(truth, detections, task) if task in detections.tasks else None for task in TASKS}
 
 
 def summarise(curves: Curves, truth: GroundTruth) -> tuple[dict[str, float | None], dict[str, float | None]]:
@@ -78,12 +93,12 @@ def _mean(values: NDArray[np.float64]) -> float | None:
     return float(np.mean(measured)) * 100 if measured.size else None
 
 
-def _cross_check(truth: GroundTruth, found: Detections, engine: str, ours: tuple[PerTask, PerTask]) -> float:
+def _cross_check(truth: GroundTruth, detections: Detections, engine: str, ours: tuple[PerTask, PerTask]) -> float:
     """Measure with the other engine; return the largest difference in percentage points."""
     other = next(name for name in ENGINES if name != engine)
     worst = 0.0
-    for task in found.tasks:
-        theirs = summarise(ENGINES[other](truth, found, task), truth)
+    for task in detections.tasks:
+        theirs = summarise(ENGINES[other](truth, detections, task), truth)
         for mine, reference in zip(ours, theirs, strict=True):
             for name, value in mine[task].items():
                 difference = _difference(value, reference[name])

@@ -14,25 +14,25 @@ import numpy as np
 from transfer.evaluation import weighted_ap
 from transfer.evaluation.detections import Detections
 from transfer.evaluation.objects import Objects, Regions
-from transfer.evaluation.weighted_ap import Bools, ClassMatches, Floats, Ints, Matches
+from transfer.evaluation.weighted_ap import Bools, ClassMatches, Floats, Ints, MatchedClasses
 
 THRESHOLDS = tuple(t / 100 for t in range(50, 100, 5))  # Pascal's own is the first, the mean over all is COCO's idea
 ELEVEN = np.arange(0.0, 1.1, 0.1)  # recalls
 
 
-def match(objects: Objects, found: Detections, *, eleven_point: bool) -> Matches:
+def match(objects: Objects, detections: Detections, *, eleven_point: bool) -> MatchedClasses:
     """Say of each detection what it counts for at each of ``THRESHOLDS``.
 
     Args:
         objects: the boxes of a VOC set as ``transfer.data.voc`` writes it, with "difficult" in its annotations.
-        found: with boxes. They and the scores are rounded as Pascal's text files hold them.
+        detections: with boxes. They and the scores are rounded as Pascal's text files hold them.
         eleven_point: make AP of it as in 2007, otherwise as from 2010 on.
     """
     real = objects.real
     difficult = np.array([bool(a.get("difficult")) for a in real.entries], np.bool_)
-    image, category = objects.indices(found)
-    overlap, nearest = _nearest(_rounded_boxes(found), image, category, real)
-    score = np.array([round(s, 3) for s in found.scores.tolist()])
+    image, category = objects.indices(detections)
+    overlap, nearest = _nearest(_rounded_boxes(detections), image, category, real)
+    score = np.array([round(s, 3) for s in detections.scores.tolist()])
     by_name = {}
     for k, name in enumerate(objects.truth.classes.values()):
         own = np.flatnonzero(category == k)
@@ -40,7 +40,7 @@ def match(objects: Objects, found: Detections, *, eleven_point: bool) -> Matches
         matched, ignored = _counted(overlap[own], nearest[own], difficult)
         count = np.bincount(real.image[(real.category == k) & ~difficult], minlength=len(objects.images))
         by_name[name] = ClassMatches(image[own], score[own], matched, ignored, count)
-    return Matches(objects.images.tolist(), by_name, ELEVEN if eleven_point else None)
+    return MatchedClasses(objects.images.tolist(), by_name, ELEVEN if eleven_point else None)
 
 
 def _pascal_boxes(annotations: list[dict[str, Any]]) -> Floats:
@@ -51,10 +51,12 @@ def _pascal_boxes(annotations: list[dict[str, Any]]) -> Floats:
     return cut
 
 
-def _rounded_boxes(found: Detections) -> Floats:
+def _rounded_boxes(detections: Detections) -> Floats:
     """Return (N, 4) boxes as Pascal's text files hold them: left, top, right, bottom from 1, with one decimal."""
-    assert found.boxes is not None
-    corners = np.concatenate([found.boxes[:, :2], found.boxes[:, :2] + found.boxes[:, 2:]], axis=1).astype(np.float32)
+    assert detections.boxes is not None
+    corners = np.concatenate(
+        [detections.boxes[:, :2], detections.boxes[:, :2] + detections.boxes[:, 2:]], axis=1
+    ).astype(np.float32)
     corners += np.array([1, 1, 0, 0], np.float32)  # in the precision in which detectors give and Detectron2 adds
     return np.array([round(v, 1) for v in corners.ravel().tolist()]).reshape(-1, 4)
 
@@ -70,10 +72,10 @@ def _nearest(box: Floats, image: Ints, category: Ints, real: Regions) -> tuple[F
     start = np.searchsorted(image[rows], np.arange(len(real.start)))
     for i in np.flatnonzero(np.diff(start) * np.diff(real.start)).tolist():
         row, column = rows[start[i] : start[i + 1]], np.arange(real.start[i], real.start[i + 1])
-        found, there = box[row, None], objects[None, column]
-        inner = np.minimum(found[..., 2:], there[..., 2:]) - np.maximum(found[..., :2], there[..., :2]) + 1
+        detected, there = box[row, None], objects[None, column]
+        inner = np.minimum(detected[..., 2:], there[..., 2:]) - np.maximum(detected[..., :2], there[..., :2]) + 1
         common = np.maximum(inner, 0).prod(axis=2)
-        union = _area(there) + _area(found) - common
+        union = _area(there) + _area(detected) - common
         iou = np.where(category[row, None] == real.category[None, column], common / union, -1.0)
         best = iou.argmax(axis=1)
         overlap[row] = iou[np.arange(len(row)), best]
@@ -98,12 +100,12 @@ def _counted(overlap: Floats, nearest: Ints, difficult: Bools) -> tuple[Bools, B
     return matched, above & hard
 
 
-def summary(matches: Matches) -> dict[str, float]:
+def summary(matches: MatchedClasses) -> dict[str, float]:
     """Return AP (mean over all thresholds), AP50, AP75 and ``AP-CLASS`` in percent; NaN where nothing was to be found.
 
     Detectron2 lets one class without objects make everything NaN. Here such a class is left out of the means.
     """
     once = weighted_ap.average_precision(matches, np.ones((1, len(matches.images)), np.int64))
-    found = {name: float(values[0]) for name, values in weighted_ap.summary(once).items()}
+    metrics = {name: float(values[0]) for name, values in weighted_ap.summary(once).items()}
     aps = weighted_ap.per_class(once)[0]
-    return found | {f"AP-{name}": float(ap) for name, ap in zip(matches.classes, aps, strict=True)}
+    return metrics | {f"AP-{name}": float(ap) for name, ap in zip(matches.classes, aps, strict=True)}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from transfer.evaluation.detections import Detections
 from transfer.evaluation.ground_truth import GroundTruth
-from transfer.evaluation.matching import BACKGROUND, FOREGROUND, Matches, match
+from transfer.evaluation.matching import BACKGROUND, FOREGROUND, Matching, match
 from transfer.evaluation.objects import Objects
 from transfer.records.record import Tide
 
@@ -23,15 +23,15 @@ LOCALISATION, CLASSIFICATION, DUPLICATE, BACKGROUND_ERROR, BOTH = range(1, 6)
 _RECALLS = np.linspace(0.0, 1.0, 101)
 
 
-def errors(truth: GroundTruth, found: Detections, task: str) -> Tide | None:
+def errors(truth: GroundTruth, detections: Detections, task: str) -> Tide | None:
     """Return what each kind of error costs in points of AP at IoU 0.5; None where no class has an object.
 
     Args:
         truth: what to find.
-        found: what was found.
+        detections: what was found.
         task: "bbox" or "segm".
     """
-    matches = match(Objects(truth, task), found)
+    matches = match(Objects(truth, task), detections)
     kinds = classify(matches)
     base = _Flags(matches.category, matches.object[0] >= 0, ~matches.ignored[0], matches.n_objects(len(truth.classes)))
     ap50 = _ap(base, matches)
@@ -44,7 +44,7 @@ def errors(truth: GroundTruth, found: Detections, task: str) -> Tide | None:
         return (ap - ap50) * 100
 
     def without(kind: int) -> _Flags:
-        return replace(base, kept=base.kept & (kinds != kind))
+        return replace(base, counted=base.counted & (kinds != kind))
 
     def targets(kind: int) -> NDArray[np.int64]:
         nearest = matches.same_object if kind == LOCALISATION else matches.other_object
@@ -62,7 +62,7 @@ def errors(truth: GroundTruth, found: Detections, task: str) -> Tide | None:
         duplicate=gained(without(DUPLICATE)),
         background=gained(without(BACKGROUND_ERROR)),
         missed=gained(_fewer(base, of[missed])),
-        false_positive=gained(replace(base, kept=base.kept & base.right)),
+        false_positive=gained(replace(base, counted=base.counted & base.right)),
         false_negative=gained(_fewer(base, of[~matches.taken()])),
     )
 
@@ -73,11 +73,11 @@ class _Flags:
 
     category: NDArray[np.int64]
     right: NDArray[np.bool_]
-    kept: NDArray[np.bool_]
+    counted: NDArray[np.bool_]
     objects: NDArray[np.int64]
 
 
-def classify(matches: Matches) -> NDArray[np.int64]:
+def classify(matches: Matching) -> NDArray[np.int64]:
     """Return each detection's way to be wrong, 0 when it is right or ignored."""
     same, other = matches.same_iou, matches.other_iou
     ways = [
@@ -90,7 +90,7 @@ def classify(matches: Matches) -> NDArray[np.int64]:
     return np.where((matches.object[0] >= 0) | matches.ignored[0], 0, kinds)
 
 
-def _corrected(base: _Flags, matches: Matches, stands_for: NDArray[np.int64]) -> _Flags:
+def _corrected(base: _Flags, matches: Matching, stands_for: NDArray[np.int64]) -> _Flags:
     """Return the flags with detections put on the objects that they stand for, -1 for none.
 
     One object takes one detection: where it has one already, the others go, and of several the best score stays.
@@ -101,11 +101,11 @@ def _corrected(base: _Flags, matches: Matches, stands_for: NDArray[np.int64]) ->
     best = np.ones(len(wrong), np.bool_)
     best[1:] = targets[1:] != targets[:-1]
     best &= ~matches.taken()[targets]
-    right, kept, category = base.right.copy(), base.kept.copy(), base.category.copy()
-    kept[wrong[~best]] = False
+    right, counted, category = base.right.copy(), base.counted.copy(), base.category.copy()
+    counted[wrong[~best]] = False
     right[wrong[best]] = True
     category[wrong[best]] = matches.object_category[targets[best]]
-    return replace(base, category=category, right=right, kept=kept)
+    return replace(base, category=category, right=right, counted=counted)
 
 
 def _fewer(base: _Flags, gone: NDArray[np.int64]) -> _Flags:
@@ -113,12 +113,12 @@ def _fewer(base: _Flags, gone: NDArray[np.int64]) -> _Flags:
     return replace(base, objects=base.objects - np.bincount(gone, minlength=len(base.objects)))
 
 
-def _ap(flags: _Flags, matches: Matches) -> float | None:
+def _ap(flags: _Flags, matches: Matching) -> float | None:
     """Return the mean AP of the classes that have objects in the ground truth.
 
     A class whose objects an oracle took away altogether had no right detection, so its AP was 0 and stays so.
     """
-    order = matches.by_score[flags.kept[matches.by_score]]
+    order = matches.by_score[flags.counted[matches.by_score]]
     order = order[np.argsort(flags.category[order], kind="stable")]
     category, right = flags.category[order], flags.right[order]
     bounds = np.searchsorted(category, np.arange(len(flags.objects) + 1))

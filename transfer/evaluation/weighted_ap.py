@@ -43,7 +43,7 @@ class ClassMatches:
 
 
 @dataclass(frozen=True)
-class Matches:
+class MatchedClasses:
     """Every class of one run on one set, and how its metric makes AP of them.
 
     Attributes:
@@ -58,13 +58,15 @@ class Matches:
     recalls: Floats | None = field(default_factory=lambda: RECALLS)
 
 
-def average_precision(matches: Matches, weights: Ints, tell: Callable[[float], None] | None = None) -> Floats:
+def average_precision(
+    matches: MatchedClasses, weights: Ints, report_progress: Callable[[float], object] | None = None
+) -> Floats:
     """Return the AP of every class and IoU threshold.
 
     Args:
         matches: of N images and K classes.
         weights: (R, N) how often each image is there, whole numbers from 0 on.
-        tell: is told of each share of the work that is done; they add up to 1.
+        report_progress: is given each share of the work that is done; they add up to 1.
 
     Returns:
         (R, thresholds, K) in 0-1; NaN where a class has no object. The AP of the set is the mean over the last two
@@ -75,13 +77,15 @@ def average_precision(matches: Matches, weights: Ints, tell: Callable[[float], N
     small = weights.astype(np.min_scalar_type(weights.max(initial=0)))  # a byte: what is read most often
     # NumPy leaves the interpreter alone while it works on an array, so threads share the classes.
     with ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS)) as threads:
-        ways = threads.map(lambda one: class_average_precision(one, small, matches.recalls), matches.classes.values())
-        found = []
-        for ap in ways:
-            found.append(ap)
-            if tell is not None:
-                tell(1 / len(matches.classes))
-        return np.stack(found, axis=2)
+        computed = threads.map(
+            lambda one: class_average_precision(one, small, matches.recalls), matches.classes.values()
+        )
+        aps = []
+        for ap in computed:
+            aps.append(ap)
+            if report_progress is not None:
+                report_progress(1 / len(matches.classes))
+        return np.stack(aps, axis=2)
 
 
 def class_average_precision(one: ClassMatches, weights: NDArray[np.integer], recalls: Floats | None) -> Floats:
@@ -96,10 +100,10 @@ def class_average_precision(one: ClassMatches, weights: NDArray[np.integer], rec
 def _some_rows(one: ClassMatches, weights: NDArray[np.integer], length: int, recalls: Floats | None) -> Floats:
     there = np.flatnonzero(one.objects)
     objects = weights[:, there].astype(np.int64) @ one.objects[there]
-    found = np.zeros((len(weights), len(THRESHOLDS)))
-    found[objects == 0] = np.nan
+    ap = np.zeros((len(weights), len(THRESHOLDS)))
+    ap[objects == 0] = np.nan
     times = weights[:, one.image[:length]]
-    seen = np.cumsum(times, axis=1, dtype=np.int32)
+    detections = np.cumsum(times, axis=1, dtype=np.int32)
     steps = None if recalls is None else _Steps(objects, recalls)
     for t in range(len(THRESHOLDS)):
         ignored = one.ignored[t, :length]
@@ -108,14 +112,14 @@ def _some_rows(one: ClassMatches, weights: NDArray[np.integer], length: int, rec
             continue
         hits = times[:, right]
         true = np.cumsum(hits, axis=1, dtype=np.int32)
-        counted = seen[:, right]
+        counted = detections[:, right]
         if ignored.any():
             counted = counted - np.cumsum(times * ignored, axis=1, dtype=np.int32)[:, right]
         precision = true / np.maximum(counted, 1)  # counted is 0 only where true is
         best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
         shares = hits / np.maximum(objects, 1)[:, None] if steps is None else steps.shares(true)
-        found[:, t] += np.einsum("rj,rj->r", best, shares)
-    return found
+        ap[:, t] += np.einsum("rj,rj->r", best, shares)
+    return ap
 
 
 class _Steps:
@@ -151,15 +155,15 @@ class _Steps:
         return shares
 
 
-def summary(found: Floats) -> dict[str, Floats]:
+def summary(ap: Floats) -> dict[str, Floats]:
     """Return AP, AP50 and AP75 in percent, (R,), from ``average_precision``'s answer; NaN where nothing could be."""
-    chosen = {"AP": found, "AP50": found[:, :1], "AP75": found[:, 5:6]}
+    chosen = {"AP": ap, "AP50": ap[:, :1], "AP75": ap[:, 5:6]}
     return {name: 100 * _mean(part, (1, 2)) for name, part in chosen.items()}
 
 
-def per_class(found: Floats) -> Floats:
+def per_class(ap: Floats) -> Floats:
     """Return each class's AP in percent, (R, K), from ``average_precision``'s answer."""
-    return 100 * found.mean(axis=1)
+    return 100 * ap.mean(axis=1)
 
 
 def _mean(values: Floats, axes: tuple[int, ...]) -> Floats:
@@ -170,10 +174,10 @@ def _mean(values: Floats, axes: tuple[int, ...]) -> Floats:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def image_f1(matches: Matches, least: float) -> Floats:
+def image_f1(matches: MatchedClasses, least: float) -> Floats:
     """Return how well each image is solved by the detections with a score of at least ``least``: (images,) in 0-1.
 
-    2 right / (detections + objects), averaged over the IoU thresholds; 1 where there is nothing and nothing was found.
+    2 right / (detections + objects), averaged over the IoU thresholds; 1 for no object and no detection.
     Unlike AP it needs no other image, and it is about the very detections that a picture shows.
     """
     n = len(matches.images)

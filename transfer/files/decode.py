@@ -12,6 +12,9 @@ from typing import Any
 
 from transfer.errors import InputError
 
+# Key of a field's metadata: a file written before there was such a field may lack it, and gets its default.
+OPTIONAL = "may be missing"
+
 
 def check_keys(content: dict[str, Any], required: Iterable[str], known: Iterable[str], at: str) -> None:
     """Raise InputError, naming ``at``, when ``content`` lacks a required key or has one that is not known."""
@@ -62,9 +65,10 @@ def _decode_object(kind: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise InputError(f"{where}: expected an object, found {shown(value)}")
     hints = typing.get_type_hints(kind)
-    check_keys(value, hints, hints, where.rstrip(":"))
+    given = {f.name for f in dataclasses.fields(kind) if f.name in value or not f.metadata.get(OPTIONAL)}
+    check_keys(value, given, hints, where.rstrip(":"))
     prefix = f"{where} " if where.endswith(":") else f"{where}."
-    return kind(**{name: decode(hint, value[name], prefix + name) for name, hint in hints.items()})
+    return kind(**{name: decode(hints[name], value[name], prefix + name) for name in hints if name in given})
 
 
 def _plain(value: Any, where: str) -> Any:

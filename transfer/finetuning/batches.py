@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import DatasetFromList, DatasetMapper, get_detection_dataset_dicts
+from detectron2.data import DatasetFromList, get_detection_dataset_dicts
 from detectron2.data.build import filter_images_with_only_crowd_annotations
 from detectron2.data.samplers import InferenceSampler, RepeatFactorTrainingSampler, TrainingSampler
 from detectron2.utils import comm
@@ -24,6 +24,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from transfer.data.labels import Labels
 from transfer.errors import InputError
+from transfer.finetuning import mapper
+from transfer.finetuning.interrupt import ignore_signals
 from transfer.finetuning.loader import Loader, Unreadable
 
 Place = tuple[int, int]  # (position in the order of the whole run, number of the image)
@@ -100,7 +102,7 @@ class Mapped(Dataset):  # type: ignore[misc,type-arg,unused-ignore]
         record = self._records[number]
         try:
             return self._mapper(record)
-        except (OSError, SyntaxError, ValueError) as error:  # what Pillow's readers raise for damaged files
+        except Exception as error:  # damaged files make Pillow and the mapper raise nearly everything
             return Unreadable(record["file_name"], f"{type(error).__name__}: {' '.join(str(error).split())[:120]}")
 
 
@@ -152,7 +154,7 @@ def train_set(cfg: CfgNode, labels: Labels | None) -> TrainSet:
         )
     grouped = cfg.DATALOADER.ASPECT_RATIO_GROUPING
     wide = [record["width"] > record["height"] for record in records] if grouped else None
-    return TrainSet(Mapped(records, DatasetMapper(cfg, is_train=True), cfg.SEED), wide, factors)
+    return TrainSet(Mapped(records, mapper.Mapper(cfg, is_train=True), cfg.SEED), wide, factors)
 
 
 def all_records(cfg: CfgNode) -> list[dict[str, Any]]:
@@ -165,7 +167,11 @@ def train_loader(cfg: CfgNode, data: TrainSet, start: int = 0, workers: int | No
     """Return the training batches from iteration ``start`` on, by ``workers`` processes (None: the config's)."""
     sampler: Any = Batches(cfg, data, start)
     workers = cfg.DATALOADER.NUM_WORKERS if workers is None else workers
-    return Loader(DataLoader(data.images, batch_sampler=sampler, num_workers=workers, collate_fn=_as_list))
+    return _loader(data.images, workers, batch_sampler=sampler)
+
+
+def _loader(images: Mapped, workers: int, **order: Any) -> Loader:
+    return Loader(DataLoader(images, num_workers=workers, collate_fn=_as_list, worker_init_fn=ignore_signals, **order))
 
 
 def _as_list(batch: list[Any]) -> list[Any]:
@@ -175,6 +181,6 @@ def _as_list(batch: list[Any]) -> list[Any]:
 def test_loader(cfg: CfgNode, dataset: str) -> Loader:
     """Return this process's share of the images to measure on, one a batch."""
     records = get_detection_dataset_dicts([dataset], filter_empty=False)
-    mapped = Mapped(records, DatasetMapper(cfg, is_train=False), cfg.SEED)
+    mapped = Mapped(records, mapper.Mapper(cfg, is_train=False), cfg.SEED)
     sampler, workers = InferenceSampler(len(records)), cfg.DATALOADER.NUM_WORKERS
-    return Loader(DataLoader(mapped, sampler=sampler, batch_size=1, num_workers=workers, collate_fn=_as_list))
+    return _loader(mapped, workers, sampler=sampler, batch_size=1)

@@ -10,12 +10,13 @@ from typing import Any
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog, DatasetMapper
+from detectron2.data import DatasetCatalog
 from detectron2.utils import comm
 from detectron2.utils.analysis import FlopCountAnalysis
 from fvcore.nn import parameter_count
 from torch import nn
 
+from transfer.finetuning.mapper import Mapper
 from transfer.records import machine
 from transfer.records.record import Cost
 
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 IMAGES = 2  # of the val set; what varies between images is the number of proposals
 
 
-def measure(cfg: CfgNode, model: nn.Module) -> Cost:
+def detector_cost(cfg: CfgNode, model: nn.Module) -> Cost:
     """Return what ``model`` costs, on the first images of ``DATASETS.TEST`` at their test-time size.
 
     FLOPs are null, and the log says why, when the model cannot be traced; a finished run must not end there.
@@ -43,7 +44,7 @@ def measure(cfg: CfgNode, model: nn.Module) -> Cost:
 
 
 def _flops(cfg: CfgNode, model: nn.Module) -> list[int] | None:
-    mapper = DatasetMapper(cfg, is_train=False)
+    mapper = Mapper(cfg, is_train=False)
     training = model.training
     model.eval()
     try:

@@ -8,29 +8,32 @@ import importlib.util
 import json
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
-from detectron2.evaluation import CityscapesInstanceEvaluator, COCOEvaluator, DatasetEvaluator, LVISEvaluator
+from detectron2.evaluation import CityscapesInstanceEvaluator, DatasetEvaluator, LVISEvaluator
+from detectron2.evaluation.coco_evaluation import instances_to_coco_json
 from detectron2.utils import comm
 
 from transfer.data.splits import check_installed
 from transfer.errors import InputError
 from transfer.evaluation import detections, ground_truth, pascal
-from transfer.evaluation.engines import by_hotcoco
-from transfer.evaluation.measure import summarise
+from transfer.evaluation.detections import Detections
+from transfer.evaluation.ground_truth import GroundTruth
+from transfer.evaluation.measure import PerTask, average_precisions
 from transfer.evaluation.objects import Objects
 from transfer.files import atomic
 from transfer.records.record import FREQUENCIES, METRICS
 
 log = logging.getLogger(__name__)
 
-
+ENGINE = "hotcoco"
 FILE_NAME = "coco_instances_results.json"
 LVIS_FILE_NAME = "lvis_instances_results.json"
 # evaluator type -> what Detectron2 calls the file of detections
@@ -38,66 +41,94 @@ FILE_NAMES = {"coco": FILE_NAME, "lvis": LVIS_FILE_NAME, "pascal_voc": FILE_NAME
 Percents = dict[str, dict[str, float]]
 
 
-class Evaluator(COCOEvaluator):
-    """Measures a detector on a COCO-format set.
+@dataclass(frozen=True)
+class Evaluation:
+    """What one evaluation of a detector gave, in the first process; nothing in the others.
 
-    pycocotools, which Detectron2 would use, takes minutes where hotcoco takes a second, and reports a detector that
-    found nothing as not measured.
+    Attributes:
+        results: task -> metric, and ``AP-CLASS`` for each class -> percent, NaN where there is nothing to measure, as
+            Detectron2 logs it.
+        truth: what was to be found; None, as all that follows, where another program measured its own files.
+        detections: what was found, as it was read back from the file that stays.
+        metrics: (metrics, AP per class) of a COCO or LVIS set; None for another.
     """
 
+    results: Percents
+    truth: GroundTruth | None = None
+    detections: Detections | None = None
+    metrics: tuple[PerTask, PerTask] | None = None
+
+
+def _measure(annotations: Path, file: Path, tasks: tuple[str, ...]) -> Evaluation:
+    """Measure a file of detections, by this project's engine."""
+    truth = ground_truth.read(annotations, tasks)
+    detected = detections.read(file, truth, tasks)
+    metrics, per_class = average_precisions(truth, detected, ENGINE)  # TIDE is for the record alone
+    names = (*METRICS, *FREQUENCIES) if truth.frequency else METRICS
+    results = {task: {name: _number(metrics[task][name]) for name in names} for task in tasks}
+    for task in tasks:
+        results[task] |= {f"AP-{name}": _number(ap) for name, ap in per_class[task].items()}
+    return Evaluation(results, truth, detected, (metrics, per_class))
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+class Evaluator(DatasetEvaluator):
+    """Measures a detector on a COCO-format set.
+
+    Detectron2's own reads the annotations with pycocotools, which takes minutes to measure where hotcoco takes a
+    second, and reports a detector that found nothing as not measured.
+    """
+
+    evaluation = Evaluation({})
+
     def __init__(self, dataset_name: str, tasks: tuple[str, ...], folder: Path) -> None:
-        super().__init__(dataset_name, tasks, output_dir=str(folder), use_fast_impl=False)
-        _keep_to_the_file(self)
+        """Prepare for ``dataset_name``, a set that Detectron2 knows; ``folder`` takes the detections."""
+        self._annotations = Path(MetadataCatalog.get(dataset_name).json_file)
+        self._tasks, self._folder = tasks, folder
+        self._detected: list[dict[str, Any]] = []
 
-    def evaluate(self, img_ids: Sequence[int] | None = None) -> Percents:
-        """Write the detections and measure them.
+    def reset(self) -> None:
+        """Forget all detections."""
+        self._detected = []
 
-        Returns:
-            Task -> metric, and ``AP-CLASS`` for each class -> percent, NaN where there is nothing to measure, as
-            Detectron2 logs it; empty in all processes but the first.
-        """
-        super().evaluate(img_ids)
-        file = Path(self._output_dir) / FILE_NAME
-        return percents(Path(self._metadata.json_file), file, self._tasks) if comm.is_main_process() else {}
+    def process(self, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> None:
+        """Take the detections of a batch of images."""
+        for entry, output in zip(inputs, outputs, strict=True):
+            self._detected += instances_to_coco_json(output["instances"].to("cpu"), entry["image_id"])
+
+    def evaluate(self) -> Percents:
+        """Write the detections, under the ids of the annotation file, and measure them; more is in ``evaluation``."""
+        gathered = comm.gather(self._detected, dst=0)
+        if comm.is_main_process():
+            ids = ground_truth.read(self._annotations, self._tasks).category_ids
+            entries = [{**entry, "category_id": ids[entry["category_id"]]} for part in gathered for entry in part]
+            atomic.write_text(self._folder / FILE_NAME, json.dumps(entries))
+            self.evaluation = _measure(self._annotations, self._folder / FILE_NAME, self._tasks)
+        return self.evaluation.results
 
 
 class LvisEvaluator(LVISEvaluator):  # type: ignore[misc,unused-ignore]
     """Measures a detector on an LVIS set, by the same engine, which has LVIS's rules."""
 
+    evaluation = Evaluation({})
+
     def __init__(self, dataset_name: str, tasks: tuple[str, ...], folder: Path) -> None:
         super().__init__(dataset_name, tasks, output_dir=str(folder))
-        _keep_to_the_file(self)
+        self._do_evaluation = False  # it ends with its file of detections
+        # Which it would explain by missing annotations.
+        self._logger = logging.getLogger(f"{__name__}.detectron2")
+        self._logger.setLevel(logging.WARNING)
 
     def evaluate(self) -> Percents:
-        """Write the detections and measure them, as ``Evaluator`` does."""
+        """Write the detections and measure them; more is in ``evaluation``."""
         super().evaluate()
-        file = Path(self._output_dir) / LVIS_FILE_NAME
-        return percents(Path(self._metadata.json_file), file, self._tasks) if comm.is_main_process() else {}
-
-
-def _keep_to_the_file(evaluator: Any) -> None:
-    """Let one of Detectron2's evaluators end with its file of detections."""
-    evaluator._do_evaluation = False
-    # Which it would explain by missing annotations.
-    evaluator._logger = logging.getLogger(f"{__name__}.detectron2")
-    evaluator._logger.setLevel(logging.WARNING)
-
-
-def percents(annotations: Path, results: Path, tasks: Sequence[str]) -> Percents:
-    """Return what a file of detections is worth, as ``Evaluator.evaluate`` does."""
-    truth = ground_truth.read(annotations)
-    found = detections.read(results, truth, tasks)
-    names = (*METRICS, *FREQUENCIES) if truth.frequency else METRICS
-    told = {}
-    for task in tasks:
-        metrics, per_class = summarise(by_hotcoco(truth, found, task), truth)  # TIDE is for the record alone
-        told[task] = {name: _number(metrics[name]) for name in names}
-        told[task] |= {f"AP-{name}": _number(ap) for name, ap in per_class.items()}
-    return told
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
+        if comm.is_main_process():
+            file = Path(self._output_dir) / LVIS_FILE_NAME
+            self.evaluation = _measure(Path(self._metadata.json_file), file, self._tasks)
+        return self.evaluation.results
 
 
 def build(cfg: CfgNode, dataset: str) -> DatasetEvaluator:
@@ -159,15 +190,17 @@ class PascalEvaluator(DatasetEvaluator):
     ``pascal.json`` holds both. It is measured from the file of detections that stays, so that it can be had again.
     """
 
+    evaluation = Evaluation({})
+
     def __init__(self, dataset: str, folder: Path) -> None:
         """Prepare for ``dataset``, a VOC set that ``transfer.data.splits`` registered; ``folder`` takes the files."""
         metadata = MetadataCatalog.get(dataset)
         self._annotations, self._year, self._folder = Path(metadata.json_file), metadata.year, folder
-        self._found: list[dict[str, Any]] = []
+        self._entries: list[dict[str, Any]] = []
 
     def reset(self) -> None:
         """Forget all detections."""
-        self._found = []
+        self._entries = []
 
     def process(self, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> None:
         """Take the detections of a batch of images."""
@@ -177,7 +210,7 @@ class PascalEvaluator(DatasetEvaluator):
             corners = instances.pred_boxes.tensor.numpy().astype(np.float64)
             boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
             columns = (instances.pred_classes.tolist(), boxes.tolist(), instances.scores.tolist())
-            self._found += [
+            self._entries += [
                 {"image_id": entry["image_id"], "category_id": number + 1, "bbox": box, "score": score}
                 for number, box, score in zip(*columns, strict=True)
             ]
@@ -188,15 +221,15 @@ class PascalEvaluator(DatasetEvaluator):
         Returns:
             Task -> metric -> percent in the first process, None in the others.
         """
-        gathered = comm.gather(self._found, dst=0)
+        gathered = comm.gather(self._entries, dst=0)
         if not comm.is_main_process():
             return None
         file = self._folder / FILE_NAME
         atomic.write_text(file, json.dumps([entry for part in gathered for entry in part]) + "\n")
-        truth = ground_truth.read(self._annotations)
+        truth = ground_truth.read(self._annotations, ["bbox"])
         eleven = self._year == 2007
-        found = detections.read(file, truth, ["bbox"])
-        matches = pascal.match(Objects(truth, "bbox"), found, eleven_point=eleven)
+        detected = detections.read(file, truth, ["bbox"])
+        matches = pascal.match(Objects(truth, "bbox"), detected, eleven_point=eleven)
         both = {
             "11-point": pascal.summary(dataclasses.replace(matches, recalls=pascal.ELEVEN)),
             "all-point": pascal.summary(dataclasses.replace(matches, recalls=None)),
@@ -207,7 +240,8 @@ class PascalEvaluator(DatasetEvaluator):
         for name, values in both.items():
             shown = ", ".join(f"{key} {values[key]:.2f}" for key in ("AP", "AP50", "AP75"))
             log.info("PASCAL, %s%s: %s", name, " (reported)" if name == used else "", shown)
-        return {"bbox": both[used]}
+        self.evaluation = Evaluation({"bbox": both[used]}, truth, detected)
+        return self.evaluation.results
 
 
 def _nulls(values: dict[str, float]) -> dict[str, float | None]:

@@ -18,7 +18,7 @@ SHOWN = 4
 
 
 @contextmanager
-def told(cfg: CfgNode, files: Callable[[], list[str]]) -> Iterator[None]:
+def explained(cfg: CfgNode, files: Callable[[], list[str]]) -> Iterator[None]:
     """Turn what stops the block into an InputError of one line.
 
     Args:
@@ -52,6 +52,6 @@ def diverged(cfg: CfgNode, what: str, files: list[str]) -> str:
 
 def disk_full(folder: Path, error: OSError) -> str:
     """Return the line for a disk without room."""
-    kept = checkpointer.last(folder)
-    rest = f"{kept} is intact: make room, then continue with --resume" if kept else "make room, then start again"
+    last = checkpointer.last(folder)
+    rest = f"{last} is intact: make room, then continue with --resume" if last else "make room, then start again"
     return f"{folder} cannot be written: expected room for the run's files, found {error.strerror}; {rest}"

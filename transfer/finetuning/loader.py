@@ -32,6 +32,7 @@ class Loader:
     def __init__(self, loader: DataLoader[Any]) -> None:
         """Wrap a loader whose batches are lists."""
         self._loader = loader
+        self._batches: Iterator[Any] | None = None  # no local variable, which an error's traceback would keep alive
         self.dataset = loader.dataset  # Detectron2's evaluation asks for it
         self.files: list[str] = []
 
@@ -39,20 +40,24 @@ class Loader:
         """Number of batches; for evaluation only, training never ends."""
         return len(self._loader)
 
+    def close(self) -> None:
+        """End the loading processes, which no signal ends (``interrupt.ignore_signals``)."""
+        self._batches = None
+
     def __iter__(self) -> Iterator[list[dict[str, Any]]]:
         """Give the batches.
 
         Raises:
-            InputError: an image cannot be read, or a loading process was ended from outside.
+            InputError: an image cannot be read, or a loading process failed or was ended from outside.
         """
         # Neither starting the workers nor augmentation in this process (no workers) may shift what the model draws.
         before = _state()
-        batches = iter(self._loader)
+        self._batches = iter(self._loader)
         _restore(before)
-        while True:
+        while self._batches is not None:
             before = _state()
             try:
-                batch = next(batches, None)
+                batch = next(self._batches, None)
             except RuntimeError as error:
                 raise _dead_worker(error) from error
             finally:

@@ -1,4 +1,4 @@
-"""What a fine-tuning run is worth, from the files it left: the measured half of its record."""
+"""What a fine-tuning run is worth, from its last evaluation: the measured half of its record."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from pathlib import Path
 from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 
-from transfer.evaluation import detections, ground_truth
-from transfer.evaluation.measure import PerTask, measure
-from transfer.finetuning.evaluators import FILE_NAMES
+from transfer.evaluation import ground_truth
+from transfer.evaluation.measure import PerTask, error_costs
+from transfer.finetuning.evaluators import ENGINE, FILE_NAMES, Evaluation, Percents
 from transfer.records.record import ALL_METRICS, TASKS, Counts, Split, Tide
 
-ENGINE = "hotcoco"
 # A re-evaluation lies beside the run's own record, which stays as it is.
 EVALUATION = "evaluation"
 
@@ -43,51 +42,55 @@ def check(cfg: CfgNode, val: Split) -> None:
     """
     file = Path(val.annotations)  # that of a VOC folder is only written when the run begins
     if MetadataCatalog.get(cfg.DATASETS.TEST[0]).get("evaluator_type") in FILE_NAMES and file.is_file():
-        ground_truth.read(file)
+        ground_truth.read(file, _tasks(cfg))
 
 
-def read(cfg: CfgNode, val: Split, found: dict[str, dict[str, float]]) -> Outcome:
-    """Return what the run in ``OUTPUT_DIR`` is worth.
+def _tasks(cfg: CfgNode) -> tuple[str, ...]:
+    return ("bbox", "segm") if cfg.MODEL.MASK_ON else ("bbox",)
+
+
+def read(cfg: CfgNode, val: Split, evaluation: Evaluation) -> Outcome:
+    """Return what a run is worth, from its last evaluation; nothing is measured a second time.
 
     Args:
         cfg: the run's config.
         val: what it was measured on.
-        found: what the evaluator returned, which is all there is of a set that is not measured from a file.
+        evaluation: of the finished detector, in the first process.
     """
     metadata = MetadataCatalog.get(cfg.DATASETS.TEST[0])
     kind = metadata.get("evaluator_type")
-    if kind not in FILE_NAMES:
-        return _told(f"detectron2 {kind}", "cityscapes", val, found)
-    file = Path("inference") / FILE_NAMES[kind]
-    truth = ground_truth.read(Path(val.annotations))
-    detected = detections.read(Path(cfg.OUTPUT_DIR) / file, truth, tuple(found))
-    if kind == "pascal_voc":
+    truth, detected = evaluation.truth, evaluation.detections
+    if truth is None or detected is None:
+        return _from_results(f"detectron2 {kind}", "cityscapes", val, evaluation.results)
+    file = str(detected.file.relative_to(cfg.OUTPUT_DIR))
+    if evaluation.metrics is None:
         # Pascal's definition of AP changed once, after 2007.
-        told = _told("pascal", "voc2007" if metadata.year == 2007 else "voc2012", val, found)
-        counts = dataclasses.replace(told.counts, detections=len(detected))
-        return dataclasses.replace(told, counts=counts, detections=str(file), detections_sha256=detected.sha256)
-    measured = measure(truth, detected, ENGINE)
+        protocol = "voc2007" if metadata.year == 2007 else "voc2012"
+        measured = _from_results("pascal", protocol, val, evaluation.results)
+        counts = dataclasses.replace(measured.counts, detections=len(detected))
+        return dataclasses.replace(measured, counts=counts, detections=file, detections_sha256=detected.sha256)
+    metrics, per_class = evaluation.metrics
     return Outcome(
         engine=ENGINE,
         protocol=truth.protocol,
-        metrics=measured.metrics,
-        per_class=measured.per_class,
-        tide=measured.tide,
+        metrics=metrics,
+        per_class=per_class,
+        tide=error_costs(truth, detected),
         counts=truth.counts(len(detected)),
-        detections=str(file),
+        detections=file,
         detections_sha256=detected.sha256,
     )
 
 
-def _told(engine: str, protocol: str, val: Split, found: dict[str, dict[str, float]]) -> Outcome:
-    """Return what the evaluator of a set told, and nothing more."""
-    values, per_class = from_detectron2(found, tuple(val.classes))
+def _from_results(engine: str, protocol: str, val: Split, results: Percents) -> Outcome:
+    """Return what the evaluator of a set returned, and nothing more."""
+    metrics, per_class = from_detectron2(results, tuple(val.classes))
     counts = Counts(val.n_images, val.n_instances, None, len(val.classes), None)
-    return Outcome(engine, protocol, values, per_class, dict.fromkeys(TASKS), counts)
+    return Outcome(engine, protocol, metrics, per_class, dict.fromkeys(TASKS), counts)
 
 
 def from_detectron2(results: Mapping[str, Mapping[str, float]], classes: tuple[str, ...]) -> tuple[PerTask, PerTask]:
-    """Return (metrics, AP per class) as ``transfer.records.record_file.Record`` holds them.
+    """Return (metrics, AP per class) as ``transfer.records.record.Record`` holds them.
 
     Args:
         results: task -> metric -> percent; -1 or NaN where there was nothing to measure, "AP-NAME" for each class.
@@ -96,10 +99,10 @@ def from_detectron2(results: Mapping[str, Mapping[str, float]], classes: tuple[s
     metrics: PerTask = {}
     per_class: PerTask = {}
     for task in TASKS:
-        found = results.get(task, {})
-        metrics[task] = {name: percent(found.get(name)) for name in ALL_METRICS}
-        names = classes if found else ()
-        per_class[task] = {name: percent(found.get("AP" if len(classes) == 1 else f"AP-{name}")) for name in names}
+        values = results.get(task, {})
+        metrics[task] = {name: percent(values.get(name)) for name in ALL_METRICS}
+        names = classes if values else ()
+        per_class[task] = {name: percent(values.get("AP" if len(classes) == 1 else f"AP-{name}")) for name in names}
     return metrics, per_class
 
 

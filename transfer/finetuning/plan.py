@@ -1,8 +1,7 @@
-"""What a fine-tuning run will do: command line, config, weights and data resolved and checked, nothing written."""
+"""What a fine-tuning run will do: request, config, weights and data resolved and checked, nothing written."""
 
 from __future__ import annotations
 
-import argparse
 import logging
 import secrets
 from dataclasses import dataclass
@@ -15,10 +14,15 @@ import transfer.register  # noqa: F401  what configs may name
 from transfer.data import labels
 from transfer.data.labels import Labels
 from transfer.detectors import config as detector_config
+from transfer.detectors import ranges
+from transfer.detectors.loaded import Loaded
 from transfer.doctor import examine, findings
 from transfer.errors import InputError
+from transfer.files import places
 from transfer.finetuning import lr_range_test, outcome, run_data, schedule, weights
-from transfer.records.record_file import FILE_NAME, Split
+from transfer.finetuning.request import Request
+from transfer.records.record import Split
+from transfer.records.record_file import FILE_NAME
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +54,8 @@ class Plan:
     config_file: str
     name: str
     data: run_data.RunData
-    start: weights.Start | None
-    count: weights.Count | None
+    start: weights.InitialWeights | None
+    count: Loaded | None
     resume: bool
     eval_only: bool
     labels: Labels | None = None
@@ -69,83 +73,86 @@ class Plan:
         return self.data.val
 
 
-def prepare(args: argparse.Namespace) -> Plan:
+def prepare(request: Request) -> Plan:
     """Resolve and check everything that can be wrong before the first iteration.
 
     Args:
-        args: as ``train_net.parser`` gives them.
+        request: what is asked for.
 
     Raises:
         InputError: anything the user can put right; nothing has been written then.
     """
-    path = detector_config.find_config(args.config_file)
+    path = detector_config.find_config(request.config_file)
+    detector_config.check_complete(path)
     cfg = detector_config.read_config(path)
     wanted = cfg.clone()
     detector_config.override(
-        wanted, args.opts
-    )  # without data and weights yet: mistyped keys are told before anything slow
-    overridden = {key: detector_config.lookup(wanted, key) for key in args.opts[::2]}
+        wanted, request.opts
+    )  # without data and weights yet: mistyped keys are named before anything slow
+    ranges.check(wanted)
+    overridden = {key: detector_config.lookup(wanted, key) for key in request.opts[::2]}
     folder = Path(wanted.OUTPUT_DIR)
-    _check_given_once(args, overridden)
-    _check_folder(folder, args)
-    start = _start(args, wanted, folder)
-    made = folder / outcome.EVALUATION if args.eval_only else folder
-    data = run_data.resolve(args, cfg, wanted, overridden, made)
+    _check_given_once(request, overridden)
+    _check_folder(folder, request)
+    start = _start(request, wanted, folder)
+    made = folder / outcome.EVALUATION if request.eval_only else folder
+    data = run_data.resolve(request, cfg, wanted, overridden, made)
     batch = cfg.SOLVER.IMS_PER_BATCH
     if start is not None:
         weights.check_agreement(wanted, start, overridden)
         for line in detector_config.changed(cfg, start.overlay):
             log.info("the weights need %s", line)
-    detector_config.override(cfg, args.opts)
+    detector_config.override(cfg, request.opts)
     data.name(cfg)
     cfg.MODEL.WEIGHTS = "" if start is None else str(start.path) if "://" not in start.file else start.file
-    _flags(cfg, args, folder)
-    _schedule(cfg, args, batch, overridden)
-    part = _labels(args, data.train)
-    for line in detector_config.fit_machine(cfg, args.num_gpus * args.num_machines):
+    _flags(cfg, request, folder)
+    _schedule(cfg, request, batch, overridden)
+    part = _labels(request, data.train)
+    for line in detector_config.fit_machine(cfg, request.num_gpus * request.num_machines):
         log.info("this machine needs %s", line)
-    _examine(cfg, start, len(data.val.classes), args)
-    lr_auto = args.lr == "auto" and not _keep_found_lr(cfg, args, folder)
-    if args.resume:
+    _examine(cfg, start, len(data.val.classes), request)
+    lr_auto = request.lr == "auto" and not _keep_found_lr(cfg, request, folder)
+    if request.resume:
         _check_same_run(cfg, folder, part)
     count = None
     if start is not None:
         count = weights.count_taken(cfg, start)
-        weights.check_complete(count, start, args.allow_partial)
+        weights.check_complete(count, start, request.allow_partial)
     outcome.check(cfg, data.val)
+    data = data.with_leaks(start.metadata.get("data") if start is not None else None)
+    ranges.check(cfg)  # --schedule-scale and --lr-scale have changed some
     cfg.freeze()
     return Plan(
         cfg=cfg,
-        config_file=args.config_file,
-        name=args.name or folder.name,
+        config_file=request.config_file,
+        name=request.name or folder.name,
         data=data,
         start=start,
         count=count,
-        resume=args.resume,
-        eval_only=args.eval_only,
+        resume=request.resume,
+        eval_only=request.eval_only,
         labels=part,
-        lr_auto=lr_auto and not args.eval_only,
-        channels_last=args.channels_last,
+        lr_auto=lr_auto and not request.eval_only,
+        channels_last=request.channels_last,
     )
 
 
-def _examine(cfg: CfgNode, start: weights.Start | None, classes: int, args: argparse.Namespace) -> None:
+def _examine(cfg: CfgNode, start: weights.InitialWeights | None, classes: int, request: Request) -> None:
     """Let the doctor look: its warnings are logged, its first error stops the run."""
-    if args.eval_only:
+    if request.eval_only:
         return
     metadata = {} if start is None else start.metadata
-    for finding in examine.examine(cfg, metadata, classes=classes, gpus=args.num_gpus * args.num_machines):
+    for finding in examine.examine(cfg, metadata, classes=classes, gpus=request.num_gpus * request.num_machines):
         if finding.level == findings.ERROR:
             raise InputError(f"{finding.where}: {finding.what}; {finding.fix}")
         log.warning("doctor: %s: %s; %s", finding.where, finding.what, finding.fix)
 
 
-def _check_folder(folder: Path, args: argparse.Namespace) -> None:
-    """Refuse a folder that holds another run."""
-    if args.resume or args.eval_only or args.machine_rank:
+def _check_folder(folder: Path, request: Request) -> None:
+    """Refuse a folder that cannot be written, or holds another run."""
+    places.check_folder(folder)
+    if request.resume or request.eval_only or request.machine_rank:
         return  # the first machine decides; the others may see its first files in a shared folder
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"OUTPUT_DIR {folder}: expected a folder, found a file; name another")
     held = [name for name in RUN_FILES if (folder / name).exists()]
     if held:
         raise InputError(
@@ -169,83 +176,84 @@ _STANDS_FOR = {
 }
 
 
-def _check_given_once(args: argparse.Namespace, overridden: dict[str, Any]) -> None:
+def _check_given_once(request: Request, overridden: dict[str, Any]) -> None:
     for flag, key in _STANDS_FOR.items():
-        if getattr(args, flag) not in (None, False) and key in overridden:
+        value = getattr(request, flag)
+        if value is not None and value is not False and value != () and key in overridden:
             raise InputError(f"expected either --{flag.replace('_', '-')} or {key}, found both; leave one out")
-    if args.train and not args.val:
+    if request.train and not request.val:
         raise InputError("--train: expected --val as well (a run ends by measuring), found none; add --val IMAGES ANN")
-    if args.train_voc and not args.val_voc:
+    if request.train_voc and not request.val_voc:
         raise InputError("--train-voc: expected --val-voc as well, found none; add --val-voc ROOT:test")
-    if args.val_voc and not args.train_voc and not args.eval_only:
+    if request.val_voc and not request.train_voc and not request.eval_only:
         raise InputError("--val-voc: expected --train-voc as well, found none; add --train-voc ROOT:trainval")
-    if (args.train or args.val) and (args.train_voc or args.val_voc):
+    if (request.train or request.val) and (request.train_voc or request.val_voc):
         raise InputError("expected either --train and --val or --train-voc and --val-voc, found both; leave one out")
-    if args.lr is not None and args.lr_scale and args.lr != "auto":
+    if request.lr is not None and request.lr_scale and request.lr != "auto":
         raise InputError("--lr-scale batch: expected it to set the learning rate, found --lr as well; leave one out")
-    if args.num_machines > 1 and args.seed is None:
+    if request.num_machines > 1 and request.seed is None:
         raise InputError("--num-machines: expected --seed, which all machines have to share, found none; add it")
 
 
-def _start(args: argparse.Namespace, wanted: CfgNode, folder: Path) -> weights.Start | None:
+def _start(request: Request, wanted: CfgNode, folder: Path) -> weights.InitialWeights | None:
     """Return the weights that --init, MODEL.WEIGHTS or, to evaluate, the run in ``folder`` names."""
-    if args.init == "random":
+    if request.init == "random":
         return None
-    file = args.init or wanted.MODEL.WEIGHTS
-    if args.eval_only and not args.init and "MODEL.WEIGHTS" not in args.opts[::2]:
+    file = request.init or wanted.MODEL.WEIGHTS
+    if request.eval_only and not request.init and "MODEL.WEIGHTS" not in request.opts[::2]:
         last = folder / "last_checkpoint"
         if last.is_file():
             file = str(folder / last.read_text().strip())
-    if args.eval_only and not file:
+    if request.eval_only and not file:
         raise InputError(f"--eval-only: expected weights, found none in OUTPUT_DIR {folder}; give --init FILE")
-    return weights.read_start(file, wanted) if file else None
+    return weights.read(file, wanted) if file else None
 
 
-def _flags(cfg: CfgNode, args: argparse.Namespace, folder: Path) -> None:
+def _flags(cfg: CfgNode, request: Request, folder: Path) -> None:
     """Put --freeze-backbone and the seed into the config; a run without one gets one, so that it can be repeated."""
-    if args.freeze_backbone:
+    if request.freeze_backbone:
         detector_config.changed(
             cfg, {"MODEL.BACKBONE.FREEZE_AT": 5}
         )  # stem, res2, res3, res4, res5 (Detectron2's count)
-    if args.amp:
+    if request.amp:
         detector_config.changed(cfg, {"SOLVER.AMP.ENABLED": True})
-    if args.precise_bn is not None:
-        detector_config.changed(cfg, {"TEST.PRECISE_BN.ENABLED": args.precise_bn})
-    if args.seed is not None:
-        cfg.SEED = args.seed
-    elif cfg.SEED < 0 and args.resume and (folder / "config.yaml").is_file():
+    if request.precise_bn is not None:
+        detector_config.changed(cfg, {"TEST.PRECISE_BN.ENABLED": request.precise_bn})
+    if request.seed is not None:
+        cfg.SEED = request.seed
+    elif cfg.SEED < 0 and request.resume and (folder / "config.yaml").is_file():
         cfg.SEED = detector_config.read_config(folder / "config.yaml").SEED
     elif cfg.SEED < 0:
         cfg.SEED = secrets.randbelow(2**31 - 2**20)
         log.info("no --seed given: this run's is %d", cfg.SEED)
 
 
-def _schedule(cfg: CfgNode, args: argparse.Namespace, batch: int, overridden: dict[str, Any]) -> None:
+def _schedule(cfg: CfgNode, request: Request, batch: int, overridden: dict[str, Any]) -> None:
     """Apply --lr, --lr-scale and --schedule-scale; ``batch`` is the config file's own."""
     lines = []
-    if args.lr not in (None, "auto"):
-        detector_config.changed(cfg, {"SOLVER.BASE_LR": args.lr})
-    if args.lr_scale:
+    if request.lr not in (None, "auto"):
+        detector_config.changed(cfg, {"SOLVER.BASE_LR": request.lr})
+    if request.lr_scale:
         lines += schedule.scale_with_batch(cfg, batch, overridden)
-    if args.schedule_scale:
-        lines += schedule.shorten(cfg, args.schedule_scale, overridden)
+    if request.schedule_scale:
+        lines += schedule.shorten(cfg, request.schedule_scale, overridden)
     for line in lines:
         log.info(line)
 
 
-def _labels(args: argparse.Namespace, train: Split | None) -> Labels | None:
+def _labels(request: Request, train: Split | None) -> Labels | None:
     """Return the part of the labels that --labels asks for."""
-    if args.labels is None:
+    if request.labels is None:
         return None
-    part = Labels(args.labels, args.labels_seed)
+    part = Labels(request.labels, request.labels_seed)
     if train is not None:
         part.count(train.n_images)
     return part
 
 
-def _keep_found_lr(cfg: CfgNode, args: argparse.Namespace, folder: Path) -> bool:
+def _keep_found_lr(cfg: CfgNode, request: Request, folder: Path) -> bool:
     """Take the learning rate that the run to be resumed has found; whether there is one."""
-    if not args.resume or not (folder / lr_range_test.FILE_NAME).is_file() or not (folder / "config.yaml").is_file():
+    if not request.resume or not (folder / lr_range_test.FILE_NAME).is_file() or not (folder / "config.yaml").is_file():
         return False
     cfg.SOLVER.BASE_LR = detector_config.read_config(folder / "config.yaml").SOLVER.BASE_LR
     return True

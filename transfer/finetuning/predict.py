@@ -1,58 +1,96 @@
-"""``python -m transfer predict RUN --images DIR --out FILE``: a finished run's detections on anyone's images."""
+"""A finished run's detections on anyone's images."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
-import time
+import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from transfer.errors import InputError
-from transfer.files import atomic
+from transfer.files import atomic, image_files, places
 from transfer.finetuning import checkpointer
+from transfer.progress import progress
 from transfer.records import record_file
 
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+log = logging.getLogger(__name__)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the verb's arguments."""
-    parser.add_argument("run_folder", type=Path, metavar="RUN", help="folder of a finished run")
-    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of images, searched deeply")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="COCO results file to write")
-    parser.add_argument("--score", type=float, default=0.05, metavar="S", help="least score kept, 0-1 (default 0.05)")
-    parser.add_argument("--overlays", type=Path, metavar="DIR", help="new folder for the images with what was found")
-    parser.add_argument("--draw", type=float, default=0.5, metavar="S", help="least score drawn, 0-1 (default 0.5)")
+@dataclass(frozen=True)
+class Predictions:
+    """What a detector sees in images.
+
+    Attributes:
+        detections: COCO results with the image's ``file_name`` beside its id: ``bbox`` as x, y, width, height in
+            pixels, ``segmentation`` as a run-length code where the detector has masks, ``score`` in 0-1.
+        listing: what the ids stand for, in COCO's format without annotations: ``images`` and ``categories``.
+        unreadable: file -> why it could not be read; it is in neither of the other two.
+    """
+
+    detections: list[dict[str, Any]]
+    listing: dict[str, Any]
+    unreadable: dict[str, str]
 
 
-def run(args: argparse.Namespace) -> int:
-    """Write the detections; return 0.
+def predict(
+    run: str | Path,
+    images: str | Path,
+    *,
+    score: float = 0.05,
+    out: str | Path | None = None,
+    overlays: str | Path | None = None,
+    draw: float = 0.5,
+) -> Predictions:
+    """Run a finished run's detector over images. Those that cannot be read are passed over and named.
+
+    Args:
+        run: the run's folder, with its record, config and last checkpoint.
+        images: one image, or a folder that is searched deeply.
+        score: least score kept, 0-1.
+        out: COCO results file to write, new; the listing goes beside it, as ``NAME_images.json``. None writes none.
+        overlays: new or empty folder for the images with the detections drawn on them; needs ``out``.
+        draw: least score drawn, 0-1.
+
+    Returns:
+        the detections, in the order of the images.
 
     Raises:
-        InputError: the run or the images cannot be used, or an output is there already.
+        InputError: the run or the images cannot be used, no image can be read, or an output is there already.
+
+    Example:
+        Going on from ``finetune``'s example, on the three images of its folder:
+
+        >>> predictions = transfer.predict(folder / "run", folder, score=0.0)
+        >>> [image["file_name"] for image in predictions.listing["images"]], predictions.unreadable
+        (['1.png', '2.png', '3.png'], {})
+        >>> transfer.evaluate(truth, predictions.detections, name="again").counts.images
+        3
     """
-    if not 0 <= args.score <= 1 or not 0 <= args.draw <= 1:
-        raise InputError(f"--score, --draw: expected numbers in 0-1, found {args.score}, {args.draw}")
-    listing = images_file(args.out)
-    for file in (args.out, listing):
-        if file.exists():
-            raise InputError(f"{file} is taken: expected a new file, found one; name another or remove it")
-    if args.overlays:
-        atomic.check_new_folder(args.overlays)
-    images = find_images(args.images)
-    record = record_file.read(args.run_folder)
-    content, found = detect(args.run_folder, record.data.val.classes, args.images, images, args.score)
-    atomic.write_text(listing, json.dumps(content, indent=1) + "\n")
-    atomic.write_text(args.out, json.dumps(found) + "\n")
-    print(f"{len(found)} detections on {len(images)} images")
-    print(args.out)
-    print(listing)
-    if args.overlays:
-        draw(args.overlays, args.images, listing, args.out, args.draw)
-        print(args.overlays)
-    return 0
+    if not 0 <= score <= 1 or not 0 <= draw <= 1:
+        raise InputError(f"--score, --draw: expected numbers in 0-1, found {score}, {draw}")
+    if overlays is not None and out is None:
+        raise InputError("--overlays: expected --out, whose results are drawn, found none; name one")
+    if out is not None:
+        out = Path(out)
+        for file in (out, images_file(out)):
+            places.check_file(file)
+    if overlays is not None:
+        overlays = Path(overlays)
+        atomic.check_new_folder(overlays)
+        places.check_folder(overlays)
+    folder, files = find_images(Path(images))
+    record = record_file.read(Path(run))
+    predictions = detect(Path(run), record.data.val.classes, folder, files, score)
+    if predictions.unreadable:
+        names = "; ".join(f"{file}: {reason}" for file, reason in predictions.unreadable.items())
+        log.warning("%d of %d images cannot be read: %s", len(predictions.unreadable), len(files), names)
+    if out is not None:
+        atomic.write_text(images_file(out), json.dumps(predictions.listing, indent=1) + "\n")
+        atomic.write_text(out, json.dumps(predictions.detections) + "\n")
+        if overlays is not None:
+            draw_overlays(overlays, folder, images_file(out), out, draw)
+    return predictions
 
 
 def images_file(out: Path) -> Path:
@@ -60,23 +98,23 @@ def images_file(out: Path) -> Path:
     return out.with_name(f"{out.stem}_images.json")
 
 
-def find_images(folder: Path) -> list[Path]:
-    """Return the images below ``folder``, in alphabetical order.
+def find_images(path: Path) -> tuple[Path, list[Path]]:
+    """Return (the folder that names are relative to, the images), in alphabetical order; hidden files are none.
 
     Raises:
-        InputError: no folder, or no image in it.
+        InputError: nothing there, or no image in the folder.
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: expected a folder of images, found {'a file' if folder.exists() else 'nothing'}")
-    found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
-    if not found:
-        raise InputError(f"{folder}: expected images ({', '.join(SUFFIXES)}), found none")
-    return found
+    if path.is_file():
+        return path.parent, [path]
+    if not path.is_dir():
+        raise InputError(f"{path}: expected an image or a folder of images, found nothing; correct --images")
+    images = image_files.find(path)
+    if not images:
+        raise InputError(f"{path}: expected images ({', '.join(image_files.SUFFIXES)}), found none")
+    return path, images
 
 
-def detect(
-    run_folder: Path, classes: list[str], folder: Path, images: list[Path], score: float
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def detect(run_folder: Path, classes: list[str], folder: Path, images: list[Path], score: float) -> Predictions:
     """Run the detector over the images.
 
     Args:
@@ -86,27 +124,23 @@ def detect(
         images: below ``folder``.
         score: least score kept.
 
-    Returns:
-        (a COCO file's content with the images and categories and no annotations; COCO results).
-
     Raises:
-        InputError: an image cannot be read, or the run has no weights.
+        InputError: no image can be read, or the run has no weights.
     """
     import torch  # with Detectron2 it takes seconds, which a mistyped folder need not
     from detectron2.checkpoint import DetectionCheckpointer
-    from detectron2.data import detection_utils
     from detectron2.data import transforms as T
     from detectron2.evaluation.coco_evaluation import instances_to_coco_json
     from detectron2.modeling import build_model
 
     import transfer.register  # noqa: F401  what the config may name
     from transfer.detectors import config as detector_config
-    from transfer.finetuning import logs
+    from transfer.finetuning import logs, mapper
 
     last = checkpointer.last(run_folder)
     if last is None or not (run_folder / last).is_file():
         raise InputError(f"{run_folder}: expected a run's weights, found {last or 'none'}; was it moved without them?")
-    with logs.quiet():
+    with logs.quiet(), progress("detecting", len(images), "images") as line:
         cfg = detector_config.read_config(run_folder / "config.yaml")
         detector_config.fit_machine(cfg, processes=1)
         model = build_model(cfg).eval()
@@ -114,13 +148,16 @@ def detect(
         resize = T.ResizeShortestEdge([cfg.INPUT.MIN_SIZE_TEST] * 2, cfg.INPUT.MAX_SIZE_TEST)
         content: dict[str, Any] = {"images": [], "annotations": []}
         content["categories"] = [{"id": i, "name": name} for i, name in enumerate(classes, 1)]
-        found: list[dict[str, Any]] = []
-        start = time.perf_counter()
-        for number, file in enumerate(images, 1):
+        detections: list[dict[str, Any]] = []
+        unreadable: dict[str, str] = {}
+        for file in images:
+            line.update()
             try:
-                pixels = detection_utils.read_image(file, format=cfg.INPUT.FORMAT)
-            except (OSError, SyntaxError, ValueError) as error:
-                raise InputError(f"{file}: expected an image, found {type(error).__name__} {error}") from None
+                pixels = mapper.read(file, cfg.INPUT.FORMAT)
+            except Exception as error:  # damaged files make Pillow raise nearly everything
+                unreadable[str(file)] = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+                continue
+            number = len(content["images"]) + 1
             height, width = pixels.shape[:2]
             small = resize.get_transform(pixels).apply_image(pixels)
             tensor = torch.as_tensor(small.astype("float32").transpose(2, 0, 1))
@@ -130,34 +167,25 @@ def detect(
             content["images"].append({"id": number, "file_name": name, "width": width, "height": height})
             for entry in instances_to_coco_json(output["instances"].to("cpu"), number):
                 if entry["score"] >= score:
-                    found.append({**entry, "category_id": entry["category_id"] + 1, "file_name": name})
-            _progress(number, len(images), start)
-    return content, found
+                    detections.append({**entry, "category_id": entry["category_id"] + 1, "file_name": name})
+    if not content["images"]:
+        file_name, reason = next(iter(unreadable.items()))
+        raise InputError(f"{file_name}: expected an image, found {reason}; and no other image can be read")
+    return Predictions(detections, content, unreadable)
 
 
-def _progress(done: int, total: int, start: float) -> None:
-    if done == total or done % max(1, total // 20) == 0:
-        left = (time.perf_counter() - start) / done * (total - done)
-        print(f"{done}/{total} images, {left:.0f} s left", file=sys.stderr, flush=True)
-
-
-def draw(out: Path, folder: Path, listing: Path, detections: Path, score: float) -> None:
-    """Write every image with what was found in it to the new folder ``out``, as PNG."""
-    import numpy as np
-    from PIL import Image, ImageOps
-
-    from transfer.drawing.png_grid import Row, detections_png
-    from transfer.evaluation.instances import ValSet
+def draw_overlays(out: Path, folder: Path, listing: Path, detections: Path, score: float) -> None:
+    """Write every image with its detections to the new folder ``out``, as PNG."""
+    from transfer.drawing.png_grid import GridRow, detections_png
+    from transfer.evaluation.instances import ValSet, read_pixels
     from transfer.finetuning import logs
 
     with atomic.new_folder(out) as temporary, logs.quiet():
         images = ValSet(listing)
         objects = images.detections(detections, images.images, score)
         for number, entry in images.images.items():
-            with Image.open(folder / entry["file_name"]) as opened:
-                pixels = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
-            row = Row(entry["file_name"], pixels, [objects[number]])
+            row = GridRow(entry["file_name"], read_pixels(folder / entry["file_name"]), [objects[number]])
             caption = f"Predictions with a score of at least {score:.2f}."
             name = Path(entry["file_name"]).with_suffix(".png")
-            png = detections_png([row], ["found"], list(images.classes.values()), caption)
+            png = detections_png([row], ["detections"], list(images.classes.values()), caption)
             atomic.write_bytes(temporary / name, png)

@@ -5,23 +5,27 @@ from __future__ import annotations
 import hashlib
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import torch
-from detectron2 import __version__ as detectron2_version
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.utils import comm
 from detectron2.utils.collect_env import collect_env_info
 
 from transfer.data import labels
 from transfer.detectors import config as detector_config
-from transfer.errors import InputError
+from transfer.errors import InputError, Interrupted
 from transfer.evaluation.measure import table
 from transfer.files import atomic
 from transfer.finetuning import batches, checkpointer, cost, failures, logs, lr_range_test, outcome
-from transfer.finetuning.plan import Plan
-from transfer.finetuning.trainer import Trainer, initial_model, measure
+from transfer.finetuning.evaluators import Evaluation
+from transfer.finetuning.interrupt import Interrupt
+from transfer.finetuning.plan import RUN_FILES, Plan
+from transfer.finetuning.trainer import Trainer, evaluate_model, initial_model
 from transfer.records import machine, record_file
+from transfer.records.record import Config, Cost, Data, Record, Schedule, Seconds, Weights
 
 log = logging.getLogger(__name__)
 
@@ -29,15 +33,20 @@ log = logging.getLogger(__name__)
 def start(plan: Plan) -> None:
     """Do ``work`` in this process; one of several says itself why it ends, for its exception would be printed whole."""
     try:
-        work(plan)
-    except InputError as error:
+        with Interrupt() as interrupt:
+            work(plan, interrupt)
+    except (InputError, OSError) as error:
         if comm.get_world_size() == 1:
             raise
-        print(f"transfer.train_net: {error}", file=sys.stderr)
+        print(f"fine-tuning, process {comm.get_rank()}: {error}", file=sys.stderr)
         sys.exit(1)
+    except Interrupted as error:
+        if comm.get_world_size() == 1:
+            raise
+        sys.exit(128 + error.signum)
 
 
-def work(plan: Plan) -> None:
+def work(plan: Plan, interrupt: Interrupt) -> None:
     """Train and evaluate, or only evaluate, in this process; the first process writes the record and prints the AP."""
     cfg = plan.cfg.clone()
     cfg.defrost()
@@ -46,7 +55,7 @@ def work(plan: Plan) -> None:
     cfg.freeze()
     plan.data.register()  # another process knows nothing of the first one's catalog
     folder = Path(cfg.OUTPUT_DIR)
-    with logs.quiet(), logs.logging_to(folder, comm.get_rank()):
+    with _left_free(folder), logs.quiet(), logs.logging_to(folder, comm.get_rank()):
         if comm.get_local_rank() == 0:
             plan.data.write()
         comm.synchronize()
@@ -56,12 +65,25 @@ def work(plan: Plan) -> None:
             logging.getLogger("detectron2.checkpoint").info("environment:\n%s", collect_env_info())
             _announce(plan, folder)
         torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK and not plan.eval_only
-        seconds, found, spent = _evaluate(cfg, plan) if plan.eval_only else _train(cfg, plan)
+        finished = _evaluate(cfg, plan) if plan.eval_only else _train(cfg, plan, interrupt)
         if comm.is_main_process():
-            record = _record(plan, cfg, seconds, found, spent)
+            record = _record(plan, cfg, *finished)
             record_file.write(folder / record_file.FILE_NAME, record)
             print(f"\n{record.name} ({record.init}), {plan.val.n_images} val images\n{table(record.metrics)}")
             print(f"record: {folder / record_file.FILE_NAME}", flush=True)
+
+
+@contextmanager
+def _left_free(folder: Path) -> Iterator[None]:
+    """A start that fails before its first checkpoint leaves nothing that the same command would take for a run."""
+    before = {name for name in RUN_FILES if (folder / name).exists()}
+    try:
+        yield
+    except BaseException:
+        if comm.is_main_process() and checkpointer.last(folder) is None:
+            for name in set(RUN_FILES) - before:
+                (folder / name).unlink(missing_ok=True)
+        raise
 
 
 def _with_found_lr(cfg: detector_config.CfgNode, plan: Plan) -> detector_config.CfgNode:
@@ -70,7 +92,8 @@ def _with_found_lr(cfg: detector_config.CfgNode, plan: Plan) -> detector_config.
         return cfg
     model = initial_model(cfg, channels_last=plan.channels_last)
     DetectionCheckpointer(model).load(cfg.MODEL.WEIGHTS, checkpointables=[])
-    choice = lr_range_test.run(cfg, model, batches.train_loader(cfg, batches.train_set(cfg, plan.labels)))
+    with closing(batches.train_loader(cfg, batches.train_set(cfg, plan.labels))) as loader:
+        choice = lr_range_test.run(cfg, model, loader)
     log.info("--lr auto: %g (the config's %g): %s", choice.lr, cfg.SOLVER.BASE_LR, choice.why)
     if comm.is_main_process():
         lr_range_test.save(Path(cfg.OUTPUT_DIR), choice)
@@ -96,50 +119,49 @@ def _announce(plan: Plan, folder: Path) -> None:
     log.info("all settings: %s", folder / "config.yaml")
 
 
-Finished = tuple[record_file.Seconds, dict[str, dict[str, float]], record_file.Cost]
+Finished = tuple[Seconds, Evaluation, Cost]
 
 
-def _train(cfg: detector_config.CfgNode, plan: Plan) -> Finished:
+def _train(cfg: detector_config.CfgNode, plan: Plan, interrupt: Interrupt) -> Finished:
     folder = Path(cfg.OUTPUT_DIR)
     if comm.is_main_process():
-        if plan.resume:
-            checkpointer.tidy(folder)
+        checkpointer.tidy(folder)
         if plan.labels is not None:
             labels.save(folder, plan.labels, batches.all_records(cfg))
     trainer: Trainer | None = None
-    with failures.told(cfg, lambda: trainer.loader.files if trainer else []):
-        trainer = Trainer(cfg, plan.labels, channels_last=plan.channels_last)
+    with failures.explained(cfg, lambda: trainer.loader.files if trainer else []):
+        trainer = Trainer(cfg, plan.labels, channels_last=plan.channels_last, interrupt=interrupt)
         trainer.resume_or_load(resume=plan.resume)
         resumed = trainer.start_iter > 0
         trainer.train()
     # Of a resumed run only the last part was timed.
-    seconds = record_file.Seconds(None if resumed else trainer.train_seconds, trainer.evaluate_seconds)
-    return seconds, trainer.results, cost.measure(cfg, trainer.model)
+    seconds = Seconds(None if resumed else trainer.train_seconds, trainer.evaluate_seconds)
+    return seconds, trainer.evaluation, cost.detector_cost(cfg, trainer.model)
 
 
 def _evaluate(cfg: detector_config.CfgNode, plan: Plan) -> Finished:
     model = initial_model(cfg, channels_last=plan.channels_last)
     DetectionCheckpointer(model).load(cfg.MODEL.WEIGHTS, checkpointables=[])
-    found, seconds = measure(cfg, model)
-    return record_file.Seconds(None, seconds), found, cost.measure(cfg, model)
+    evaluation, seconds = evaluate_model(cfg, model)
+    return Seconds(None, seconds), evaluation, cost.detector_cost(cfg, model)
 
 
 def _record(
     plan: Plan,
     cfg: detector_config.CfgNode,
-    seconds: record_file.Seconds,
-    found: dict[str, dict[str, float]],
-    spent: record_file.Cost,
-) -> record_file.Record:
-    measured = outcome.read(cfg, plan.val, found)
-    return record_file.Record(
+    seconds: Seconds,
+    evaluation: Evaluation,
+    expense: Cost,
+) -> Record:
+    measured = outcome.read(cfg, plan.val, evaluation)
+    return Record(
         name=plan.name,
         init=_init(plan),
         seed=cfg.SEED,
         weights=_weights(plan),
-        config=record_file.Config(plan.config_file, _config_sha256(cfg)),
-        data=record_file.Data(plan.train, plan.val),
-        schedule=record_file.Schedule(
+        config=Config(plan.config_file, _config_sha256(cfg)),
+        data=Data(plan.train, plan.val, plan.data.leaks),
+        schedule=Schedule(
             cfg.SOLVER.MAX_ITER,
             cfg.SOLVER.IMS_PER_BATCH,
             cfg.SOLVER.BASE_LR,
@@ -148,10 +170,10 @@ def _record(
         ),
         engine=measured.engine,
         protocol=measured.protocol,
-        versions=_versions(),
+        versions=machine.versions("torch", "torchvision", "detectron2"),
         device=_device(cfg.MODEL.DEVICE),
         seconds=seconds,
-        cost=spent,
+        cost=expense,
         label_fraction=_label_fraction(plan),
         metrics=measured.metrics,
         per_class=measured.per_class,
@@ -174,11 +196,11 @@ def _init(plan: Plan) -> str:
     return str(plan.start.metadata.get("method") or plan.start.path.stem)
 
 
-def _weights(plan: Plan) -> record_file.Weights | None:
+def _weights(plan: Plan) -> Weights | None:
     if plan.start is None or plan.count is None:
         return None
     start, method = plan.start, plan.start.metadata.get("method")
-    return record_file.Weights(
+    return Weights(
         file=start.file,
         sha256=start.sha256,
         loaded=plan.count.loaded,
@@ -195,10 +217,6 @@ def _config_sha256(cfg: detector_config.CfgNode) -> str:
     detector_config.changed(cfg, {"MODEL.WEIGHTS": "", "SEED": -1, **dict.fromkeys(("OUTPUT_DIR", "MODEL.DEVICE"), "")})
     detector_config.changed(cfg, dict.fromkeys(("DATALOADER.NUM_WORKERS", "VIS_PERIOD"), 0))
     return hashlib.sha256(cfg.dump().encode()).hexdigest()
-
-
-def _versions() -> dict[str, str]:
-    return {**machine.versions("torch", "torchvision"), "detectron2": detectron2_version}
 
 
 def _device(device: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +11,12 @@ from typing import Any
 from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 
-from transfer.data import coco, splits, voc, voc_instances
+from transfer.data import coco, leaks, splits, voc, voc_instances
 from transfer.detectors import config as detector_config
 from transfer.errors import InputError
 from transfer.files import atomic
-from transfer.records.record_file import Split
+from transfer.finetuning.request import Request
+from transfer.records.record import Leaks, Split
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ class RunData:
         custom: the roles ("train", "val") whose data Detectron2's catalog does not know by itself.
         files: (path, text) of COCO files that are to be written first: VOC folders, as Detectron2 reads them.
         pascal: the VOC split that boxes are measured on by Pascal's definition; None for another measure.
+        leaks: val images that training or pretraining has seen; None where there is no training data.
     """
 
     train: Split | None
@@ -37,6 +39,16 @@ class RunData:
     custom: tuple[str, ...] = ()
     files: tuple[tuple[str, str], ...] = ()
     pascal: voc.VocSplit | None = None
+    leaks: Leaks | None = None
+
+    def with_leaks(self, pretraining: Any) -> RunData:
+        """Return it with its leaks counted and logged; ``pretraining`` is ``data`` of the weights' metadata."""
+        if self.train is None:
+            return self
+        found = leaks.find(splits.image_files(self.train), splits.image_files(self.val), pretraining)
+        for line in leaks.lines(found):
+            log.warning("%s", line)
+        return dataclasses.replace(self, leaks=found)
 
     def write(self) -> None:
         """Write ``files``."""
@@ -58,15 +70,13 @@ class RunData:
                 cfg.DATASETS[key] = (splits.name_of(split, role),)
 
 
-def resolve(
-    args: argparse.Namespace, cfg: CfgNode, wanted: CfgNode, overridden: dict[str, Any], folder: Path
-) -> RunData:
+def resolve(request: Request, cfg: CfgNode, wanted: CfgNode, overridden: dict[str, Any], folder: Path) -> RunData:
     """Read and check the data; set its classes and mask format in ``cfg``.
 
     Args:
-        args: the command line.
+        request: what is asked for.
         cfg: changed in place.
-        wanted: the config with the overrides of the command line.
+        wanted: the config with the overrides.
         overridden: those overrides.
         folder: where COCO files made from VOC folders will lie: OUTPUT_DIR, or below it for a re-evaluation.
 
@@ -74,11 +84,12 @@ def resolve(
         InputError: data that cannot be used, or sets that do not fit each other or the config.
     """
     masks = wanted.MODEL.MASK_ON
-    train_voc, val_voc = _voc_splits(args, wanted)
+    train_voc, val_voc = _voc_splits(request, wanted)
     if train_voc or val_voc:
         data, rle = _from_voc(train_voc, val_voc, masks=masks, folder=folder)
     else:
-        data, rle = _from_coco_or_catalog(args, wanted, masks=masks, folder=folder)
+        data, rle = _from_coco_or_catalog(request, wanted, masks=masks, folder=folder)
+    leaks.refuse_same_file(data.train, data.val)
     data.register()
     if rle and masks and "INPUT.MASK_FORMAT" not in overridden:
         cfg.INPUT.MASK_FORMAT = "bitmask"  # Detectron2's "polygon" cannot read run-length codes
@@ -90,22 +101,22 @@ def resolve(
 
 def _set_classes(cfg: CfgNode, wanted: CfgNode, overridden: dict[str, Any], data: RunData) -> None:
     key, expected = splits.number_of_classes_key(wanted), len(data.val.classes)
-    found = detector_config.lookup(wanted, key)
-    if expected != found and (key in overridden or "val" not in data.custom):
-        raise InputError(f"{key}: expected {expected}, the data's number of classes, found {found}; set it so")
+    given = detector_config.lookup(wanted, key)
+    if expected != given and (key in overridden or "val" not in data.custom):
+        raise InputError(f"{key}: expected {expected}, the data's number of classes, found {given}; set it so")
     detector_config.changed(cfg, {key: expected})
 
 
-def _voc_splits(args: argparse.Namespace, wanted: CfgNode) -> tuple[list[voc.VocSplit], voc.VocSplit | None]:
+def _voc_splits(request: Request, wanted: CfgNode) -> tuple[list[voc.VocSplit], voc.VocSplit | None]:
     """Return the VOC folders that the flags, or the config's names of VOC masks, stand for."""
-    if args.train_voc or args.val_voc:
-        return [voc.parse(text) for text in args.train_voc or ()], voc.parse(args.val_voc)
-    if args.train or args.val or not set(wanted.DATASETS.TEST) & set(voc_instances.NAMES):
+    if request.val_voc is not None:  # there are no training images without
+        return [voc.parse(text) for text in request.train_voc], voc.parse(request.val_voc)
+    if request.train or request.val or not set(wanted.DATASETS.TEST) & set(voc_instances.NAMES):
         return [], None
     if len(wanted.DATASETS.TEST) != 1 or not set(wanted.DATASETS.TRAIN) <= set(voc_instances.NAMES):
-        found = (*wanted.DATASETS.TRAIN, *wanted.DATASETS.TEST)
-        raise InputError(f"DATASETS: expected VOC's masks for training and one set to measure on, found {found}")
-    train = [] if args.eval_only else [voc_instances.split(name) for name in wanted.DATASETS.TRAIN]
+        names = (*wanted.DATASETS.TRAIN, *wanted.DATASETS.TEST)
+        raise InputError(f"DATASETS: expected VOC's masks for training and one set to measure on, found {names}")
+    train = [] if request.eval_only else [voc_instances.split(name) for name in wanted.DATASETS.TRAIN]
     for split in train:
         sbd = f"with those of {split.sbd}" if split.sbd else "without SBD's, which would be six times as many"
         log.info("VOC 2012's own masks, %s", sbd)
@@ -119,41 +130,39 @@ def _from_voc(
     classes = voc.classes_of(train or [val])
     if any(split.sbd for split in train) and classes != voc.PASCAL:
         raise InputError(f"{train[0].sbd}: expected VOC's 20 classes beside SBD, found {len(classes)}")
-    found: dict[str, Split] = {}
+    parts_read: dict[str, Split] = {}
     files = []
     for role, parts in (("train", train), ("val", [val])):
         if parts:
             path = str(folder / f"voc_{role}.json")
-            found[role], content = splits.from_voc(parts, classes, path, masks=masks)
+            parts_read[role], content = splits.from_voc(parts, classes, path, masks=masks)
             files.append((path, voc.to_json(content)))
     pascal = None if masks else val
     if pascal:
-        _say_which_ap(pascal)
-    return RunData(found.get("train"), found["val"], tuple(found), tuple(files), pascal), masks
+        _log_which_ap(pascal)
+    return RunData(parts_read.get("train"), parts_read["val"], tuple(parts_read), tuple(files), pascal), masks
 
 
-def _say_which_ap(val: voc.VocSplit) -> None:
+def _log_which_ap(val: voc.VocSplit) -> None:
     way = "11-point AP, as on VOC 2007" if val.year == 2007 else "AP as from 2010 on (area under the curve)"
     log.info("%s is measured by Pascal's %s", val, way)
 
 
-def _from_coco_or_catalog(
-    args: argparse.Namespace, wanted: CfgNode, *, masks: bool, folder: Path
-) -> tuple[RunData, bool]:
+def _from_coco_or_catalog(request: Request, wanted: CfgNode, *, masks: bool, folder: Path) -> tuple[RunData, bool]:
     train, rle = None, False
-    if args.train:
-        train, rle = splits.from_files(*args.train, masks=masks)
-    elif not args.eval_only:
+    if request.train:
+        train, rle = splits.from_files(*request.train, masks=masks)
+    elif not request.eval_only:
         train = splits.registered(wanted.DATASETS.TRAIN, masks=masks)
-    if args.val:
-        val, _ = splits.from_files(*args.val, masks=masks)
+    if request.val:
+        val, _ = splits.from_files(*request.val, masks=masks)
     elif len(wanted.DATASETS.TEST) != 1:
         raise InputError(f"DATASETS.TEST: expected one data set to measure on, found {len(wanted.DATASETS.TEST)}")
     elif MetadataCatalog.get(wanted.DATASETS.TEST[0]).get("evaluator_type") == "pascal_voc":
         return _with_catalogs_voc(train, wanted.DATASETS.TEST[0], folder), rle
     else:
         val = splits.registered(wanted.DATASETS.TEST, masks=masks)
-    custom = tuple(role for role, given in (("train", args.train), ("val", args.val)) if given)
+    custom = tuple(role for role, given in (("train", request.train), ("val", request.val)) if given)
     return RunData(train, val, custom), rle
 
 
@@ -162,5 +171,5 @@ def _with_catalogs_voc(train: Split | None, name: str, folder: Path) -> RunData:
     path = str(folder / "voc_val.json")
     val, content = splits.registered_voc(name, path)
     behind = splits.voc_behind(name)
-    _say_which_ap(behind)
+    _log_which_ap(behind)
     return RunData(train, val, ("val",), ((path, voc.to_json(content)),), behind)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode
-from detectron2.engine import DefaultTrainer, defaults
+from detectron2.engine import DefaultTrainer, HookBase, defaults
 from detectron2.engine.hooks import EvalHook, PreciseBN
 from detectron2.evaluation import DatasetEvaluator, inference_on_dataset, print_csv_format
 from detectron2.modeling import build_model
@@ -25,8 +25,11 @@ from detectron2.utils.env import seed_all_rng
 from torch import nn
 
 from transfer.data.labels import Labels
-from transfer.finetuning import batches, evaluators
+from transfer.errors import Interrupted
+from transfer.finetuning import batches, checkpointer, evaluators
 from transfer.finetuning.checkpointer import AtomicCheckpointer
+from transfer.finetuning.evaluators import Evaluation
+from transfer.finetuning.interrupt import Interrupt
 
 
 class Trainer(DefaultTrainer):
@@ -38,22 +41,31 @@ class Trainer(DefaultTrainer):
     Attributes:
         train_seconds: wall-clock seconds of the training loop, without evaluation.
         evaluate_seconds: those of all evaluations.
-        results: the last evaluation's: task -> metric -> percent.
+        evaluation: the last one.
         loader: the training batches; its ``files`` are those of the batch in work.
     """
 
     train_seconds = 0.0
     evaluate_seconds = 0.0
-    results: dict[str, dict[str, float]]
+    evaluation: Evaluation
 
-    def __init__(self, cfg: CfgNode, labels: Labels | None = None, *, channels_last: bool = False) -> None:
+    def __init__(
+        self,
+        cfg: CfgNode,
+        labels: Labels | None = None,
+        *,
+        channels_last: bool = False,
+        interrupt: Interrupt | None = None,
+    ) -> None:
         """Build model, data and hooks.
 
         Args:
             cfg: the run's config.
             labels: the part of the training images whose labels are used; None for all.
             channels_last: keep the model's tensors in that memory format, which convolutions on GPUs may like better.
+            interrupt: knows of a signal that asks for the end; None when nobody listens for one.
         """
+        self.interrupt = interrupt or Interrupt()
         self._labels, self._channels_last = labels, channels_last
         self._data: batches.TrainSet | None = None
         with cpu_processes(cfg):
@@ -94,7 +106,7 @@ class Trainer(DefaultTrainer):
         self.checkpointer: DetectionCheckpointer = AtomicCheckpointer(
             model, self.cfg.OUTPUT_DIR, trainer=weakref.proxy(self)
         )
-        return [self._mine(hook) for hook in super().build_hooks()]
+        return [*(self._mine(hook) for hook in super().build_hooks()), Stopping()]
 
     def _mine(self, hook: Any) -> Any:
         cfg = self.cfg
@@ -106,9 +118,14 @@ class Trainer(DefaultTrainer):
         return hook
 
     def _measure(self) -> dict[str, dict[str, float]]:
-        self.results, seconds = measure(self.cfg, self.model)
+        self.evaluation, seconds = evaluate_model(self.cfg, self.model)
         self.evaluate_seconds += seconds
-        return self.results
+        results = self.evaluation.results
+        if (
+            self.iter + 1 < self.max_iter
+        ):  # training goes on: it needs the memory, and this is not what will be recorded
+            self.evaluation = Evaluation(results)
+        return results
 
     def before_step(self) -> None:
         """Seed what the model draws in this iteration."""
@@ -121,12 +138,33 @@ class Trainer(DefaultTrainer):
     def train(self) -> None:
         """Train from ``start_iter`` to the end and evaluate."""
         start = time.perf_counter()
-        super().train()
+        try:
+            with self.interrupt.deferred():
+                super().train()
+        finally:
+            self.loader.close()
         self.train_seconds = time.perf_counter() - start - self.evaluate_seconds
 
 
 class Measuring(EvalHook):  # type: ignore[misc,unused-ignore]
-    """The evaluation, also of a checkpoint after which the run was ended before its evaluation was done."""
+    """The evaluation, also of a checkpoint after which the run was ended before its evaluation was done.
+
+    It can take minutes, so that a signal ends it at once; the iteration is finished by then, and is saved.
+    """
+
+    def _do_eval(self) -> None:
+        try:
+            with self.trainer.interrupt.deferred(wait=False):
+                super()._do_eval()
+        except Interrupted:
+            save_now(self.trainer)
+            raise
+
+    def after_train(self) -> None:
+        """Evaluate when training came to its end: after an error the model is in no state for it."""
+        if self.trainer.iter >= self.trainer.max_iter:
+            self._do_eval()
+        del self._func  # it holds the trainer
 
     def before_train(self) -> None:
         """Evaluate when the run goes on at the end of an evaluation period."""
@@ -135,6 +173,24 @@ class Measuring(EvalHook):  # type: ignore[misc,unused-ignore]
             self.trainer.storage.iter = start - 1  # where its numbers belong
             self._do_eval()
             self.trainer.storage.iter = start
+
+
+class Stopping(HookBase):  # type: ignore[misc,unused-ignore]
+    """Ends training after the iteration in which a signal came, with a checkpoint."""
+
+    def after_step(self) -> None:
+        """Save and stop, in all processes in the same iteration."""
+        if signum := self.trainer.interrupt.asked():
+            save_now(self.trainer)
+            raise Interrupted("interrupted", signum)
+
+
+def save_now(trainer: Trainer) -> None:
+    """Save the iteration that is done, unless it is saved."""
+    done = min(trainer.iter, trainer.max_iter - 1)
+    name = f"model_{done:07d}"
+    if done < trainer.max_iter - 1 and checkpointer.last(Path(trainer.cfg.OUTPUT_DIR)) != f"{name}.pth":
+        trainer.checkpointer.save(name, iteration=done)
 
 
 class SamePreciseBN(PreciseBN):  # type: ignore[misc,unused-ignore]
@@ -149,8 +205,8 @@ class SamePreciseBN(PreciseBN):  # type: ignore[misc,unused-ignore]
 def _check_losses(module: nn.Module, inputs: Any, losses: Any) -> None:
     """Stop in the process, and in the iteration, whose loss is not finite, before it reaches the weights."""
     if module.training and isinstance(losses, dict) and not all(torch.isfinite(v).all() for v in losses.values()):
-        shown = ", ".join(f"{name} {value.item():g}" for name, value in losses.items())
-        raise FloatingPointError(shown)
+        values = ", ".join(f"{name} {value.item():g}" for name, value in losses.items())
+        raise FloatingPointError(values)
 
 
 @contextlib.contextmanager
@@ -172,17 +228,20 @@ def initial_model(cfg: CfgNode, *, channels_last: bool = False) -> nn.Module:
     return model.to(memory_format=torch.channels_last) if channels_last else model  # type: ignore[call-overload]
 
 
-def measure(cfg: CfgNode, model: nn.Module) -> tuple[dict[str, dict[str, float]], float]:
+def evaluate_model(cfg: CfgNode, model: nn.Module) -> tuple[Evaluation, float]:
     """Evaluate ``model`` on ``DATASETS.TEST``.
 
     Returns:
-        (task -> metric -> percent, NaN where not measured; wall-clock seconds).
+        (what the evaluation gave, wall-clock seconds).
     """
     start = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints what the log and the record say as well
         (name,) = cfg.DATASETS.TEST
         Path(cfg.OUTPUT_DIR, "inference").mkdir(parents=True, exist_ok=True)
-        found = inference_on_dataset(model, batches.test_loader(cfg, name), evaluators.build(cfg, name))
+        evaluator = evaluators.build(cfg, name)
+        with contextlib.closing(batches.test_loader(cfg, name)) as loader:
+            results = inference_on_dataset(model, loader, evaluator)
         if comm.is_main_process():
-            print_csv_format(found)
-    return dict(found or {}), time.perf_counter() - start
+            print_csv_format(results)
+    evaluation = getattr(evaluator, "evaluation", None) or Evaluation(dict(results or {}))
+    return evaluation, time.perf_counter() - start

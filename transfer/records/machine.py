@@ -1,28 +1,30 @@
-"""TODO"""
+"""What a run record says of the machine: installed versions and the memory that this process took."""
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
-import importlib.util
 import platform
 import resource
 import sys
 
 
 def version(package: str) -> str | None:
-    """The installed version of a distribution, or None."""
+    """The installed version of a distribution, or what a loaded package without one says of itself; None for neither.
+
+    Detectron2 may lie on the path without having been installed.
+    """
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        return None
+        return getattr(sys.modules.get(package), "__version__", None)
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """The versions of Python, of this package and of others, for a run record."""
+    """The versions of Python, of this package, of what measures, and of ``packages``, for a run record."""
     names = (*packages, "numpy", "pycocotools", "hotcoco", "detection-transfer")
-    found = {name: version(name) or "not installed as a package" for name in names}
-    return {"python": platform.python_version(), **found}
+    return {"python": platform.python_version()} | {
+        name: version(name) or "not installed as a package" for name in names
+    }
 
 
 def peak_memory() -> int:

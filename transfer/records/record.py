@@ -8,12 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from transfer.files.decode import OPTIONAL
+
 SCHEMA = "transfer.record/2"
 TASKS = ("bbox", "segm")
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 FREQUENCIES = ("APr", "APc", "APf")
 RECALLS = ("AR1", "AR10", "AR100", "AR300", "ARs", "ARm", "ARl")
 ALL_METRICS = (*METRICS, *FREQUENCIES, *RECALLS)
+# What computes the metrics of detections (transfer/evaluation/engines.py), the usual one first.
+ENGINES = ("hotcoco", "pycocotools")
+# The start that others are compared with where nobody names one, and the val sets drawn for an interval.
+BASELINE = "random"
+RESAMPLES = 1000
 PROTOCOLS = ("coco", "lvis", "cityscapes", "voc2007", "voc2012")
 
 
@@ -62,11 +69,32 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Leaks:
+    """How many val images training or pretraining has seen; the first three kinds exclude each other.
+
+    Attributes:
+        same_file: are training images too.
+        same_bytes: have the content of a training image.
+        same_name: have the file name of a training image, with another content.
+        pretraining: lie in the data that the weights were pretrained on, as far as the weights say.
+    """
+
+    same_file: int
+    same_bytes: int
+    same_name: int
+    pretraining: int
+
+
+@dataclass(frozen=True)
 class Data:
-    """What the detector was trained on (null where an evaluation was not told) and measured on."""
+    """What the detector was trained on (null where that is not known) and measured on.
+
+    ``leaks`` is null where nobody looked, as in records from before there was such a look.
+    """
 
     train: Split | None
     val: Split
+    leaks: Leaks | None = field(default=None, metadata={OPTIONAL: True})
 
 
 @dataclass(frozen=True)
@@ -123,7 +151,7 @@ class Counts:
         crowds: regions with ``iscrowd``: a detection inside one counts neither as right nor as wrong. Null for VOC,
             whose difficult objects are among ``objects``.
         classes: classes with at least one object; AP is the mean over these.
-        detections: detections given, before any limit per image; null when they were not kept.
+        detections: detections given, before any limit per image; null when they are not known.
     """
 
     images: int
@@ -170,10 +198,10 @@ class Record:
         name: what the user calls the run; the output folder's name unless given.
         init: "random", the pretraining method, or the stem of the weights' file: what a report groups by.
         seed: the training seed, null when none was fixed.
-        weights: null when ``init`` is "random", and where an evaluation was not told.
-        config: null where an evaluation was not told.
+        weights: null when ``init`` is "random", and where it is not known.
+        config: null where it is not known.
         data: what the run was trained and measured on.
-        schedule: null where an evaluation was not told.
+        schedule: null where it is not known.
         label_fraction: share of the training images whose labels were used, in (0, 1]; null when not known.
         protocol: the rules of the metric, one of PROTOCOLS.
         engine: what computed the metrics: "hotcoco", "pycocotools", "pascal" (ours) or "detectron2 KIND".
@@ -185,7 +213,7 @@ class Record:
         per_class: task -> class name -> AP in percent, null where the class has no object.
         tide: task -> what each kind of error costs, null where not measured.
         counts: what was measured on, in numbers.
-        detections: COCO results file, relative to the record's folder; null when none was kept.
+        detections: COCO results file, relative to the record's folder; null when there is none.
         detections_sha256: of that file's bytes.
         versions: package -> version.
         device: in words, e.g. "CPU, 2 threads" or the GPU's name.

@@ -15,23 +15,7 @@ from typing import Any
 from transfer.errors import InputError
 from transfer.files.atomic import write_text
 from transfer.files.decode import check_keys, decode, shown
-from transfer.records.record import ALL_METRICS as ALL_METRICS
-from transfer.records.record import FREQUENCIES as FREQUENCIES
-from transfer.records.record import METRICS as METRICS
-from transfer.records.record import PROTOCOLS as PROTOCOLS
-from transfer.records.record import RECALLS as RECALLS
-from transfer.records.record import SCHEMA as SCHEMA
-from transfer.records.record import TASKS as TASKS
-from transfer.records.record import Config as Config
-from transfer.records.record import Cost as Cost
-from transfer.records.record import Counts as Counts
-from transfer.records.record import Data as Data
-from transfer.records.record import Record as Record
-from transfer.records.record import Schedule as Schedule
-from transfer.records.record import Seconds as Seconds
-from transfer.records.record import Split as Split
-from transfer.records.record import Tide as Tide
-from transfer.records.record import Weights as Weights
+from transfer.records.record import ALL_METRICS, PROTOCOLS, SCHEMA, TASKS, Record
 
 FILE_NAME = "record.json"
 
@@ -99,12 +83,12 @@ def _check_facts(record: Record, where: str) -> None:
         raise InputError(f"{where}: protocol: expected one of {', '.join(PROTOCOLS)}, found {shown(record.protocol)}")
 
 
-def _check_schema(found: Any, where: str) -> None:
-    if found == SCHEMA:
+def _check_schema(schema: Any, where: str) -> None:
+    if schema == SCHEMA:
         return
-    name, _, version = str(found).rpartition("/")
+    name, _, version = str(schema).rpartition("/")
     if name != SCHEMA.rpartition("/")[0] or not version.isdigit():
-        raise InputError(f"{where}: schema: expected {SCHEMA}, found {shown(found)}; this is no run record")
+        raise InputError(f"{where}: schema: expected {SCHEMA}, found {shown(schema)}; this is no run record")
     older = int(version) < int(SCHEMA.rpartition("/")[2])
     action = (
         "measure the run again (train_net --eval-only, or transfer evaluate)"
@@ -112,7 +96,7 @@ def _check_schema(found: Any, where: str) -> None:
         else "update this package to read it"
     )
     raise InputError(
-        f"{where}: the schema is {'older' if older else 'newer'}: expected {SCHEMA}, found {found}; {action}"
+        f"{where}: the schema is {'older' if older else 'newer'}: expected {SCHEMA}, found {schema}; {action}"
     )
 
 
@@ -127,12 +111,29 @@ def _check_percents(tasks: dict[str, dict[str, float | None]], names: tuple[str,
                 raise InputError(f"{where}.{task}.{name}: expected a number in 0-100 or null, found {value}")
 
 
-def read_run(path: Path) -> Record:
+def read_run(path: str | Path) -> Record:
     """Return the record of a run's folder (or the record file itself), its files as paths from here.
 
     ``detections`` lie below the folder; so does a ground truth that was made for the run, of a VOC folder, wherever the
     run has been moved to.
+
+    Args:
+        path: the folder that ``finetune`` wrote, or a file that ``evaluate`` wrote.
+
+    Returns:
+        the record: metrics in percent, seconds, bytes; None for what was not measured.
+
+    Raises:
+        InputError: no such file, no JSON, another schema, a field missing, unknown, of another type or out of range.
+
+    Example:
+        Going on from ``finetune``'s example:
+
+        >>> record = transfer.read_record(folder / "run")
+        >>> record.name, record.seed, record.counts.objects
+        ('run', 0, 3)
     """
+    path = Path(path)
     record = read(path)
     folder = path if path.is_dir() else path.parent
     val = record.data.val

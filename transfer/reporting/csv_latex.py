@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
 
-from transfer.comparison.bootstrap import Images
-from transfer.comparison.compare import Difference, Group, difference
-from transfer.comparison.verdicts import Verdict
-from transfer.records.record_file import ALL_METRICS, TASKS
+from transfer.comparison.compare import Difference, Group
+from transfer.records.record import ALL_METRICS, TASKS
+from transfer.reporting.summary import Summary
 
 COLUMNS = (
     "start", "label_fraction", "n", "task", "metric", "mean", "std", "low", "high",
@@ -19,18 +17,16 @@ SHOWN = ("AP", "AP50", "AP75")
 TEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}"}
 
 
-def to_csv(groups: Sequence[Group], verdicts: Sequence[Verdict], baseline: str | None, images: Images) -> str:
+def to_csv(summary: Summary) -> str:
     """Return one line per start, label fraction, task and metric: percent and percentage points, empty where unknown.
 
     ``low`` and ``high`` are 95 % limits.
     """
-    bases = {g.fraction: g for g in groups if g.init == baseline}
-    said = {(id(v.ours), v.task): v for v in verdicts}
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for group in groups:
-        base = bases.get(group.fraction)
+    for group in summary.groups:
+        base = summary.base(group.fraction)
         for task in TASKS:
             for metric in ALL_METRICS:
                 value = group.values[task, metric]
@@ -48,18 +44,16 @@ def to_csv(groups: Sequence[Group], verdicts: Sequence[Verdict], baseline: str |
                     low,
                     high,
                 ]
-                diff = difference(group, base, task, metric, images) if base and base is not group else None
-                row += _difference(base, diff)
-                verdict = said.get((id(group), task)) if metric == "AP" else None
+                row += _difference(base, summary.difference(group, task, metric))
+                verdict = summary.verdict(group, task) if metric == "AP" else None
                 row += ["", "", ""] if verdict is None else [verdict.p, verdict.adjusted, str(verdict)]
                 writer.writerow(["" if cell is None else _cell(cell) for cell in row])
     return out.getvalue()
 
 
-def to_latex(groups: Sequence[Group], verdicts: Sequence[Verdict], caption: str) -> str:
+def to_latex(summary: Summary, caption: str) -> str:
     """Return a table for the booktabs package: means ± standard deviations, and differences of AP with their limits."""
-    tasks = [task for task in TASKS if any(g.values[task, "AP"] is not None for g in groups)]
-    said = {(id(v.ours), v.task): v for v in verdicts}
+    tasks = [task for task in TASKS if any(g.values[task, "AP"] is not None for g in summary.groups)]
     lines = [
         r"% \usepackage{booktabs}",
         r"\begin{table}",
@@ -71,12 +65,12 @@ def to_latex(groups: Sequence[Group], verdicts: Sequence[Verdict], caption: str)
         "    start & labels & $n$ & " + " & ".join([r"AP & AP$_{50}$ & AP$_{75}$ & $\Delta$AP"] * len(tasks)) + r" \\",
         r"    \midrule",
     ]
-    for group in groups:
+    for group in summary.groups:
         labels = "--" if group.fraction is None else rf"{100 * group.fraction:g}\,\%"
         cells = [_escape(group.init), labels, str(len(group.runs))]
         for task in tasks:
             cells += [_value(group, task, metric) for metric in SHOWN]
-            verdict = said.get((id(group), task))
+            verdict = summary.verdict(group, task)
             cells.append("--" if verdict is None else _limits(verdict.difference))
         lines.append("    " + " & ".join(cells) + r" \\")
     lines += [r"    \bottomrule", r"  \end{tabular}", rf"  \caption{{{_escape(caption)}}}", r"\end{table}", ""]

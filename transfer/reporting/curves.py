@@ -1,4 +1,7 @@
-"""How runs went: Detectron2's ``metrics.json`` of fine-tuning, and the pretrainer's ``metrics.jsonl`` and mask."""
+"""How runs went: Detectron2's ``metrics.json`` of fine-tuning, and what a pretraining run leaves to read.
+
+The latter is contract 4 of ``docs/design.md``: ``run.json``, ``metrics.jsonl`` and ``mask.json``.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import Any
 
 from transfer.errors import InputError
 
-FINETUNING, PRETRAINING = "metrics.json", "metrics.jsonl"
+FINETUNING, PRETRAINING, RUN, MASK = "metrics.json", "metrics.jsonl", "run.json", "mask.json"
 MOST_POINTS = 120  # of a curve as wide as a phone
 
 Points = tuple[tuple[float, float], ...]
@@ -31,15 +34,17 @@ class Pretraining:
 
     Attributes:
         name: the folder's name.
-        method: from its settings, "" when they say none.
+        method: from ``run.json``, "" where that is missing.
         curves: quantity -> points.
-        mask: the last checkpoint's mask over feature dimensions, values in (0, 1); empty when there is none.
+        mask: the last weights of the feature dimensions in ``mask.json``; empty for a method without a mask.
+        mask_form: ``sigmoid`` (weights in (0, 1), 0.5 at the start) or ``identity`` (any number, 1 at the start).
     """
 
     name: str
     method: str
     curves: dict[str, Points]
     mask: tuple[float, ...]
+    mask_form: str = "sigmoid"
 
 
 def finetuning(folder: Path) -> Finetuning | None:
@@ -60,16 +65,16 @@ def pretraining(folder: Path) -> Pretraining:
     """Read a pretraining run's curves and its last mask.
 
     Raises:
-        InputError: the folder holds no pretraining run.
+        InputError: the folder holds no pretraining run, or one of its files is not what a pretraining writes.
     """
     file = folder / PRETRAINING
     if not file.is_file():
         raise InputError(f"{file} is missing: expected a pretraining run's folder, found none at {folder}")
     entries = _read(file)
     names = list(dict.fromkeys(name for entry in entries for name in entry if name != "iteration"))
-    return Pretraining(
-        folder.name, _method(folder), {name: thin(_series(entries, name)) for name in names}, _mask(folder)
-    )
+    curves = {name: thin(_series(entries, name)) for name in names}
+    method, mask_form = _settings(folder / RUN)
+    return Pretraining(folder.name, method, curves, _last_mask(folder / MASK), mask_form)
 
 
 def thin(points: Points) -> Points:
@@ -83,16 +88,19 @@ def thin(points: Points) -> Points:
 
 def _series(entries: Iterable[dict[str, Any]], name: str) -> Points:
     """Return (iteration, value): the last value of an iteration, for a resumed run repeats some; no NaN."""
-    found = {
+    values = {
         e["iteration"]: e[name] for e in entries if isinstance(e.get(name), int | float) and math.isfinite(e[name])
     }
-    return tuple((float(x), float(found[x])) for x in sorted(found))
+    return tuple((float(x), float(values[x])) for x in sorted(values))
 
 
 def _read(file: Path) -> list[dict[str, Any]]:
     entries = []
     try:
-        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+        # A run that goes on at this moment, or that was killed, may end in half a line.
+        whole = lines[:-1] if len(lines) > 1 and not lines[-1].endswith("\n") else lines
+        for number, line in enumerate(whole, 1):
             entry = json.loads(line)
             if not isinstance(entry, dict) or "iteration" not in entry:
                 raise InputError(f"{file}: line {number}: expected an object with iteration, found {line[:40]}")
@@ -104,20 +112,38 @@ def _read(file: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def _method(folder: Path) -> str:
-    try:
-        return str(json.loads((folder / "settings.json").read_text(encoding="utf-8"))["method"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""  # only a label: the curves say the rest
+def _settings(file: Path) -> tuple[str, str]:
+    """The method's name and its mask's form; ("", "sigmoid") of a run from before ``run.json`` was written."""
+    if not file.is_file():
+        return "", "sigmoid"
+    settings = _object(file).get("settings")
+    if not isinstance(settings, dict) or not isinstance(settings.get("method"), str):
+        raise InputError(f"{file}: expected settings with a method, found none; give a folder that pretraining left")
+    objective = settings.get("objective")
+    form = objective.get("mask", "sigmoid") if isinstance(objective, dict) else "sigmoid"
+    return settings["method"], str(form)
 
 
-def _mask(folder: Path) -> tuple[float, ...]:
-    checkpoints = sorted((folder / "checkpoints").glob("iteration_*.pth"))
-    if not checkpoints:
+def _last_mask(file: Path) -> tuple[float, ...]:
+    """The weights after the last iteration that ``mask.json`` has; () without the file."""
+    if not file.is_file():
         return ()
-    from transfer.checkpoints.opened import open_tree  # torch is loaded only when there is a checkpoint to open
+    snapshots = _object(file)
+    try:
+        last = max(snapshots, key=int)
+        weights = tuple(float(weight) for weight in snapshots[last])
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{file}: expected iterations with a list of numbers each, found {error}; remove it") from None
+    if not weights or not all(math.isfinite(weight) for weight in weights):
+        raise InputError(f"{file}: expected finite weights, found others after iteration {last}; remove it")
+    return weights
 
-    tree, _ = open_tree(checkpoints[-1])
-    state = tree.get("state_dict", {}) if isinstance(tree, dict) else {}
-    logits = next((value for name, value in state.items() if name.endswith("mask.logits")), None)
-    return () if logits is None else tuple(logits.detach().float().sigmoid().flatten().tolist())
+
+def _object(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} cannot be read: expected JSON, found {error}; restore it") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{file}: expected a JSON object, found a {type(content).__name__}; restore it")
+    return content

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transfer.comparison.compare import Group, Value, class_difference, mean
+from transfer.comparison.compare import Group, Value
 from transfer.comparison.verdicts import BETTER, WORSE
 from transfer.drawing import charts
-from transfer.drawing.charts import Line, Point, Row
-from transfer.records.record_file import TASKS, Record, Tide
+from transfer.drawing.charts import ChartRow, Line, Point
+from transfer.records.record import TASKS, Record
 from transfer.reporting.curves import Finetuning, Points, Pretraining
-from transfer.reporting.summary import NAMES, WORDS, Summary, limits, number, percent, signed
+from transfer.reporting.summary import Summary, mean_curve
+from transfer.reporting.wording import NAMES, WORDS, limits, number, percent, signed
 
 MOST_CLASSES = 24  # in one figure
 TIDE = {
@@ -30,7 +31,7 @@ PRETRAINING = {
     "effective_rank": ("Effective rank of the features", "dimensions"),
     "feature_std": ("Spread of the normalised features", "standard deviation"),
     "mask_entropy": ("Entropy of the mask", "nats"),
-    "knn_accuracy": ("kNN accuracy of the frozen features", "%"),
+    "knn": ("kNN accuracy of the frozen features", "%"),
 }
 
 
@@ -82,7 +83,7 @@ class Figures:
             tip = f"{self.name(verdict.ours)}: {signed(diff.mean)}, 95 % {limits(diff.interval)}; {verdict}"
             kind = KINDS.get(verdict.word, "unknown")
             point = Point(self.series[verdict.ours.init], diff.mean, low, high, tip=tip, kind=kind)
-            rows.append(Row(self.name(verdict.ours), (point,)))
+            rows.append(ChartRow(self.name(verdict.ours), (point,)))
         if not rows:
             return None
         title = f"{WORDS[task].capitalize()} AP against {self.summary.baseline}"
@@ -99,7 +100,7 @@ class Figures:
             if value is not None:
                 groups.append(group)
                 single = tuple(ap for run in group.runs if (ap := run.metrics[task]["AP"]) is not None)
-                rows.append(Row(self.name(group), (self._point(group, value, single if len(single) > 1 else ()),)))
+                rows.append(ChartRow(self.name(group), (self._point(group, value, single if len(single) > 1 else ()),)))
         if not rows:
             return None
         title = f"{WORDS[task].capitalize()} AP"
@@ -114,13 +115,13 @@ class Figures:
             return None
         curves = []
         for init in self.summary.inits:
-            found = [
+            values = [
                 (100 * group.fraction, value)
                 for group in reversed(self.summary.groups)
                 if group.init == init and group.fraction and (value := group.values[task, "AP"]) is not None
             ]
-            points = tuple((x, value.mean) for x, value in found)
-            curves.append(Line(self.series[init], init, points, tuple(value.interval for _, value in found)))
+            points = tuple((x, value.mean) for x, value in values)
+            curves.append(Line(self.series[init], init, points, tuple(value.interval for _, value in values)))
         if not any(curve.points for curve in curves):
             return None
         title = f"{WORDS[task].capitalize()} AP by share of the labels"
@@ -131,21 +132,21 @@ class Figures:
     def classes(self, task: str) -> Figure | None:
         """Return each class's difference to the baseline at the largest share of the labels."""
         groups = self.summary.at(self.summary.fractions[0])
-        base = next((group for group in groups if group.init == self.summary.baseline), None)
+        base = self.summary.base(self.summary.fractions[0])
         others = [group for group in groups if group is not base]
         if base is None or not others:
             return None
-        rows: list[tuple[float, Row]] = []
+        rows: list[tuple[float, ChartRow]] = []
         for name in base.runs[0].data.val.classes:
             points = []
             for group in others:
-                diff = class_difference(group, base, task, name, self.summary.images)
+                diff = self.summary.class_difference(group, task, name)
                 if diff is not None:
                     low, high = diff.interval or (None, None)
                     tip = f"{name}, {group.init}: {signed(diff.mean)}, 95 % {limits(diff.interval)}"
                     points.append(Point(self.series[group.init], diff.mean, low, high, tip=tip))
             if points:
-                rows.append((points[0].value, Row(name, tuple(points))))
+                rows.append((points[0].value, ChartRow(name, tuple(points))))
         if not rows:
             return None
         rows.sort(key=lambda pair: -pair[0])
@@ -166,15 +167,15 @@ class Figures:
         """Return what each kind of error costs; None where no record has it."""
         groups = self.summary.at(self.summary.fractions[0])
         rows = []
-        for field, label in TIDE.items():
+        for kind, label in TIDE.items():
             points = []
             for group in groups:
-                value = mean([_tide(run.tide[task], field) for run in group.runs])
+                value = self.summary.error(group, task, kind)
                 if value is not None:
                     tip = f"{label}, {group.init}: {number(value)}"
                     points.append(Point(self.series[group.init], value.mean, tip=tip))
             if points:
-                rows.append(Row(label, tuple(points)))
+                rows.append(ChartRow(label, tuple(points)))
         if not rows:
             return None
         title = f"What errors cost: {NAMES[task].lower()}"
@@ -194,31 +195,28 @@ class Figures:
         groups = self.summary.at(self.summary.fractions[0])
         labels = f"{percent(groups[0].fraction)} of the labels; " if self.several else ""
         loss = {id(run): curves[id(run)].loss for group in groups for run in group.runs if id(run) in curves}
-        figures = []
         train = groups[0].runs[0].data.train
         where = f"{train.n_images} training images" if train else "the training images"
         note = f"Every run thin, their mean bold; {labels}{self.runs(groups)}; sum of all losses on {where}."
-        found = self._curves("Training loss", "loss", groups, loss, note)
-        figures += [found] if found else []
+        figures = [self._curves("Training loss", "loss", groups, loss, note)]
         for task in reversed(TASKS):
             ap = {i: c.ap[task] for i, c in curves.items() if len(c.ap.get(task, ())) > 1}
             note = f"Every run thin, their mean bold; {labels}{self.runs(groups)}; {self.measured}."
-            found = self._curves(f"{WORDS[task].capitalize()} AP during training", "AP, %", groups, ap, note)
-            figures += [found] if found else []
-        return figures
+            figures.append(self._curves(f"{WORDS[task].capitalize()} AP during training", "AP, %", groups, ap, note))
+        return [figure for figure in figures if figure is not None]
 
     def _curves(
-        self, title: str, unit: str, groups: Sequence[Group], found: Mapping[int, Points], note: str
+        self, title: str, unit: str, groups: Sequence[Group], by_run: Mapping[int, Points], note: str
     ) -> Figure | None:
         curves, shown = [], []
         for group in groups:
-            own = [found[id(run)] for run in group.runs if found.get(id(run))]
+            own = [by_run[id(run)] for run in group.runs if by_run.get(id(run))]
             series = self.series[group.init]
             if len(own) > 1:
                 curves += [Line(series, group.init, points, faint=True) for points in own]
             if own:
                 shown.append(group.init)
-                curves.append(Line(series, group.init, _mean_curve(own)))
+                curves.append(Line(series, group.init, mean_curve(own)))
         if not curves:
             return None
         return Figure(title, charts.lines(title, curves, "iteration", unit), note, self.legend(shown))
@@ -239,29 +237,20 @@ def pretraining(runs: Sequence[Pretraining]) -> list[Figure]:
         if curves:
             legend = tuple((charts.mark(curve.series), curve.label) for curve in curves)
             word = "run" if len(curves) == 1 else "runs"
-            note = f"n\u00a0=\u00a0{len(curves)} pretraining {word}; on the unlabelled images."
+            images = "held-out training images" if quantity == "knn" else "the unlabelled images"
+            note = f"n\u00a0=\u00a0{len(curves)} pretraining {word}; on {images}."
             figures.append(Figure(title, charts.lines(title, curves, "iteration", unit), note, legend))
     for name, run in zip(names, runs, strict=True):
         if run.mask:
             counts, edges = np.histogram(run.mask, bins=24)
             title = f"Mask of {name}"
-            svg = charts.histogram(title, edges.tolist(), counts.tolist(), "mask value, 0–1", "feature dimensions")
-            note = f"Of the last checkpoint; {len(run.mask)} feature dimensions; 0.5 at the start of training."
+            unit, start = ("mask value, 0–1", "0.5") if run.mask_form == "sigmoid" else ("mask value", "1")
+            svg = charts.histogram(title, edges.tolist(), counts.tolist(), unit, "feature dimensions")
+            note = f"The last one kept; {len(run.mask)} feature dimensions; {start} at the start of training."
             figures.append(Figure(title, svg, note))
     return figures
 
 
-def _mean_curve(curves: Sequence[Points]) -> Points:
-    """Return the mean over runs at the x that all of them have."""
-    shared = set.intersection(*({x for x, _ in points} for points in curves))
-    by_x = [dict(points) for points in curves]
-    return tuple((x, float(np.mean([values[x] for values in by_x]))) for x in sorted(shared))
-
-
-def _tide(tide: Tide | None, field: str) -> float | None:
-    return None if tide is None else float(getattr(tide, field))
-
-
-def kept_curves(records: Sequence[Record], found: Sequence[Finetuning | None]) -> dict[int, Finetuning]:
+def kept_curves(records: Sequence[Record], curves: Sequence[Finetuning | None]) -> dict[int, Finetuning]:
     """Return id of the record object -> curves, for those that have any."""
-    return {id(r): c for r, c in zip(records, found, strict=True) if c is not None}
+    return {id(r): c for r, c in zip(records, curves, strict=True) if c is not None}

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 
-from transfer.comparison.bootstrap import Images
+from transfer.comparison.bootstrap import ImageResamples
 from transfer.comparison.compare import Group
-from transfer.errors import InputError
-from transfer.evaluation.instances import Instance, ValSet
+from transfer.evaluation.instances import Instance, ValSet, read_pixels
 from transfer.evaluation.weighted_ap import Floats, image_f1
-from transfer.records.record_file import Record
+from transfer.records.record import Record
+from transfer.records.unchanged import why_changed
 
 MOST_COLUMNS = 5  # beside the ground truth; more would not be readable
 
@@ -73,7 +71,7 @@ class Gallery:
 
 
 def gallery(
-    groups: Sequence[Group], baseline: Group | None, leading: Group | None, choice: Choice, images: Images
+    groups: Sequence[Group], baseline: Group | None, leading: Group | None, choice: Choice, images: ImageResamples
 ) -> Gallery:
     """Choose val images and read the ground truth and each start's first run there.
 
@@ -90,14 +88,14 @@ def gallery(
     Raises:
         InputError: a file is there but is not what it should be.
     """
-    kept = [run for group in groups if (run := _first_kept(group)) is not None][:MOST_COLUMNS]
-    why = _why_not(kept)
+    runs = [run for group in groups if (run := _first_with_detections(group)) is not None][:MOST_COLUMNS]
+    why = _why_not(runs)
     if why:
         return Gallery([], [], [], why)
-    split = kept[0].data.val
+    split = runs[0].data.val
     folder = Path(split.images)
     val = ValSet(Path(split.annotations), folder)
-    titles = ["ground truth", *(title(run, groups) for run in kept)]
+    titles = ["ground truth", *(title(run, groups) for run in runs)]
     chosen: list[tuple[str, str, list[int]]] = []
     ids = sorted(val.images)
     change = None
@@ -108,8 +106,8 @@ def gallery(
     drawn = val.choose(choice.images, choice.seed)
     chosen.append(("Drawn at random", f"{len(drawn)} of {len(ids)} val images, drawn by seed {choice.seed}.", drawn))
     wanted = {image for _, _, some in chosen for image in some}
-    columns = [val.truth(wanted), *(val.detections(Path(run.detections or ""), wanted, choice.score) for run in kept)]
-    f1 = [None, *(_f1(run, choice.score, images) for run in kept)]
+    columns = [val.truth(wanted), *(val.detections(Path(run.detections or ""), wanted, choice.score) for run in runs)]
+    f1 = [None, *(_f1(run, choice.score, images) for run in runs)]
     place = {image: i for i, image in enumerate(ids)}
 
     def show(image: int) -> Shown:
@@ -122,18 +120,17 @@ def gallery(
     return Gallery(titles, list(val.classes.values()), strips)
 
 
-def _why_not(kept: Sequence[Record]) -> str:
+def _why_not(runs: Sequence[Record]) -> str:
     """Return why there is nothing to show, "" when there is."""
-    if not kept:
+    if not runs:
         return "No picture: no run kept its detections."
-    split = kept[0].data.val
+    split = runs[0].data.val
     if not split.images:
         return "No picture: the records of `transfer evaluate` alone do not say where the val images are."
-    annotations, folder = Path(split.annotations), Path(split.images)
-    if not annotations.is_file() or not folder.is_dir():
-        return f"No picture: expected the val set at `{annotations}` and `{folder}`, found nothing there."
-    if hashlib.sha256(annotations.read_bytes()).hexdigest() != split.fingerprint:
-        return f"No picture: `{annotations}` is not the file that the runs were measured on any more."
+    if why := why_changed(split):
+        return f"No picture: {why}."
+    if not Path(split.images).is_dir():
+        return f"No picture: the val images are not at `{split.images}` any more."
     return ""
 
 
@@ -143,11 +140,11 @@ def _most(change: Floats, ids: Sequence[int], count: int, ours: str, baseline: s
     better = [ids[i] for i in order if change[i] > 0][:count]
     worse = [ids[i] for i in reversed(order) if change[i] < 0][:count]
     counts = f"of {len(ids)} val images {int((change > 0).sum())} improved, {int((change < 0).sum())} worsened"
-    said = f"{ours} against {baseline}, by the change of F1, mean over all runs; {counts}"
-    return [("Most improved", f"{said}.", better), ("Most worsened", f"{said}.", worse)]
+    caption = f"{ours} against {baseline}, by the change of F1, mean over all runs; {counts}."
+    return [("Most improved", caption, better), ("Most worsened", caption, worse)]
 
 
-def _change(ours: Group, baseline: Group, score: float, images: Images) -> Floats | None:
+def _change(ours: Group, baseline: Group, score: float, images: ImageResamples) -> Floats | None:
     sides = []
     for group in (ours, baseline):
         f1 = [_f1(run, score, images) for run in group.runs]
@@ -158,14 +155,14 @@ def _change(ours: Group, baseline: Group, score: float, images: Images) -> Float
     return change
 
 
-def _f1(run: Record, score: float, images: Images) -> Floats | None:
-    found = images.of(run)
-    if found is None or not found.matches:
+def _f1(run: Record, score: float, images: ImageResamples) -> Floats | None:
+    resampled = images.of(run)
+    if resampled is None or not resampled.matches:
         return None
-    return image_f1(found.matches.get("segm") or found.matches["bbox"], score)
+    return image_f1(resampled.matches.get("segm") or resampled.matches["bbox"], score)
 
 
-def _first_kept(group: Group) -> Record | None:
+def _first_with_detections(group: Group) -> Record | None:
     return next((run for run in group.runs if run.detections is not None), None)
 
 
@@ -173,18 +170,3 @@ def title(run: Record, groups: Sequence[Group]) -> str:
     """Return what a column is called: the start and the seed."""
     init = next((group.init for group in groups if any(one is run for one in group.runs)), run.init)
     return init if run.seed is None else f"{init}, seed {run.seed}"
-
-
-def read_pixels(file: Path) -> np.ndarray:
-    """Return an image as Detectron2 sees it, (H, W, 3) uint8 RGB.
-
-    Raises:
-        InputError: missing, or no image.
-    """
-    try:
-        with Image.open(file) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except FileNotFoundError:
-        raise InputError(f"{file} is missing: expected a val image, found nothing; restore it") from None
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: expected a val image, found {error}; restore it") from None

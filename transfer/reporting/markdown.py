@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from transfer.comparison.compare import Difference, Group, difference, mean
+from tabulate import tabulate
+
+from transfer.comparison.compare import Difference
 from transfer.comparison.verdicts import Verdict
-from transfer.records.record_file import TASKS
-from transfer.reporting.published import Row
-from transfer.reporting.summary import DASH, WORDS, Summary, answer, caveats, limits, number, percent, settings, signed
+from transfer.records.record import TASKS
+from transfer.records.stages import Stage
+from transfer.reporting.extra_tables import Table
+from transfer.reporting.published import PublishedDetector
+from transfer.reporting.summary import Summary
+from transfer.reporting.wording import DASH, WORDS, answer, caveats, limits, number, percent, settings, signed
 
 SHOWN = ("AP", "AP50", "AP75")
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One command that led here, and how long it took."""
-
-    stage: str
-    seconds: float
-    command: str
 
 
 @dataclass(frozen=True)
@@ -31,9 +27,14 @@ class Picture:
     text: str
 
 
-def report(summary: Summary, published: Sequence[Row], stages: Sequence[Stage], picture: Picture) -> str:
+def to_markdown(
+    summary: Summary,
+    published: Sequence[PublishedDetector],
+    stages: Sequence[Stage],
+    picture: Picture,
+    tables: Sequence[Table] = (),
+) -> str:
     """Return ``report.md``: the answer first, then what it rests on."""
-    groups = summary.groups
     parts = [f"# Transfer to detection: {', '.join(summary.inits)}", "", f"**{answer(summary)}**", ""]
     parts += [headline(summary), "", _units(summary), "", *words(summary), ""]
     if published:
@@ -43,11 +44,13 @@ def report(summary: Summary, published: Sequence[Row], stages: Sequence[Stage], 
         "",
         *(f"- {name}: {text}" for name, text in settings(summary)),
         "",
-        _weights(groups),
+        _weights(summary),
         "",
-        _runs(groups),
+        _runs(summary),
         "",
     ]
+    for one in tables:
+        parts += [f"## {one.title}", "", table(one.header, one.rows), "", one.note, ""]
     parts += ["## Classes", "", _classes(summary), ""]
     if stages:
         parts += ["## Stages", "", _stages(stages), ""]
@@ -68,10 +71,10 @@ def headline(summary: Summary) -> str:
         groups = summary.at(fraction)
         for group in groups:
             rows.append([group.init, *labels, str(len(group.runs)), *(number(group.values[c]) for c in columns)])
-        base = next((group for group in groups if group.init == summary.baseline), None)
+        base = summary.base(fraction)
         for group in groups:
             if base is not None and group is not base:
-                cells = [_difference(difference(group, base, *column)) for column in columns]
+                cells = [_difference(summary.difference(group, *column)) for column in columns]
                 rows.append([f"{group.init} minus {base.init}", *labels, "", *cells])
     return table(header, rows)
 
@@ -92,7 +95,7 @@ def words(summary: Summary) -> list[str]:
     return [*lines, *(line for caveat in caveats(summary) for line in ("", caveat))]
 
 
-def published_table(rows: Sequence[Row]) -> str:
+def published_table(rows: Sequence[PublishedDetector]) -> str:
     """Return published results as a table; what was not read at its source says so."""
     lines = []
     for row in rows:
@@ -105,17 +108,13 @@ def published_table(rows: Sequence[Row]) -> str:
 
 def table(header: list[str], rows: Iterable[list[str]]) -> str:
     """Return a Markdown table whose columns also line up as plain text, numbers to the right, words to the left."""
-    cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in [header, *rows]]
-    columns = []
-    for column in zip(*cells, strict=True):
-        width = max(map(len, column))
-        if all(cell[:1] in f"0123456789+-{DASH}" for cell in column[1:]):  # also an empty cell
-            columns.append([cell.rjust(width) for cell in column] + ["-" * (width + 1) + ":"])
-        else:
-            columns.append([cell.ljust(width) for cell in column] + ["-" * (width + 2)])
-    *lines, rule = zip(*columns, strict=True)
-    text = ["| " + " | ".join(line) + " |" for line in lines]
-    return "\n".join([text[0], "|" + "|".join(rule) + "|", *text[1:]])
+    lines = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
+    columns = list(zip(*lines, strict=True)) or [()] * len(header)
+    numbers = [all(cell[:1] in f"0123456789+-{DASH}" for cell in column) for column in columns]  # also an empty cell
+    sides = ["right" if all_numbers else "left" for all_numbers in numbers]
+    heads = [cell.replace("|", "\\|").replace("\n", " ") for cell in header]
+    text: str = tabulate(lines, heads, tablefmt="pipe", colalign=sides, disable_numparse=True)
+    return text
 
 
 def _in_words(verdict: Verdict) -> str:
@@ -141,27 +140,25 @@ def _units(summary: Summary) -> str:
     if all(len(group.runs) == 1 for group in summary.groups):
         return first + "; n is the number of runs."
     text = "; mean ± sample standard deviation over n runs, for a difference over the pairs of the same seed."
-    tested = len([v for v in summary.about(summary.task) if v.p is not None])
-    if tested > 1:
-        text += f" Verdicts hold for all {tested} comparisons together (Holm); intervals are for each alone."
+    if summary.tested > 1:
+        text += f" Verdicts hold for all {summary.tested} comparisons together (Holm); intervals are for each alone."
     return first + text
 
 
-def _weights(groups: Sequence[Group]) -> str:
+def _weights(summary: Summary) -> str:
     rows = []
-    for group in groups:
-        for weights in {run.weights.sha256: run.weights for run in group.runs if run.weights}.values():
-            rows.append(
-                [group.init, f"`{weights.file}`", f"{weights.loaded}/{weights.expected}", f"`{weights.sha256[:12]}`"]
-            )
-        if any(run.weights is None for run in group.runs):
-            rows.append([group.init, "none: random initialisation", DASH, DASH])
+    for init, weights in summary.weights:
+        if weights is None:
+            rows.append([init, "none: random initialisation", DASH, DASH])
+        else:
+            loaded = f"{weights.loaded}/{weights.expected}"
+            rows.append([init, f"`{weights.file}`", loaded, f"`{weights.sha256[:12]}`"])
     return table(["start", "weights", "tensors loaded", "SHA-256"], rows)
 
 
-def _runs(groups: Sequence[Group]) -> str:
+def _runs(summary: Summary) -> str:
     rows = []
-    for group in groups:
+    for group in summary.groups:
         for r in group.runs:
             aps = [DASH if (ap := r.metrics[task]["AP"]) is None else f"{ap:.1f}" for task in TASKS]
             seconds = [DASH if s is None else f"{s:.0f}" for s in (r.seconds.train, r.seconds.evaluate)]
@@ -175,7 +172,7 @@ def _classes(summary: Summary) -> str:
     several = len(summary.fractions) > 1
     names = [group.init + (f" {percent(group.fraction)}" if several else "") for group in groups]
     for name in groups[0].runs[0].data.val.classes:
-        aps = [mean([run.per_class[task].get(name) for run in group.runs]) for task in TASKS for group in groups]
+        aps = [summary.class_ap(group, task, name) for task in TASKS for group in groups]
         rows.append([name, *map(number, aps)])
     return table(["class", *(f"{WORDS[task]} AP, {name}" for task in TASKS for name in names)], rows)
 

@@ -11,19 +11,21 @@ import jinja2
 from markupsafe import Markup, escape
 
 from transfer.comparison.compare import Group
-from transfer.drawing import charts
+from transfer.drawing import charts, layout, svg_overlay
 from transfer.drawing.svg_overlay import overlay, picture
-from transfer.records.record_file import TASKS
+from transfer.records.record import TASKS
+from transfer.records.stages import Stage
+from transfer.reporting.cost_figure import cost_figure
 from transfer.reporting.curves import Finetuning, Pretraining
+from transfer.reporting.extra_tables import COST, Known, Table
 from transfer.reporting.figures import KINDS, Figure, Figures, pretraining
 from transfer.reporting.gallery import Gallery
-from transfer.reporting.markdown import SHOWN, Stage
-from transfer.reporting.published import FrozenRow
-from transfer.reporting.published import Row as PublishedRow
-from transfer.reporting.summary import DASH, NAMES, Summary, answer, caveats, limits, number, percent, settings, signed
+from transfer.reporting.markdown import SHOWN
+from transfer.reporting.published import PublishedDetector, PublishedFeatures
+from transfer.reporting.summary import Summary
+from transfer.reporting.wording import DASH, NAMES, answer, caveats, limits, number, percent, settings, signed
 
 TEMPLATES = Path(__file__).parent / "templates"
-COLOURS = 7  # of classes, in the style sheet
 MOST_CLASSES = 20  # in a legend
 
 
@@ -38,14 +40,18 @@ class Extras:
         apart: every other published row, where asked for.
         frozen: published frozen-feature results, where asked for.
         stages: commands that led here.
+        tables: what several label shares, probes and costs have to say.
+        known: id of the record object -> what a study knows of the run.
     """
 
     finetuning: dict[int, Finetuning] = field(default_factory=dict)
     pretraining: Sequence[Pretraining] = ()
-    published: Sequence[PublishedRow] = ()
-    apart: Sequence[PublishedRow] = ()
-    frozen: Sequence[FrozenRow] = ()
+    published: Sequence[PublishedDetector] = ()
+    apart: Sequence[PublishedDetector] = ()
+    frozen: Sequence[PublishedFeatures] = ()
     stages: Sequence[Stage] = ()
+    tables: Sequence[Table] = ()
+    known: Known = field(default_factory=dict)
 
 
 def page(summary: Summary, shown: Gallery, score: float, extras: Extras) -> str:
@@ -65,7 +71,7 @@ def page(summary: Summary, shown: Gallery, score: float, extras: Extras) -> str:
     ]
     return environment.get_template("report.html").render(
         title=f"Transfer to detection: {', '.join(summary.inits)}",
-        style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
+        style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8") + svg_overlay.style()),
         script=Markup((TEMPLATES / "report.js").read_text(encoding="utf-8")),
         answer=answer(summary).replace(" -", " −").replace("(-", "(−"),
         caveats=caveats(summary),
@@ -79,12 +85,13 @@ def page(summary: Summary, shown: Gallery, score: float, extras: Extras) -> str:
         published=[_published(row, tasks) for row in extras.published],
         apart=[(row.protocol, _published(row, TASKS)) for row in extras.apart],
         frozen=extras.frozen,
-        sections=[(i, name, [_figure(f) for f in found if f]) for i, name, found in sections if any(found)],
+        sections=[(i, name, [_figure(f) for f in some if f]) for i, name, some in sections if any(some)],
         gallery=_gallery(shown, score),
         facts=settings(summary),
         weights=_weights(summary),
         runs=_runs(summary),
         stages=extras.stages,
+        tables=[_table(table, figures, extras.known) for table in extras.tables],
         dash=DASH,
     )
 
@@ -100,13 +107,18 @@ def _figure(figure: Figure) -> dict[str, Any]:
     return {"title": figure.title, "svg": Markup(figure.svg), "note": figure.note, "legend": legend}
 
 
+def _table(table: Table, figures: Figures, known: Known) -> dict[str, Any]:
+    figure = cost_figure(figures, known) if table.id == COST else None
+    left = [all(row[i][:1] not in f"0123456789+-{DASH}" for row in table.rows) for i in range(len(table.header))]
+    return {"table": table, "left": left, "figure": _figure(figure) if figure else None}
+
+
 def _tiles(summary: Summary) -> list[tuple[str, str]]:
     """Return what was measured, in a few words each."""
     first = summary.records[0]
     val = first.data.val
-    seeds = {run.seed for run in summary.records if run.seed is not None}
     tiles = [
-        ("runs", f"{len(summary.records)}" + (f", {len(seeds)} seeds" if len(seeds) > 1 else "")),
+        ("runs", f"{len(summary.records)}" + (f", {summary.seeds} seeds" if summary.seeds > 1 else "")),
         ("val set", f"{val.n_images} images, {val.n_instances} objects, {len(val.classes)} classes"),
     ]
     if first.data.train is not None:
@@ -154,13 +166,12 @@ def _delta(summary: Summary, group: Group, task: str) -> dict[str, Any]:
 
 def _note(summary: Summary) -> str:
     text = "AP in percent, mean ± sample standard deviation over n runs. Δ: percentage points, with its 95 % interval."
-    tested = [v for v in summary.about(summary.task) if v.p is not None]
-    if len(tested) > 1:
-        text += f" Verdicts hold for the {len(tested)} comparisons of each task together (Holm)."
+    if summary.tested > 1:
+        text += f" Verdicts hold for the {summary.tested} comparisons of each task together (Holm)."
     return text
 
 
-def _published(row: PublishedRow, tasks: Sequence[str]) -> dict[str, Any]:
+def _published(row: PublishedDetector, tasks: Sequence[str]) -> dict[str, Any]:
     cells = []
     for task in tasks:
         metrics = row.metrics[task]
@@ -173,7 +184,7 @@ def _published(row: PublishedRow, tasks: Sequence[str]) -> dict[str, Any]:
 
 def _gallery(shown: Gallery, score: float) -> dict[str, Any]:
     """Return the strips; each image's pixels stand in the page once, however often it is shown."""
-    colours = {name: i % COLOURS for i, name in enumerate(shown.classes)}
+    colours = layout.colours(shown.classes)
     pictures: dict[str, dict[str, Any]] = {}
     strips = []
     for strip in shown.strips:
@@ -190,7 +201,7 @@ def _gallery(shown: Gallery, score: float) -> dict[str, Any]:
                     "f1": DASH if f1 is None else f"{f1:.2f}",
                     "truth": i == 0,
                     "count": len(column),
-                    "overlay": Markup(overlay(column, colours, made.scale, made.width)),
+                    "overlay": Markup(overlay(column, colours, made)),
                 }
                 for i, (title, column, f1) in enumerate(zip(shown.titles, image.columns, image.f1, strict=True))
             ]
@@ -209,12 +220,11 @@ def _gallery(shown: Gallery, score: float) -> dict[str, Any]:
 
 def _weights(summary: Summary) -> list[list[str]]:
     rows = []
-    for init in summary.inits:
-        runs = [run for group in summary.groups if group.init == init for run in group.runs]
-        for weights in {run.weights.sha256: run.weights for run in runs if run.weights}.values():
-            rows.append([init, weights.file, f"{weights.loaded}/{weights.expected}", weights.sha256[:12]])
-        if any(run.weights is None for run in runs):
+    for init, weights in summary.weights:
+        if weights is None:
             rows.append([init, "random initialisation" if init == "random" else DASH, DASH, DASH])
+        else:
+            rows.append([init, weights.file, f"{weights.loaded}/{weights.expected}", weights.sha256[:12]])
     return rows
 
 

@@ -9,14 +9,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from transfer.records.record_file import Record
+from transfer.records.record import Record
 
 VERIFIED, MEMORY = "verified", "from memory"
 _SHORT = 0.98  # of a schedule's images: a run that saw fewer is not that schedule
 
 
 @dataclass(frozen=True)
-class Row:
+class PublishedDetector:
     """One published detector.
 
     Attributes:
@@ -46,7 +46,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class FrozenRow:
+class PublishedFeatures:
     """One published classification result of frozen features: data -> "linear" or "knn" -> top-1 in percent."""
 
     name: str
@@ -63,22 +63,22 @@ def _content() -> dict[str, Any]:
     return content
 
 
-def rows() -> list[Row]:
+def rows() -> list[PublishedDetector]:
     """Return every published detector."""
-    return [Row(**row) for row in _content()["detection"]]
+    return [PublishedDetector(**row) for row in _content()["detection"]]
 
 
-def frozen_rows() -> list[FrozenRow]:
+def frozen_rows() -> list[PublishedFeatures]:
     """Return every published frozen-feature result."""
-    return [FrozenRow(**row) for row in _content()["frozen"]]
+    return [PublishedFeatures(**row) for row in _content()["frozen"]]
 
 
-def beside(records: list[Record]) -> list[Row]:
+def beside(records: list[Record]) -> list[PublishedDetector]:
     """Return the rows of the runs' own detector, data and schedule: what may stand in one table with them."""
     return [row for row in rows() if all(_same(row, record) for record in records)]
 
 
-def _same(row: Row, record: Record) -> bool:
+def _same(row: PublishedDetector, record: Record) -> bool:
     if record.config is None or record.data.train is None or record.schedule is None or record.label_fraction != 1:
         return False
     data = _content()["data"][row.data]

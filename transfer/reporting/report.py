@@ -1,144 +1,222 @@
-"""``python -m transfer report RUN ... --out DIR``: finished runs in, the page people decide from out."""
+"""Finished runs in, the page people decide from out."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from transfer.comparison.bootstrap import RESAMPLES, resample
+from transfer.comparison.bootstrap import resample
 from transfer.comparison.comparable import check_comparable
-from transfer.comparison.compare import BASELINE
 from transfer.errors import InputError
+from transfer.files import places
 from transfer.files.atomic import write_bytes, write_text
 from transfer.records import record_file
-from transfer.records.record_file import Record, read_run
-from transfer.reporting import csv_latex, curves, published
+from transfer.records.record import RESAMPLES, Record
+from transfer.records.record_file import read_run
+from transfer.records.stages import Stage, read_stages
+from transfer.reporting import csv_latex, curves
+from transfer.reporting import published as published_results
+from transfer.reporting.extra_tables import extra_tables
 from transfer.reporting.figures import kept_curves
 from transfer.reporting.gallery import Choice, Gallery, gallery
-from transfer.reporting.markdown import Picture, Stage, headline, report, words
+from transfer.reporting.markdown import Picture, to_markdown
 from transfer.reporting.page import Extras, page
-from transfer.reporting.summary import answer, summarise
+from transfer.reporting.studied import Studied
+from transfer.reporting.summary import Summary, summarise
+from transfer.reporting.wording import answer
 
 PAGE, TEXT, CSV, LATEX, RESULTS, PICTURE = (
     "report.html", "report.md", "report.csv", "table.tex", "results.json", "detections.png",
 )  # fmt: skip
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the verb's arguments."""
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help=f"folder with a {record_file.FILE_NAME}")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write the report to")
-    parser.add_argument("--baseline", metavar="NAME", help=f"start to compare with (default: {BASELINE}, if present)")
-    parser.add_argument(
-        "--published", action="store_true", help="also list published results of other protocols, apart"
-    )
-    parser.add_argument(
-        "--pretrain", type=Path, nargs="+", default=[], metavar="DIR", help="pretraining runs whose curves to show"
-    )
-    parser.add_argument("--stages", type=Path, metavar="FILE", help="JSON list of {stage, seconds, command} to show")
-    parser.add_argument("--images", type=int, default=6, metavar="N", help="images of each kind to show (default 6)")
-    parser.add_argument("--score", type=float, default=0.5, metavar="S", help="least score drawn, 0-1 (default 0.5)")
-    parser.add_argument("--picture-seed", type=int, default=0, metavar="N", help="draws the random images (default 0)")
-    parser.add_argument(
-        "--resamples", type=int, default=RESAMPLES, metavar="N", help=f"resampled val sets (default {RESAMPLES})"
-    )
-    parser.add_argument("--force", action="store_true", help="replace a report on other runs")
+@dataclass(frozen=True)
+class Report:
+    """A report that was written.
+
+    Attributes:
+        paths: its files, the page first.
+        summary: what it says.
+        note: why it has no picture; empty when it has one.
+    """
+
+    paths: list[Path]
+    summary: Summary
+    note: str = ""
 
 
-def run(args: argparse.Namespace) -> int:
-    """Write the report, everything or nothing; print the answer, the table and the paths.
+def compare(
+    records: Sequence[Record | str | Path],
+    baseline: str | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    searched: bool = False,
+) -> Summary:
+    """Compare finished runs: means over seeds, differences to a baseline, intervals and verdicts.
+
+    Args:
+        records: runs of one protocol on one val set (``read_record``), or their folders.
+        baseline: the start to compare with, a record's ``init``; None for "random" where there is such a run.
+        resamples: val sets drawn with replacement for the intervals, 100 or more.
+        seed: draws them, 0 or more.
+        searched: the runs' learning rates may differ, for the same search has found one for each start.
+
+    Returns:
+        the groups of runs and the verdict on each, AP in percent. ``answer`` (transfer/reporting/wording.py) puts it
+        into a sentence.
 
     Raises:
-        InputError: a run cannot be read, runs cannot be compared, or ``--out`` holds something else.
+        InputError: a record cannot be read, two runs cannot be compared, or no run starts from ``baseline``.
+
+    Example:
+        Two detectors without training, one of which finds the object:
+
+        >>> import transfer
+        >>> box = {"image_id": 1, "category_id": 1, "bbox": [10, 10, 40, 30]}
+        >>> truth = {
+        ...     "images": [{"id": 1, "width": 100, "height": 80}],
+        ...     "categories": [{"id": 1, "name": "cat"}],
+        ...     "annotations": [{"id": 1, "area": 1200, "iscrowd": 0, **box}],
+        ... }
+        >>> miss = {**box, "bbox": [60, 40, 30, 30]}
+        >>> hit = transfer.evaluate(truth, [{"score": 0.9, **box}], name="a", init="metamask")
+        >>> missed = transfer.evaluate(truth, [{"score": 0.9, **miss}], name="b", init="random")
+        >>> summary = transfer.compare([hit, missed])
+        >>> summary.baseline, [(group.init, round(group.values["bbox", "AP"].mean, 6)) for group in summary.groups]
+        ('random', [('random', 0.0), ('metamask', 100.0)])
     """
-    _check_numbers(args)
-    records = [read_run(path) for path in args.runs]
-    check_comparable(records)
-    if not args.force:
-        check_out(args.out, records)
-    stages = read_stages(args.stages) if args.stages else []
-    summary = summarise(records, args.baseline, resample(records, args.resamples, args.picture_seed))
-    groups = summary.at(summary.fractions[0])
-    base = next((group for group in groups if group.init == summary.baseline), None)
-    choice = Choice(args.images, args.score, args.picture_seed)
-    shown = gallery(groups, base, summary.leading, choice, summary.images)
-    extras = _extras(args, records, stages)
-    png, picture = _picture(shown, args.score)
-    files = {
-        PAGE: page(summary, shown, args.score, extras),
-        TEXT: report(summary, extras.published, stages, picture),
-        CSV: csv_latex.to_csv(summary.groups, summary.verdicts, summary.baseline, summary.images),
-        LATEX: csv_latex.to_latex(summary.groups, summary.verdicts, answer(summary)),
-        RESULTS: _records(args.out, records),
-    }
-    write(args.out, files, png)
-    if shown.why:
-        print(f"transfer report: {shown.why}", file=sys.stderr)
-    print("\n".join([*words(summary), "", headline(summary), ""]).replace("**", ""))
-    for name in (*files, *([PICTURE] if png else [])):
-        print(args.out / name)
-    return 0
-
-
-def _check_numbers(args: argparse.Namespace) -> None:
-    if args.images < 1 or not 0 <= args.score <= 1 or args.picture_seed < 0 or args.resamples < 100:
-        found = f"{args.images}, {args.score}, {args.picture_seed}, {args.resamples}"
+    if resamples < 100 or seed < 0:
         raise InputError(
-            "--images, --score, --picture-seed, --resamples: expected 1 or more, 0-1, 0 or more, 100 or more, "
-            f"found {found}; change it"
+            f"--resamples, --picture-seed: expected 100 or more, 0 or more, found {resamples}, {seed}; change it"
         )
+    runs = [record if isinstance(record, Record) else read_run(Path(record)) for record in records]
+    if not runs:
+        raise InputError("nothing to compare: expected at least one run, found none; name one")
+    check_comparable(runs, searched=searched)
+    return summarise(runs, baseline, resample(runs, resamples, seed))
 
 
-def _extras(args: argparse.Namespace, records: list[Record], stages: list[Stage]) -> Extras:
+def write_report(
+    records: Sequence[Record | str | Path],
+    out: str | Path,
+    *,
+    baseline: str | None = None,
+    pretrain: Sequence[str | Path] = (),
+    stages: str | Path | None = None,
+    published: bool = False,
+    images: int = 6,
+    score: float = 0.5,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    force: bool = False,
+    studied: Sequence[Studied] = (),
+    searched: bool = False,
+) -> Report:
+    """Write the report on finished runs, everything or nothing: a page, Markdown, CSV, LaTeX, the records, a picture.
+
+    Args:
+        records: runs of one protocol on one val set. A run's folder also gives its training curves; a record
+            (``read_record``) does not say where they lie.
+        out: folder to write to: new, empty, or with a report on the same runs, which is replaced.
+        baseline: the start to compare with; None for "random" where there is such a run.
+        pretrain: pretraining runs' folders whose curves to show.
+        stages: JSON list of {stage, seconds, command} to show, as the demo leaves it.
+        published: also list published results of other protocols, apart.
+        images: images of each kind to show, 1 or more.
+        score: least score drawn, 0-1.
+        seed: draws the random images and the val sets for the intervals, 0 or more.
+        resamples: val sets drawn for the intervals, 100 or more.
+        force: replace a report on other runs.
+        studied: what a study knows of each run besides its record, in the same order; adds what each start cost, and
+            what probes said beforehand.
+        searched: the runs' learning rates may differ, for the same search has found one for each start.
+
+    Returns:
+        the files and what they say.
+
+    Raises:
+        InputError: a run cannot be read, runs cannot be compared, or ``out`` holds something else or cannot be written.
+
+    Example:
+        Going on from ``finetune``'s example:
+
+        >>> report = transfer.report([folder / "run"], folder / "report", resamples=100)
+        >>> [path.name for path in report.paths]
+        ['report.html', 'report.md', 'report.csv', 'table.tex', 'results.json', 'detections.png']
+    """
+    out = Path(out)
+    if images < 1 or not 0 <= score <= 1:
+        raise InputError(f"--images, --score: expected 1 or more, 0-1, found {images}, {score}; change it")
+    places.check_folder(out)
+    runs = [record if isinstance(record, Record) else read_run(Path(record)) for record in records]
+    if not force:
+        check_out(out, runs)
+    chain = read_stages(Path(stages)) if stages is not None else []
+    summary = compare(runs, baseline, resamples=resamples, seed=seed, searched=searched)
+    known = {id(run): one for run, one in zip(runs, studied, strict=True)} if studied else {}
+    groups = summary.at(summary.fractions[0])
+    base = summary.base(summary.fractions[0])
+    choice = Choice(images, score, seed)
+    pictures = gallery(groups, base, summary.leading, choice, summary.images)
+    folders: list[Path | None] = [None if isinstance(record, Record) else Path(record) for record in records]
+    if studied:
+        folders = [one.folder for one in studied]
+    tables = extra_tables(summary, known)
+    extras = _extras(runs, folders, [Path(folder) for folder in pretrain], chain, apart=published)
+    extras = replace(extras, tables=tables, known=known)
+    png, picture = _picture(pictures, score)
+    files = {
+        PAGE: page(summary, pictures, score, extras),
+        TEXT: to_markdown(summary, extras.published, chain, picture, tables),
+        CSV: csv_latex.to_csv(summary),
+        LATEX: csv_latex.to_latex(summary, answer(summary)),
+        RESULTS: _records(out, runs),
+    }
+    write(out, files, png)
+    return Report([out / name for name in (*files, *([PICTURE] if png else []))], summary, pictures.why or "")
+
+
+def _extras(
+    records: list[Record],
+    folders: Sequence[Path | None],
+    pretrain: Sequence[Path],
+    stages: list[Stage],
+    *,
+    apart: bool,
+) -> Extras:
     """Read everything but the records."""
-    found = [curves.finetuning(path if path.is_dir() else path.parent) for path in args.runs]
+    training = [None if path is None else curves.finetuning(path if path.is_dir() else path.parent) for path in folders]
     full = [record for record in records if record.label_fraction == 1]
-    beside = published.beside(full) if full else []
+    beside = published_results.beside(full) if full else []
     return Extras(
-        finetuning=kept_curves(records, found),
-        pretraining=[curves.pretraining(folder) for folder in args.pretrain],
+        finetuning=kept_curves(records, training),
+        pretraining=[curves.pretraining(folder) for folder in pretrain],
         published=beside,
-        apart=[row for row in published.rows() if row not in beside] if args.published else [],
-        frozen=published.frozen_rows() if args.published else [],
+        apart=[row for row in published_results.rows() if row not in beside] if apart else [],
+        frozen=published_results.frozen_rows() if apart else [],
         stages=stages,
     )
 
 
-def _picture(shown: Gallery, score: float) -> tuple[bytes | None, Picture]:
+def _picture(pictures: Gallery, score: float) -> tuple[bytes | None, Picture]:
     """Draw the random images for ``report.md``, which cannot hold the page's gallery."""
-    if not shown.strips:
-        return None, Picture(None, shown.why)
+    if not pictures.strips:
+        return None, Picture(None, pictures.why)
     from transfer.drawing.png_grid import (  # matplotlib is loaded only when there is something to draw
-        Row,
+        GridRow,
         detections_png,
     )
 
-    strip = shown.strips[-1]
+    strip = pictures.strips[-1]
     caption = f"{strip.caption}\nPredictions with a score of at least {score:.2f}."
-    rows = [Row(image.name, image.pixels, image.columns) for image in strip.images]
-    return detections_png(rows, shown.titles, shown.classes, caption), Picture(PICTURE, caption.replace("\n", " "))
-
-
-def read_stages(file: Path) -> list[Stage]:
-    """Read the stages that the demo wrote.
-
-    Raises:
-        InputError: no such file, or another content.
-    """
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        return [Stage(str(entry["stage"]), float(entry["seconds"]), str(entry["command"])) for entry in content]
-    except FileNotFoundError:
-        raise InputError(f"{file} is missing: expected a list of stages, found nothing; leave --stages out") from None
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(
-            f"{file}: expected a JSON list of stage, seconds and command, found {type(error).__name__} {error}; "
-            "leave --stages out"
-        ) from None
+    rows = [GridRow(image.name, image.pixels, image.columns) for image in strip.images]
+    png = detections_png(rows, pictures.titles, pictures.classes, caption)
+    return png, Picture(PICTURE, caption.replace("\n", " "))
 
 
 def check_out(out: Path, records: list[Record]) -> None:

@@ -1,19 +1,33 @@
-"""All that a report says, before it is written in any form: the groups, the verdicts, the answer, the caveats."""
+"""All numbers of a report, before it is written in any form: groups, differences, verdicts, classes, errors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
 
-from transfer.comparison.bootstrap import Images
-from transfer.comparison.compare import BASELINE, Group, Value, group
-from transfer.comparison.intervals import LEAST_SEEDS
-from transfer.comparison.verdicts import BETTER, UNKNOWN, WORSE, Verdict, judge, primary
-from transfer.records.record_file import Record, Schedule, Split
+import numpy as np
 
-WORDS = {"bbox": "box", "segm": "mask"}
-NAMES = {"bbox": "Boxes", "segm": "Masks"}
-DASH = "–"  # not measured
+from transfer.comparison.bootstrap import ImageResamples
+from transfer.comparison.compare import (
+    BASELINE,
+    Difference,
+    Group,
+    Value,
+    class_difference,
+    difference,
+    group,
+    mean,
+)
+from transfer.comparison.verdicts import Verdict, judge, primary
+from transfer.records.record import ALL_METRICS, TASKS, Record, Tide, Weights
+from transfer.reporting.curves import Points
+
+T = TypeVar("T")
+# Values of one group: (id of the group, task, metric or class or kind of error).
+Key = tuple[int, str, str]
 
 
 @dataclass(frozen=True)
@@ -27,29 +41,64 @@ class Summary:
         images: what resampling the val images gave.
         verdicts: every start against the baseline, box AP then mask AP.
         task: what the answer is about.
+        differences: of each metric, to the baseline at the same label fraction, in percentage points.
+        classes: AP of each class, mean over the runs in percent.
+        class_differences: of each class's AP, at the largest label fraction.
+        errors: what each kind of error costs, mean over the runs in percentage points of AP50.
     """
 
     records: list[Record]
     groups: list[Group]
     baseline: str | None
-    images: Images
+    images: ImageResamples
     verdicts: list[Verdict]
     task: str
+    differences: dict[Key, Difference]
+    classes: dict[Key, Value]
+    class_differences: dict[Key, Difference]
+    errors: dict[Key, Value]
 
-    @property
+    @cached_property
     def fractions(self) -> list[float | None]:
         """Label fractions, most first."""
         return list(dict.fromkeys(group.fraction for group in self.groups))
 
-    @property
+    @cached_property
     def inits(self) -> list[str]:
         """Starts, the baseline first."""
         names = list(dict.fromkeys(group.init for group in self.groups))
         return sorted(names, key=lambda name: name != self.baseline)
 
+    @property
+    def weights(self) -> list[tuple[str, Weights | None]]:
+        """Each start with each file that its runs began from; None for random initialisation."""
+        pairs = {}
+        for init in self.inits:
+            for run in self.runs(init):
+                pairs[init, run.weights.sha256 if run.weights else ""] = (init, run.weights)
+        return sorted(pairs.values(), key=lambda pair: (self.inits.index(pair[0]), pair[1] is None))
+
+    @property
+    def seeds(self) -> int:
+        """How many different seeds were run."""
+        return len({run.seed for run in self.records if run.seed is not None})
+
+    @property
+    def tested(self) -> int:
+        """How many comparisons Holm's correction goes over, for one task."""
+        return len([verdict for verdict in self.about(self.task) if verdict.p is not None])
+
+    def runs(self, init: str) -> list[Record]:
+        """Return a start's runs at all label fractions."""
+        return [run for group in self.groups if group.init == init for run in group.runs]
+
     def at(self, fraction: float | None) -> list[Group]:
         """Return the groups of one label fraction."""
         return [group for group in self.groups if group.fraction == fraction]
+
+    def base(self, fraction: float | None) -> Group | None:
+        """Return the baseline's group at one label fraction."""
+        return next((group for group in self.at(fraction) if group.init == self.baseline), None)
 
     def about(self, task: str) -> list[Verdict]:
         """Return the verdicts on one task."""
@@ -59,14 +108,30 @@ class Summary:
         """Return a group's verdict; None for the baseline, and where there is none."""
         return next((v for v in self.verdicts if v.ours is group and v.task == task), None)
 
+    def difference(self, group: Group, task: str, metric: str) -> Difference | None:
+        """Return how far a group is above the baseline; None for the baseline, and where one was not measured."""
+        return self.differences.get((id(group), task, metric))
+
+    def class_ap(self, group: Group, task: str, name: str) -> Value | None:
+        """Return a class's AP; None where a run did not measure it."""
+        return self.classes.get((id(group), task, name))
+
+    def class_difference(self, group: Group, task: str, name: str) -> Difference | None:
+        """Return how far a group at the largest label fraction is above the baseline in one class's AP."""
+        return self.class_differences.get((id(group), task, name))
+
+    def error(self, group: Group, task: str, kind: str) -> Value | None:
+        """Return what a kind of error, a field of ``Tide``, costs; None where a record does not have it."""
+        return self.errors.get((id(group), task, kind))
+
     @property
     def leading(self) -> Group | None:
         """The start with the largest AP at the largest label fraction, the baseline aside."""
-        found = [(v.ours, v.difference.mean) for v in self.about(self.task) if v.ours.fraction == self.fractions[0]]
-        return max(found, key=lambda pair: pair[1])[0] if found else None
+        gains = [(v.ours, v.difference.mean) for v in self.about(self.task) if v.ours.fraction == self.fractions[0]]
+        return max(gains, key=lambda pair: pair[1])[0] if gains else None
 
 
-def summarise(records: Sequence[Record], baseline: str | None, images: Images) -> Summary:
+def summarise(records: Sequence[Record], baseline: str | None, images: ImageResamples) -> Summary:
     """Return what comparable runs say.
 
     Args:
@@ -80,162 +145,46 @@ def summarise(records: Sequence[Record], baseline: str | None, images: Images) -
     groups = group(records, baseline, images)
     names = {g.init for g in groups}
     chosen = baseline or (BASELINE if BASELINE in names else None)
-    return Summary(list(records), groups, chosen, images, judge(groups, chosen, images), primary(groups))
+    bases = {g.fraction: g for g in groups if g.init == chosen}
+    pairs = [(g, bases[g.fraction]) for g in groups if g.fraction in bases and g is not bases[g.fraction]]
+    classes = records[0].data.val.classes
+    kinds = [field.name for field in dataclasses.fields(Tide)]
+    return Summary(
+        records=list(records),
+        groups=groups,
+        baseline=chosen,
+        images=images,
+        verdicts=judge(groups, chosen, images),
+        task=primary(groups),
+        differences=_present(
+            ((id(g), task, metric), difference(g, base, task, metric, images))
+            for g, base in pairs for task in TASKS for metric in ALL_METRICS
+        ),
+        classes=_present(
+            ((id(g), task, name), mean([run.per_class[task].get(name) for run in g.runs]))
+            for g in groups for task in TASKS for name in classes
+        ),
+        class_differences=_present(
+            ((id(g), task, name), class_difference(g, base, task, name, images))
+            for g, base in pairs if g.fraction == groups[0].fraction for task in TASKS for name in classes
+        ),
+        errors=_present(
+            ((id(g), task, kind), mean([_cost(run.tide[task], kind) for run in g.runs]))
+            for g in groups for task in TASKS for kind in kinds
+        ),
+    )  # fmt: skip
 
 
-def answer(summary: Summary) -> str:
-    """Return the answer in one sentence."""
-    if summary.baseline is None:
-        return f"No run starts from {BASELINE}, so there is nothing to compare with."
-    verdicts = summary.about(summary.task)
-    if not verdicts:
-        return f"Every run starts from {summary.baseline}, so there is nothing to compare with."
-    if len({v.ours.init for v in verdicts}) == 1 < len(verdicts) and all(v.word == UNKNOWN for v in verdicts):
-        shares = [f"with {percent(v.ours.fraction)} of the labels {_gain(v, False)}, {v.needs}" for v in verdicts]
-        start, base = verdicts[0].ours.init, verdicts[0].baseline.init
-        return f"{start} cannot be told from {base} in {WORDS[summary.task]} AP: {'; '.join(shares)}."
-    parts = []
-    for fraction in summary.fractions:
-        here = [verdict for verdict in verdicts if verdict.ours.fraction == fraction]
-        if here:
-            labels = f"with {percent(fraction)} of the labels " if len(summary.fractions) > 1 else ""
-            parts.append(labels + _sentence(here, alone=len(verdicts) == 1))
-    text = "; ".join(parts)
-    return (f"W{text[1:]}" if text.startswith("with ") else text) + "."  # a start keeps its own spelling
+def _present(pairs: Iterable[tuple[Key, T | None]]) -> dict[Key, T]:
+    return {key: value for key, value in pairs if value is not None}
 
 
-def _sentence(verdicts: Sequence[Verdict], alone: bool) -> str:
-    """Return one label fraction's answer; a verdict that stands alone has room for its interval."""
-    base, task = verdicts[0].baseline.init, WORDS[verdicts[0].task]
-    parts = []
-    for word in (BETTER, WORSE):
-        found = [f"{v.ours.init} ({_gain(v, alone)})" for v in verdicts if v.word == word]
-        if found:
-            parts.append(f"{_join(found)} {'is' if len(found) == 1 else 'are'} {word} than {base} in {task} AP")
-    unknown = [v for v in verdicts if v.word == UNKNOWN]
-    if len(unknown) == 1:
-        (one,) = unknown
-        parts.append(f"{one.ours.init} ({_gain(one, alone)}) cannot be told from {base} in {task} AP: {one.needs}")
-    elif unknown:
-        names = _join([f"{v.ours.init} ({_gain(v, alone)})" for v in unknown])
-        parts.append(f"{names} cannot be told from {base} in {task} AP")
-    return ", ".join(parts)
+def _cost(tide: Tide | None, kind: str) -> float | None:
+    return None if tide is None else float(getattr(tide, kind))
 
 
-def _gain(verdict: Verdict, full: bool) -> str:
-    diff = verdict.difference
-    if full and diff.interval is not None:
-        return f"{signed(diff.mean)} points, 95 % interval {limits(diff.interval)}"
-    return signed(diff.mean)
-
-
-def _join(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def caveats(summary: Summary) -> list[str]:
-    """Return what a reader must know before believing the intervals."""
-    lines = []
-    fewest = min(len(group.runs) for group in summary.groups)
-    if fewest == 1:
-        lines.append(
-            f"One seed shows no spread: such a difference cannot carry a conclusion. Run at least {LEAST_SEEDS} seeds."
-        )
-    elif fewest < LEAST_SEEDS:
-        lines.append(f"Two seeds show hardly any spread: do not conclude from them. Run at least {LEAST_SEEDS}.")
-    if summary.images.why and summary.verdicts:
-        lines.append(f"Intervals leave out the chance in the choice of val images: {summary.images.why}.")
-    elif any(verdict.difference.basis == "images" for verdict in summary.verdicts):
-        lines.append(
-            "Intervals of starts with fewer than 3 seeds are over images alone: they say what these very detectors "
-            "would do on other images, not what another seed would."
-        )
-    single = [
-        init
-        for init in summary.inits
-        if len(runs := [r for g in summary.groups if g.init == init for r in g.runs if r.weights]) > 1
-        and len({run.weights.sha256 for run in runs if run.weights}) == 1
-    ]
-    if single:
-        lines.append(
-            f"All runs of {_join(single)} start from one pretrained file: the interval is about that file, not about "
-            "what pretraining again would give."
-        )
-    partial = [run.name for run in summary.records if run.weights and run.weights.loaded < run.weights.expected]
-    if partial:
-        lines.append(f"Loaded only in part, the rest is random: {', '.join(partial)}.")
-    return lines
-
-
-def percent(fraction: float | None) -> str:
-    """Return a share in words; a dash when it is not known."""
-    return DASH if fraction is None else f"{100 * fraction:.4g} %"
-
-
-def number(value: Value | None) -> str:
-    """Return a mean, with its spread where there is one."""
-    if value is None:
-        return DASH
-    return f"{value.mean:.1f}" + (f" ± {value.std:.1f}" if value.std is not None else "")
-
-
-def signed(value: float) -> str:
-    """Return a difference with its sign; what rounds to nothing has none but plus."""
-    return f"{value:+z.1f}"
-
-
-def limits(interval: tuple[float, float] | None) -> str:
-    """Return an interval in words; a dash for none."""
-    return DASH if interval is None else f"{interval[0]:z.1f} to {interval[1]:z.1f}"
-
-
-def settings(summary: Summary) -> list[tuple[str, str]]:
-    """Return what all runs share, as (name, text); file names and hashes stand between backticks."""
-    records = summary.records
-    first = records[0]
-    val = first.data.val
-    lines: list[tuple[str, str]] = []
-    for fraction in summary.fractions:
-        one = summary.at(fraction)[0].runs[0]
-        labels = f", {percent(fraction)} of the labels" if len(summary.fractions) > 1 else ""
-        lines.append((f"Schedule{labels}", DASH if one.schedule is None else schedule(one.schedule)))
-        lines.append((f"Trained on{labels}", split(one.data.train)))
-    lines.append(("Measured on", split(val)))
-    shown = ", ".join(val.classes[:10]) + (f" and {len(val.classes) - 10} more" if len(val.classes) > 10 else "")
-    lines += [("Classes", f"{len(val.classes)}: {shown}"), ("Labels used", ", ".join(map(percent, summary.fractions)))]
-    if summary.images.resamples:
-        lines.append(("Images resampled", f"{summary.images.resamples} times"))
-    reads: dict[str, Callable[[Record], str]] = {
-        "Detector": lambda r: f"`{r.config.file}`, resolved `{r.config.sha256[:12]}`" if r.config else DASH,
-        "Metrics by": lambda r: r.engine,
-        "Device": lambda r: r.device,
-        "Versions": lambda r: ", ".join(f"{package} {version}" for package, version in r.versions.items()),
-    }
-    return lines + [(name, text) for name, read in reads.items() for text in once(records, read)]
-
-
-def schedule(schedule: Schedule) -> str:
-    """Return a training budget in words."""
-    steps = f"dropped at {', '.join(map(str, schedule.steps))}" if schedule.steps else "never dropped"
-    return (
-        f"{schedule.max_iter} iterations of {schedule.batch} images, learning rate {schedule.base_lr:g}, "
-        f"{steps}, warm-up {schedule.warmup} iterations"
-    )
-
-
-def split(data: Split | None) -> str:
-    """Return a data set in words."""
-    if data is None:
-        return DASH
-    return (
-        f"`{data.annotations}`, {data.n_images} images, {data.n_instances} objects, "
-        f"fingerprint `{data.fingerprint[:12]}`"
-    )
-
-
-def once(records: Sequence[Record], read: Callable[[Record], str]) -> list[str]:
-    """Return the one value that all runs share, or every value with the runs that have it."""
-    values = list(dict.fromkeys(map(read, records)))
-    if len(values) == 1:
-        return values
-    return [f"{value} ({', '.join(r.name for r in records if read(r) == value)})" for value in values]
+def mean_curve(curves: Sequence[Points]) -> Points:
+    """Return the mean over runs at the x that all of them have."""
+    shared = set.intersection(*({x for x, _ in points} for points in curves))
+    by_x = [dict(points) for points in curves]
+    return tuple((x, float(np.mean([values[x] for values in by_x]))) for x in sorted(shared))

@@ -8,7 +8,7 @@ import torchvision.transforms.v2 as transforms
 import torchvision.transforms.v2.functional as reference
 
 from pretrain.data.colour import Colour, blur, coloured
-from pretrain.data.views import ViewSettings, crop_box, draw_colour, draw_jitter, make_view, resampled
+from pretrain.data.views import ViewSettings, crop_box, make_view, resampled, sample_colour, sample_jitter
 
 
 @pytest.mark.parametrize("channel", range(3))
@@ -23,7 +23,7 @@ def test_jittered_colours_are_distributed_as_torchvisions(image, channel):
 
 
 def jitter(image, settings, rng):
-    return coloured(image, Colour(draw_jitter(settings, rng)))
+    return coloured(image, Colour(sample_jitter(settings, rng)))
 
 
 def jittered(image, **only):
@@ -114,7 +114,7 @@ def test_drawing_everything_first_changes_no_byte(photograph, chosen):
 
 def test_the_colours_are_drawn_as_often_as_the_settings_say():
     s, rng = ViewSettings(jitter=0.8, grey=0.2, blur=0.5, hue=0.0), np.random.default_rng(0)
-    rows = np.array([draw_colour(s, rng).row() for _ in range(2000)])
+    rows = np.array([sample_colour(s, rng).row() for _ in range(2000)])
     shares = [(rows[:, :5] == k).any(axis=1).mean() for k in range(5)]
     assert shares == pytest.approx([0.8, 0.8, 0.8, 0.0, 0.2], abs=0.04)
     assert (rows[:, 10] >= s.blur_min).mean() == pytest.approx(0.5, abs=0.05)

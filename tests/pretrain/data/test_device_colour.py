@@ -7,7 +7,7 @@ import torchvision.transforms.v2.functional as reference
 
 from pretrain.data import device_colour
 from pretrain.data.colour import Colour, Operation, coloured, largest_radius
-from pretrain.data.views import ViewSettings, draw_view
+from pretrain.data.views import ViewSettings, sample_view
 from pretrain.settings.schema import load_settings
 from pretrain.training import changes
 from tests.pretrain.algorithm.test_pretraining import start
@@ -33,7 +33,7 @@ def drawn(photographs):
     found = {}
     for size in SIZES:
         s, rngs = ViewSettings(size=size, **STRONG), [np.random.default_rng((size, k)) for k in range(24)]
-        found[size] = [draw_view(photographs[k % 2], s, rng) for k, rng in enumerate(rngs)]
+        found[size] = [sample_view(photographs[k % 2], s, rng) for k, rng in enumerate(rngs)]
     return found
 
 

@@ -1,5 +1,3 @@
-import logging
-
 import numpy as np
 import pytest
 import torch
@@ -94,11 +92,14 @@ def test_eval_mode_ends_with_its_block_even_after_an_error():
     assert (seen, net.training) == ([False], True)
 
 
-def test_progress_is_said_when_it_takes_long(images, monkeypatch, caplog):
-    caplog.set_level(logging.INFO, "pretrain")
+def test_the_bar_is_named_after_the_images_and_only_asked_for_with_a_name(images, monkeypatch):
+    bars = []
+
+    def watched(steps, what, **units):
+        bars.append((what, units))
+        return steps
+
+    monkeypatch.setattr(features, "progress", watched)
     extract_features(average(), images, PLAIN, batch=2, name="val")
-    assert caplog.text == ""
-    monkeypatch.setattr(features, "_SILENCE", -1.0)
-    extract_features(average(), images, PLAIN, batch=2, name="val")
-    assert "features of val: 4/5" in caplog.text
-    assert "features of val: 5/5" in caplog.text
+    extract_features(average(), images, PLAIN, batch=2)
+    assert bars == [("features of val", {"unit": "img", "each": 2}), (None, {"unit": "img", "each": 2})]

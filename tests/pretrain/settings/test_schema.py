@@ -164,3 +164,37 @@ def test_a_config_is_found_by_its_name_from_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("simclr_r18_any_100e", "configs/pretrain/simclr_r18_any_100e.py"):
         assert read_config(Path(name))["method"] == "simclr"
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [
+        ("schedule", {"epochs": 0}),
+        ("schedule", {"epochs": -1}),
+        ("schedule", {"iterations": 0}),
+        ("schedule", {"iterations": -3}),
+        ("schedule", {"warmup_epochs": -0.5}),
+        ("schedule", {"warmup_epochs": float("nan")}),
+        ("schedule", {"warmup_epochs": float("inf")}),
+        ("data", {"workers": -1}),
+        ("data", {"max_unreadable": -0.1}),
+        ("data", {"max_unreadable": float("nan")}),
+        ("data", {"mean": [float("nan"), 0, 0]}),
+        ("data", {"std": [1, 1, float("inf")]}),
+        ("views", {"ratio": 0.5}),
+        ("views", {"ratio": float("nan")}),
+        ("views", {"crop_min": float("nan")}),
+        ("views", {"jitter": float("nan")}),
+        ("views", {"hue": float("nan")}),
+        ("views", {"blur_max": float("inf")}),
+        ("run", {"seed": -1}),
+        ("run", {"seed": 2**32}),
+        ("run", {"target_momentum": 1.5}),
+        ("run", {"target_momentum": float("nan")}),
+        ("run", {"log_every": 0}),
+    ],
+)
+def test_numbers_out_of_range_are_one_line_before_anything_is_built(section, values):
+    with pytest.raises(InputError, match=f"{section}") as error:
+        load_settings({section: values})
+    assert "\n" not in str(error.value)

@@ -65,7 +65,7 @@ def test_a_run_leaves_weights_that_say_what_they_are(config, data, tmp_path):
     torch.manual_seed(0)  # the weights that the run began with
     assert not torch.equal(net.conv1.weight, build_backbone("resnet18").conv1.weight)
     lines = [json.loads(line) for line in (work / "metrics.jsonl").read_text().splitlines()]
-    assert [line["iteration"] for line in lines] == [2, 4, 6]
+    assert [line["iteration"] for line in lines] == [1, 2, 3, 4, 5, 6]  # ten log points or all
     assert {"loss", "redundancy", "contrastive", "mask_direct", "mask_second_order", "effective_rank"} <= lines[
         -1
     ].keys()
@@ -158,7 +158,7 @@ def test_a_folder_in_which_nothing_was_trained_is_taken_again(config, data, tmp_
     fails(capsys, config, data, tmp_path / "run", "optimizer.lr=1e30", "schedule.warmup_share=0")
     assert pretrain(config, data, tmp_path / "run", "schedule.iterations=2") == 0
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
-    assert [json.loads(line)["iteration"] for line in lines] == [2]
+    assert [json.loads(line)["iteration"] for line in lines] == [1, 2]
 
 
 def test_a_corrupt_image_is_skipped_and_named_and_many_stop_the_run(config, data, tmp_path, capsys, caplog):
@@ -194,3 +194,38 @@ def test_init_brings_its_normalisation(config, data, tmp_path, caplog):
     assert pretrain(config, data, tmp_path / "b", "schedule.iterations=1", init=source) == 0
     assert "data.mean and data.std are (0.5, 0.5, 0.5)" in caplog.text
     assert load_backbone(tmp_path / "b" / "backbone.safetensors")[1]["mean"] == [0.5, 0.5, 0.5]
+
+
+@pytest.mark.parametrize("flags", [[], ["--resume"]])
+def test_a_place_that_cannot_be_written_to_is_seen_first(config, data, tmp_path, capsys, flags):
+    (tmp_path / "file").write_text("mine")
+    for place in (tmp_path / "file", tmp_path / "file" / "run", "/proc/run"):
+        assert main([str(config), "--data", str(data), "--work-dir", str(place), *flags]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"pretrain: --work-dir: expected a folder that can be written to, found {place} (")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "tensorboard", "metrics.jsonl", "run.json", "mask.json"])
+def test_something_else_in_a_files_place_is_one_line(config, data, tmp_path, capsys, name):
+    """A folder where a file belongs, or a file where a folder belongs."""
+    (tmp_path / "run").mkdir()
+    if "." in name:
+        (tmp_path / "run" / name).mkdir()
+    else:
+        (tmp_path / "run" / name).write_text("mine")
+    line = fails(capsys, config, data, tmp_path / "run", "schedule.iterations=1")
+    assert name in line
+
+
+def test_both_forms_of_the_command_are_one(config, data, tmp_path):
+    argv = [str(config), "--data", str(data), "--cfg-options", "schedule.iterations=1", "method=simclr"]
+    assert main([*argv, "--work-dir", str(tmp_path / "a")]) == main(["train", *argv, "--work-dir", str(tmp_path / "b")])
+    a, b = (tensors(tmp_path / name / "backbone.safetensors") for name in "ab")
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_a_config_is_a_program_and_what_it_raises_is_one_line(data, tmp_path, capsys):
+    for text in ("import nothing_of_that_name", "1 / 0", "raise RuntimeError('two\\nlines')", "x = ("):
+        (tmp_path / "bad.py").write_text(text)
+        assert "bad.py cannot be read: " in fails(capsys, tmp_path / "bad.py", data, tmp_path / "run")

@@ -1,5 +1,9 @@
+import math
+
 import pytest
 import torch
+from safetensors.torch import save_file
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 
 from tests.cases.checkpoints import (
     LAYOUTS,
@@ -12,6 +16,7 @@ from tests.cases.checkpoints import (
     save_pickle,
     small_stem,
     to_detectron2_by_hand,
+    to_huggingface_by_hand,
 )
 from transfer.checkpoints import resnets
 from transfer.checkpoints.checkpoint import examine, read, read_converted_metadata
@@ -135,7 +140,7 @@ def test_wrong_arch_prefix_and_convention(tmp_path):
         read(tmp_path / "x.pth", arch="resnet50")
     with pytest.raises(CheckpointError, match="no such architecture"):
         read(tmp_path / "x.pth", arch="resnet51")
-    with pytest.raises(CheckpointError, match=r"--prefix module.encoder\..*module.encoder_q"):
+    with pytest.raises(CheckpointError, match=r"--prefix module\.encoder\..*say --prefix state_dict/encoder_q\. or"):
         read(tmp_path / "x.pth", prefix="module.encoder.")
     with pytest.raises(CheckpointError, match="no such convention"):
         read(tmp_path / "x.pth", convention="caffe")
@@ -175,9 +180,9 @@ def test_two_tensors_for_one_name(state, tmp_path):
         read(tmp_path / "x.pth")
 
 
-def test_unknown_layout_shows_keys_prefixes_and_the_nearest(tmp_path):
-    torch.save({"net": {f"my.trunk.{k}": v for k, v in backbone(network()).items()}}, tmp_path / "x.pth")
-    with pytest.raises(CheckpointError, match=r"my\.trunk\.conv1\.weight.*prefixes .*my\.trunk\..*nearest.*--prefix"):
+def test_unknown_layout_shows_keys_prefixes_and_the_one_that_completes_a_network(tmp_path):
+    torch.save({"nets": {f"my.trunk.{k}": v for k, v in backbone(network()).items()}}, tmp_path / "x.pth")
+    with pytest.raises(CheckpointError, match=r"my\.trunk\.conv1\.weight.*prefixes .*; say --prefix nets/my\.trunk\.$"):
         read(tmp_path / "x.pth")
     assert read(tmp_path / "x.pth", prefix="my.trunk.").convention is None
 
@@ -259,6 +264,59 @@ def test_swapped_tensors_of_different_shape(state, tmp_path):
 def test_read_is_complete_for_every_architecture(tmp_path):
     for arch in ("resnet34", "resnext50_32x4d", "wide_resnet50_2"):
         shapes = resnets.expected(resnets.SPECS[arch])
-        # Zeros take no disk when they are one number, expanded.
-        torch.save({name: torch.full((1,), 0.5).expand(shape) for name, shape in shapes.items()}, tmp_path / "x.pth")
+        # One memory for all, so that half a gigabyte need not be written.
+        memory = torch.full((max(map(math.prod, shapes.values())),), 0.5)
+        torch.save({name: memory[: math.prod(shape)].view(shape) for name, shape in shapes.items()}, tmp_path / "x.pth")
         assert read(tmp_path / "x.pth").arch == arch
+
+
+def test_hugging_faces_resnet(state, tmp_path):
+    renamed = {to_huggingface_by_hand(name): tensor for name, tensor in state.items()}
+    renamed["classifier.1.weight"] = torch.ones(2, 2)
+    save_file(renamed, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    found = read(tmp_path / "model.safetensors")
+    _same(found.state, state)
+    assert (found.layout, found.naming, found.prefix) == ("Hugging Face transformers", "huggingface", "resnet.")
+    bare = {name.removeprefix("resnet."): tensor for name, tensor in renamed.items()}
+    save_file(bare, tmp_path / "bare.safetensors")
+    _same(read(tmp_path / "bare.safetensors").state, state)
+
+
+def test_averaged_models_and_wrapped_modules(state, tmp_path):
+    averaged = torch.optim.swa_utils.AveragedModel(network())
+    torch.save(averaged.state_dict(), tmp_path / "averaged.pth")
+    _same(read(tmp_path / "averaged.pth").state, state)
+    wrapped = network()
+    wrapped.layer1[0] = checkpoint_wrapper(wrapped.layer1[0])
+    held = {f"_orig_mod.{name}": tensor for name, tensor in wrapped.state_dict().items()}
+    torch.save({"model": held}, tmp_path / "wrapped.pth")
+    _same(read(tmp_path / "wrapped.pth").state, state)
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda tensor: tensor.to("meta"), r"1 unreadable \(conv1\.weight: a meta tensor"),
+        (lambda tensor: tensor.to_sparse(), "a sparse tensor"),
+        (lambda tensor: torch.quantize_per_tensor(tensor, 0.1, 0, torch.qint8), "a quantized tensor"),
+        (lambda tensor: tensor.to(torch.float8_e4m3fn), "float8_e4m3fn instead of floating point"),
+        (lambda tensor: tensor.to(torch.complex64), "complex64 instead of floating point"),
+        (lambda tensor: tensor > 0, "bool instead of floating point"),
+        (lambda tensor: tensor[:0], r"misshapen \(conv1\.weight expected \(64, 3, 7, 7\), found \(0, 3, 7, 7\)"),
+        (lambda tensor: tensor.double() * 1e300, "values beyond float32"),
+    ],
+    ids=["meta", "sparse", "quantized", "float8", "complex", "bool", "empty", "double"],
+)
+def test_tensors_of_other_kinds(state, tmp_path, made, message):
+    torch.save({**state, "conv1.weight": made(state["conv1.weight"])}, tmp_path / "x.pth")
+    with pytest.raises(CheckpointError, match=message) as caught:
+        read(tmp_path / "x.pth", widen=True)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_small_file_cannot_claim_a_large_network(tmp_path):
+    shapes = resnets.expected(resnets.SPECS["resnet50"])
+    memory = torch.full((1,), 0.5)
+    torch.save({name: memory.expand(shape) for name, shape in shapes.items()}, tmp_path / "x.pth")
+    with pytest.raises(CheckpointError, match="beyond its storage"):
+        read(tmp_path / "x.pth")

@@ -1,6 +1,8 @@
+import pytest
 import torch
 
 from transfer.checkpoints import completeness
+from transfer.errors import CheckpointError
 
 EXPECTED = {"a.weight": (2, 3), "a.running_var": (2,), "b.bias": (1,)}
 
@@ -30,3 +32,23 @@ def test_every_kind_is_told_at_once():
 def test_long_lists_are_cut_and_counted():
     assert completeness.listed("abcde") == "a, b, c, and 2 more"
     assert completeness.listed([]) == ""
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.complex64, torch.bool, torch.int8])
+def test_numbers_that_no_network_is_trained_in(dtype):
+    result = completeness.compare({"b.bias": torch.ones(1).to(dtype)}, EXPECTED)
+    assert str(dtype).removeprefix("torch.") in result.values["b.bias"]
+
+
+def test_doubles_beyond_single_precision():
+    result = completeness.compare({"b.bias": torch.tensor([1e300], dtype=torch.float64)}, EXPECTED)
+    assert result.values == {"b.bias": "values beyond float32"}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_of_a_diverged_training_are_not_written(value):
+    state = _state()
+    completeness.check_finite(state, "x.pth")
+    state["b.bias"][0] = value
+    with pytest.raises(CheckpointError, match=r"x\.pth is not written.*1 of 3 tensors \(b\.bias\)"):
+        completeness.check_finite(state, "x.pth")

@@ -85,3 +85,55 @@ def test_a_momentum_encoder_that_no_row_is_about_is_listed_too():
     first, *rest = locate.locate(tree)
     assert first.path == "state_dict/encoder_q."
     assert [other.path for other in rest] == ["state_dict/encoder_k."]
+
+
+@pytest.mark.parametrize("wrapper", ["{}", "module.{}", "_fsdp_wrapped_module.{}", "module._orig_mod.{}"])
+def test_pytorchs_own_wrappers(state, wrapper):
+    tree = {wrapper.format(key): tensor for key, tensor in state.items()} | {"n_averaged": torch.tensor(3)}
+    located = locate.locate(tree)[0]
+    assert list(located.state) == list(state)
+    assert located.strange == []
+    assert located.dropped == ["n_averaged"]
+
+
+@pytest.mark.parametrize("prefix", ["model.", "model.backbone.", "backbone.body.", "net.", "resnet.", "encoder."])
+def test_common_prefixes(state, prefix):
+    located = locate.locate({"state_dict": {prefix + key: tensor for key, tensor in state.items()}})[0]
+    assert list(located.state) == list(state)
+    assert located.path == f"state_dict/{prefix}"
+
+
+@pytest.mark.parametrize("prefix", ["trunk.deep.", "student_model.cnn.features."])
+def test_the_one_prefix_that_completes_a_network_is_proposed(state, prefix):
+    tree = {"weights": {prefix + key: tensor for key, tensor in state.items()} | {"head.conv1.weight": torch.ones(1)}}
+    with pytest.raises(CheckpointError, match=rf"; say --prefix weights/{prefix}$"):
+        locate.locate(tree)
+    assert list(locate.locate(tree, f"weights/{prefix}")[0].state) == list(state)
+
+
+def test_nothing_is_proposed_where_nothing_fits():
+    with pytest.raises(CheckpointError, match=r"none of which lead to a ResNet's tensors; give a ResNet's") as caught:
+        locate.locate({"patch_embed.proj.weight": torch.ones(2), "blocks.0.conv1.weight": torch.ones(2)})
+    assert "nearest" not in str(caught.value)
+
+
+def test_flat_parameters_are_named():
+    with pytest.raises(CheckpointError, match="FSDP's flat parameters"):
+        locate.locate({"_fsdp_wrapped_module._flat_param": torch.ones(9)})
+
+
+def test_keys_cannot_forge_lines(state):
+    evil = "x\nconvertible    yes\x1b[2J"
+    located = locate.locate({**state, evil: torch.ones(1)})[0]
+    assert located.strange == ["x\\nconvertible    yes\\x1b[2J"]
+    tree = {evil: {f"{evil}.{key}": tensor for key, tensor in state.items()}}
+    with pytest.raises(CheckpointError) as caught:
+        locate.locate(tree)
+    assert "\n" not in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+
+
+def test_more_tensors_than_any_checkpoint_has():
+    one = torch.ones(1)
+    with pytest.raises(CheckpointError, match="50000 tensors"):
+        locate.groups({str(n): one for n in range(60_000)})

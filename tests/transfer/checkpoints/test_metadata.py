@@ -51,3 +51,45 @@ def test_only_converted_files_have_metadata_inside():
     assert converted_metadata({"state_dict": {}, "meta": {"metadata": inside}}) == inside
     for tree in ({}, [], {"metadata": {"format": "other"}}, {"metadata": 3}, {"state_dict": {}, "meta": None}):
         assert converted_metadata(tree) == {}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("mean", "[NaN, 0, 0]"),
+        ("mean", "[1e999, 0, 0]"),
+        ("mean", "[true, 0, 0]"),
+        ("mean", "{}"),
+        ("std", "[0, 1, 1]"),
+        ("std", "[1, 1]"),
+        ("channel_order", "RBG"),
+        ("channel_order", "RGB\n"),
+        ("stride_in_1x1", '"no"'),
+        ("settings", "[1]"),
+        ("settings", "[" * 100_000),
+        ("settings", '{"a": NaN}'),
+        ("data", "3"),
+        ("epoch", "9" * 5000),
+        ("epoch", "1.5"),
+        ("source", "[]"),
+        ("source", '{"file": "a\\nb", "sha256": "", "layout": ""}'),
+        ("method", "a\nconvertible    yes"),
+        ("settings", '{"a": "' + "x" * 2_000_000 + '"}'),
+    ],
+)
+def test_each_damaged_value_is_one_line(key, value):
+    with pytest.raises(CheckpointError, match="metadata") as caught:
+        decode_metadata(header(**{key: value}), PATH)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_values_of_a_pickle_are_no_metadata_unless_they_are_plain():
+    shared = [1]
+    for _ in range(60):
+        shared = [shared, shared]
+    cycle = {}
+    cycle["a"] = cycle
+    for value in (shared, cycle, {1: 2}, object(), float("nan")):
+        with pytest.raises(CheckpointError, match="metadata"):
+            converted_metadata({"model": {}, "metadata": {"format": FORMAT, "settings": {"x": value}}})

@@ -1,7 +1,7 @@
 import pytest
 from detectron2.checkpoint.c2_model_loading import convert_basic_c2_names
 
-from tests.cases.checkpoints import to_detectron2_by_hand
+from tests.cases.checkpoints import to_detectron2_by_hand, to_huggingface_by_hand
 from transfer.checkpoints import names, resnets
 from transfer.checkpoints.resnets import SPECS
 
@@ -58,3 +58,31 @@ def test_other_numberings_are_refused():
     assert names.sequential_stages(["0.weight", "1.weight", "4.0.conv1.weight"]) is None
     assert names.sequential_stages([f"{n}.0.conv1.weight" for n in range(4)]) is None
     assert names.sequential_stages(["conv1.weight"]) is None
+
+
+@pytest.mark.parametrize("digits", ["²", "٣", "00", "1" * 5000, "-1", "1_0", ""])
+def test_only_numbers_as_pytorch_writes_them(digits):
+    assert not names.is_index(digits)
+    assert names.to_detectron2(f"layer1.{digits}.conv1.weight") is None
+    assert names.from_detectron2(f"res2.{digits}.conv1.weight") is None
+    assert names.from_caffe2(f"res2_{digits}_branch2a_w") is None
+    assert names.from_huggingface(f"encoder.stages.0.layers.{digits}.layer.0.convolution.weight") is None
+    assert (
+        names.sequential_stages(["0.weight", "1.weight", *(f"{n}.{digits}.conv1.weight" for n in range(4, 8))]) is None
+    )
+
+
+@pytest.mark.parametrize("arch", ["resnet18", "resnet50"])
+def test_hugging_face_names(arch):
+    for name in resnets.expected(SPECS[arch]):
+        renamed = to_huggingface_by_hand(name).removeprefix("resnet.")
+        assert names.from_huggingface(renamed) == name
+    assert names.from_huggingface("encoder.stages.4.layers.0.shortcut.convolution.weight") is None
+    assert names.from_huggingface("encoder.stages.0.layers.0.layer.3.convolution.weight") is None
+
+
+@pytest.mark.parametrize("wrapper", ["_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_module"])
+def test_wrappers_of_single_modules(wrapper):
+    assert (
+        names.strip_wrappers(f"module.{wrapper}.layer1.{wrapper}.0.conv1.{wrapper}.weight") == "layer1.0.conv1.weight"
+    )

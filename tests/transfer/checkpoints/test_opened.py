@@ -98,18 +98,20 @@ def test_zip_bombs(tmp_path):
     # Claim more in the central directory than there is: the sizes of its first entry become 4 GB.
     at = raw.index(b"PK\x01\x02")
     (tmp_path / "liar.pth").write_bytes(raw[: at + 20] + b"\xff\xff\xff\x7f" * 2 + raw[at + 28 :])
-    with pytest.raises(CheckpointError, match=r"more than it holds|cannot be read"):
+    with pytest.raises(CheckpointError, match=r"two sizes|claimed"):
         opened.open_tree(tmp_path / "liar.pth")
 
 
 def test_nonsense(tmp_path):
-    for number, junk in enumerate((b"not a checkpoint", zlib.compress(bytes(100)), b"\x80\x04N.")):
+    for number, junk in enumerate((b"not a checkpoint", zlib.compress(bytes(100)), b"\x80\x04")):
         path = tmp_path / f"{number}.pth"
         path.write_bytes(junk)
         with pytest.raises(CheckpointError, match="cannot be read") as caught:
             opened.open_tree(path)
         assert "weights_only" not in str(caught.value)
     with pytest.raises(InputError, match="no such checkpoint"):
+        opened.open_tree(tmp_path / "absent.pth")
+    with pytest.raises(InputError, match=r"is a folder.*found 0\.pth, 1\.pth, 2\.pth; give the file"):
         opened.open_tree(tmp_path)
 
 

@@ -15,6 +15,7 @@ from tests.cases.finetuning import SMALL, TINY, converted, refused, run
 from transfer.checkpoints import names
 from transfer.finetuning import lr_range_test
 from transfer.records import record_file
+from transfer.records.record import Schedule
 
 ROOT = Path(__file__).parents[3]
 BOXES = ["MODEL.MASK_ON", "False"]
@@ -89,7 +90,7 @@ def test_the_schedule_follows_the_batch(data, tmp_path):
     assert sizes[0] == "INPUT.MIN_SIZE_TRAIN"
     run(*words, *sizes, "--lr-scale", "batch", "--schedule-scale", 0.005, "SOLVER.IMS_PER_BATCH", 2)
     record = record_file.read(tmp_path / "run")  # 600 iterations of 4 images at 0.02
-    assert record.schedule == record_file.Schedule(6, 2, 0.01, [4, 5], 100)
+    assert record.schedule == Schedule(6, 2, 0.01, [4, 5], 100)
 
 
 @pytest.mark.parametrize(

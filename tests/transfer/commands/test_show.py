@@ -30,8 +30,8 @@ def test_chosen_images_become_pictures(folder, tmp_path, capsys):
     paths = [str(tmp_path / "out" / name) for name in ("val_000002.png", "val_000000.png")]
     assert capsys.readouterr().out.splitlines() == paths
     pixels = np.asarray(Image.open(paths[0]).convert("RGB")).astype(int)
-    assert pixels.shape[1] == 1000  # two images of 5 inches
-    left, right = pixels[100:-80, :500], pixels[100:-80, 500:]
+    assert 1200 < pixels.shape[1] < 1260  # two images of 5 inches at 120 dots each, and margins
+    left, right = pixels[100:-80, 12:612], pixels[100:-80, 621:1221]  # margin, image, gap, image
     assert np.abs(left - right).max() > 50  # detections lie elsewhere than the truth
 
 
@@ -74,4 +74,4 @@ def test_a_run_without_detections_or_with_another_val_set_is_refused(folder, tmp
     record["data"]["val"] |= {"images": images, "fingerprint": "0" * 64}
     (run / "record.json").write_text(json.dumps(record))
     assert main(["show", str(run), "--random", "1", "--out", str(tmp_path / "out")]) == 1
-    assert "was measured on, found another" in capsys.readouterr().err
+    assert "is not the file that the runs were measured on any more; restore it" in capsys.readouterr().err

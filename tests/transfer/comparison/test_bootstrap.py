@@ -8,7 +8,7 @@ from tests.cases.fake_runs import make_run
 from transfer.comparison import bootstrap
 from transfer.demo import digits
 from transfer.errors import InputError
-from transfer.records import record_file
+from transfer.records.record import TASKS, Data
 from transfer.records.record_file import read_run
 
 # pycocotools 2.0.11 meets numpy 2 with an outdated __array__; nothing here can change that.
@@ -35,7 +35,7 @@ def test_every_run_sees_the_same_resampled_sets(records):
     first, second, again = images.runs.values()
     np.testing.assert_array_equal(first.metrics["segm", "AP"], again.metrics["segm", "AP"])
     assert not np.array_equal(first.metrics["segm", "AP"], second.metrics["segm", "AP"])
-    assert set(first.classes) == {(task, name) for task in record_file.TASKS for name in ("zero", "two", "four")}
+    assert set(first.classes) == {(task, name) for task in TASKS for name in ("zero", "two", "four")}
     spread = first.metrics["bbox", "AP"].std()
     assert 0 < spread < 30
     assert first.metrics["bbox", "AP"].mean() == pytest.approx(records[0].metrics["bbox"]["AP"], abs=spread)
@@ -61,10 +61,10 @@ def test_runs_without_detections_are_left_out_with_the_reason(records):
 def test_other_rules_and_changed_files_are_reasons(records, tmp_path):
     assert "cityscapes" in bootstrap.resample([dataclasses.replace(records[0], protocol="cityscapes")], 100, 0).why
     split = dataclasses.replace(records[0].data.val, annotations=str(tmp_path / "gone.json"))
-    gone = dataclasses.replace(records[0], data=record_file.Data(split, split))
+    gone = dataclasses.replace(records[0], data=Data(split, split))
     assert "are not at" in bootstrap.resample([gone], 100, 0).why
     split = dataclasses.replace(records[0].data.val, fingerprint="0" * 64)
-    other = dataclasses.replace(records[0], data=record_file.Data(split, split))
+    other = dataclasses.replace(records[0], data=Data(split, split))
     assert "is not the file" in bootstrap.resample([other], 100, 0).why
 
 

@@ -5,7 +5,7 @@ import pytest
 from tests.cases.records import make_record
 from transfer.comparison import comparable
 from transfer.errors import InputError
-from transfer.records import record_file
+from transfer.records.record import Cost
 
 FIELDS = [*comparable.SAME_EVERYWHERE, *comparable.SAME_AT_A_LABEL_FRACTION]
 
@@ -68,10 +68,54 @@ def test_two_runs_under_one_name_are_refused():
 
 
 def test_a_frozen_backbone_is_another_protocol_but_another_size_is_not():
-    whole = make_record(cost=record_file.Cost(parameters=100, trainable=100))
-    frozen = make_record("a", name="frozen", cost=record_file.Cost(parameters=100, trainable=40))
+    whole = make_record(cost=Cost(parameters=100, trainable=100))
+    frozen = make_record("a", name="frozen", cost=Cost(parameters=100, trainable=40))
     with pytest.raises(InputError, match=r"the same cost\.trainable, found 100 in random-0 and 40 in frozen"):
         comparable.check_comparable([whole, frozen])
-    larger = make_record("b", cost=record_file.Cost(parameters=250, trainable=250))
-    unknown = make_record("c", cost=record_file.Cost())
+    larger = make_record("b", cost=Cost(parameters=250, trainable=250))
+    unknown = make_record("c", cost=Cost())
     comparable.check_comparable([whole, larger, unknown])
+
+
+SETTINGS = {"backbone": {"arch": "resnet18"}, "schedule": {"epochs": 100}, "run": {"seed": 0}, "data": {"workers": 1}}
+
+
+def started(init="metamask", sha="0" * 64, **metadata):
+    made = make_record(init)
+    return dataclasses.replace(made, weights=dataclasses.replace(made.weights, sha256=sha, metadata=metadata))
+
+
+def test_repetitions_of_one_pretraining_share_a_name():
+    again = {**SETTINGS, "run": {"seed": 1}, "data": {"workers": 8}}
+    runs = [
+        started(sha="a" * 64, settings=SETTINGS, epoch=100, seed=0, data={"path": "x", "fingerprint": "f"}),
+        started(sha="b" * 64, settings=again, epoch=100, seed=1, data={"path": "y", "fingerprint": "f"}),
+        make_record(),
+    ]
+    assert comparable.start_names(runs) == ["metamask", "metamask", "random"]
+
+
+def test_other_budgets_and_settings_are_other_starts():
+    longer = {**SETTINGS, "schedule": {"epochs": 400}}
+    runs = [
+        started(settings=SETTINGS, epoch=100),
+        started(settings=longer, epoch=400),
+        started("byol", settings=SETTINGS),
+    ]
+    assert comparable.start_names(runs) == [
+        "metamask (epochs 100, epoch 100)",
+        "metamask (epochs 400, epoch 400)",
+        "byol",
+    ]
+
+
+def test_weights_that_do_not_say_how_they_were_made_repeat_only_themselves():
+    runs = [started("moco", "a" * 64), started("moco", "a" * 64), started("moco", "b" * 64)]
+    names = comparable.start_names(runs)
+    assert names[0] == names[1] == 'moco (weights "aaaaaaaaaaaa")'
+    assert names[2] == 'moco (weights "bbbbbbbbbbbb")'
+
+
+def test_other_pretraining_data_is_another_start():
+    runs = [started(settings=SETTINGS, data={"fingerprint": f, "path": "p"}) for f in ("one", "two")]
+    assert comparable.start_names(runs) == ['metamask (fingerprint "one")', 'metamask (fingerprint "two")']

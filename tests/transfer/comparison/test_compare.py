@@ -3,7 +3,7 @@ import pytest
 
 from tests.cases.records import make_record
 from transfer.comparison import compare
-from transfer.comparison.bootstrap import Images, Resampled
+from transfer.comparison.bootstrap import ImageResamples, Resampled
 from transfer.errors import InputError
 
 
@@ -21,7 +21,7 @@ def resampled(records, values):
         id(record): Resampled({("segm", "AP"): column}, {("segm", "zero"): column})
         for record, column in zip(records, np.asarray(values, dtype=float).T, strict=True)
     }
-    return Images(100, len(values), found)
+    return ImageResamples(100, len(values), found)
 
 
 def test_mean_and_sample_standard_deviation_over_seeds():

@@ -157,7 +157,7 @@ def detect(rng, quality, ease):
 
 
 def ap(matches, weights):
-    return 100 * weighted_ap.average_precision(weighted_ap.Matches([], {"one": matches}), weights)[:, 0, 0]
+    return 100 * weighted_ap.average_precision(weighted_ap.MatchedClasses([], {"one": matches}), weights)[:, 0, 0]
 
 
 IMAGES, GAIN, SPREAD = 50, 0.4, 0.25

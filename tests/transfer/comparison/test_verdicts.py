@@ -4,7 +4,7 @@ from scipy import stats
 
 from tests.transfer.comparison.test_compare import resampled, runs
 from transfer.comparison import compare, verdicts
-from transfer.comparison.bootstrap import Images
+from transfer.comparison.bootstrap import ImageResamples
 
 
 def judge(records, images=None):
@@ -71,4 +71,4 @@ def test_the_answer_is_about_masks_where_all_have_them():
     groups = compare.group(runs("random", 1.0))
     assert verdicts.primary(groups) == "segm"
     assert verdicts.primary(compare.group([*runs("random", 1.0), *runs("a", None)])) == "bbox"
-    assert Images(3).of(groups[0].runs[0]) is None
+    assert ImageResamples(3).of(groups[0].runs[0]) is None

@@ -1,5 +1,6 @@
 import json
 import os
+import stat
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from transfer.__main__ import main
 from transfer.checkpoints.checkpoint import read, read_converted_metadata
 from transfer.conversion import convert
 from transfer.conversion import proof as verify
+from transfer.detectors.loaded import Loaded
 from transfer.errors import CheckpointError, InputError
 
 
@@ -208,7 +210,7 @@ def test_every_architecture_there_and_back(arch, tmp_path):
     state = backbone(network(arch))
     source = read(save_own(tmp_path / "b.safetensors", state, arch=arch))
     proofs = convert.convert(source, "detectron2", tmp_path / "d.pth")
-    assert [str(proof.run.loaded) for proof in proofs] == [str(len(state))] * 2
+    assert [proof.run.tensors for proof in proofs] == [Loaded(len(state))] * 2
     convert.convert(read(tmp_path / "d.pth"), "torchvision", tmp_path / "back.safetensors")
     _same(read(tmp_path / "back.safetensors").state, state)
     if arch.startswith("wide"):
@@ -237,6 +239,17 @@ def test_a_wrong_overlay_fails_the_proof(own, tmp_path):
         assert not proof.holds
         overlay.write_text(good)
     assert verify.prove(read(own[0]), tmp_path / "x.pth", "detectron2", "fpn")[0].holds
+
+
+def test_what_is_written_may_be_read_by_whom_the_umask_lets(own, tmp_path):
+    before = os.umask(0o027)
+    try:
+        convert.convert(own[0], "detectron2", tmp_path / "x.pth", "fpn")
+        convert.convert(own[0], "torchvision", tmp_path / "y.safetensors")
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir() if path.is_file()}
+    assert {modes[name] for name in ("x.pth", "x.yaml", "y.safetensors")} == {0o640}
 
 
 def test_unsafe_yaml_beside_a_file_is_not_run(own, tmp_path):

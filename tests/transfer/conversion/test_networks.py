@@ -7,6 +7,7 @@ from tests.cases.checkpoints import backbone, network, small_stem
 from transfer.checkpoints import resnets
 from transfer.checkpoints.layouts import IMAGENET, MSRA
 from transfer.conversion import networks, proof_images
+from transfer.detectors.loaded import Loaded
 from transfer.errors import CheckpointError, InputError
 
 R18, R50 = resnets.SPECS["resnet18"], resnets.SPECS["resnet50"]
@@ -32,7 +33,7 @@ def test_our_torchvision_network_is_torchvisions(arch):
     with torch.inference_mode():
         pooled = run.features["res5"].mean((2, 3))
         assert torch.allclose(model.fc(pooled), model(fed), atol=1e-3)
-    assert (run.loaded, run.expected) == (len(backbone(model)),) * 2
+    assert run.tensors == Loaded(len(backbone(model)))
 
 
 def test_small_stem_keeps_the_resolution():
@@ -59,9 +60,9 @@ def test_what_does_not_load_is_told_and_nothing_is_run():
     state["conv1.weight"] = torch.zeros(1)
     state["extra"] = torch.zeros(1)
     run = networks.run_torchvision_names(networks.torchvision_network(R18), state, _fed())
-    assert (run.loaded, run.expected, run.features) == (98, 100, {})
-    assert networks.described(run) == (
-        "98/100 tensors, 2 missing (conv1.weight, bn1.bias), 1 unexpected (extra), 1 misshapen (conv1.weight)"
+    assert (run.tensors.loaded, run.tensors.expected, run.features) == (98, 100, {})
+    assert str(run.tensors) == (
+        "98/100 tensors, 2 missing (conv1.weight, bn1.bias), 1 unused (extra), 1 misshapen (conv1.weight)"
     )
 
 

@@ -7,6 +7,7 @@ from transfer.__main__ import main
 from transfer.checkpoints.checkpoint import read
 from transfer.conversion import convert, proof, proof_images
 from transfer.conversion.networks import Run
+from transfer.detectors.loaded import Loaded
 
 
 @pytest.fixture(scope="module")
@@ -81,13 +82,13 @@ def test_real_images(pair, tmp_path):
 
 def test_a_proof_holds_only_with_everything_loaded_and_finite():
     good = {"stem": (1e-7, 1e-7)}
-    whole = Run({}, 100, 100)
+    whole = Run({}, Loaded(100))
     assert proof.Proof("x", good, whole).holds
     assert not proof.Proof("x", {}, whole).holds
     assert not proof.Proof("x", {"stem": (1.0, 2e-5)}, whole).holds
     assert not proof.Proof("x", {"stem": (float("nan"), float("nan"))}, whole).holds
-    assert not proof.Proof("x", good, Run({}, 99, 100)).holds
-    assert not proof.Proof("x", good, Run({}, 100, 100, unexpected=["a"])).holds
+    assert not proof.Proof("x", good, Run({}, Loaded(100, ("a",)))).holds
+    assert not proof.Proof("x", good, Run({}, Loaded(100, unused=("a",)))).holds
 
 
 def test_precision_and_threads_are_restored(pair):

@@ -42,12 +42,13 @@ def test_run_length_codes_are_recognised_and_are_the_square(tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ([], "expected a COCO object, found a list"),
+        ([], "expected a COCO object, found list"),
         ({"images": []}, 'expected a list "images" with entries, found 0 entries'),
-        ({"a": 1}, 'expected a list "images" with entries, found a'),
+        ({"a": 1}, 'expected a list "images" with entries, found "a"'),
+        ([{"score": 1}], "found a list of detections"),
         (
-            {"images": [{"id": 1, "file_name": "0.png", "width": 64}]},
-            'images[0]: expected "height" (int), found None',
+            {"images": [1], "annotations": {}},
+            'expected a list "annotations" with entries, found "images", "annotations"',
         ),
     ],
 )
@@ -61,10 +62,10 @@ def test_what_is_no_coco_file(tmp_path, content, said):
 def test_missing_folder_file_and_broken_json(tmp_path, coco):
     with pytest.raises(InputError, match="nowhere: expected a folder of images, found nothing"):
         datasets.read_coco(tmp_path / "nowhere", coco[1])
-    with pytest.raises(InputError, match=r"none\.json: expected a COCO annotation file, found nothing"):
+    with pytest.raises(InputError, match=r"none\.json is missing: expected a COCO annotation file, found nothing"):
         datasets.read_coco(coco[0], tmp_path / "none.json")
     (tmp_path / "half.json").write_text(Path(coco[1]).read_text()[:-5])
-    with pytest.raises(InputError, match=r"half\.json: expected a COCO annotation file, found \w+"):
+    with pytest.raises(InputError, match=r"half\.json is no JSON: expected a COCO annotation file, found \w+"):
         datasets.read_coco(coco[0], tmp_path / "half.json")
 
 

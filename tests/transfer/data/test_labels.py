@@ -1,4 +1,3 @@
-import argparse
 import json
 
 import pytest
@@ -25,13 +24,13 @@ def test_more_labels_than_images():
 
 @pytest.mark.parametrize("text", ["0", "-3", "0%", "101%", "ten", "1.5", "%", "nan%"])
 def test_what_is_no_part(text):
-    with pytest.raises(argparse.ArgumentTypeError):
-        labels.argument(text)
+    with pytest.raises(InputError, match="expected a share such as 10% or a number of images"):
+        Labels(text)
 
 
 @pytest.mark.parametrize("text", ["1%", "0.5%", "100%", "12"])
 def test_what_is_a_part(text):
-    assert labels.argument(text) == text
+    assert Labels(text).text == text
 
 
 def test_the_ids_are_saved_and_a_resumed_run_has_to_use_the_same(tmp_path):

@@ -2,7 +2,18 @@ import pytest
 import yaml
 from detectron2.config import get_cfg
 
-from transfer.detectors.overlay import detectron2_overlay, to_yaml
+from transfer.detectors import config
+from transfer.detectors.overlay import (
+    BOUND,
+    KEYS,
+    PARTS,
+    PROTOCOL,
+    WEIGHTS,
+    detectron2_overlay,
+    head_of,
+    needed_in,
+    to_yaml,
+)
 from transfer.errors import InputError
 
 R50 = {"arch": "resnet50", "stem": "imagenet", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225],
@@ -82,3 +93,38 @@ def test_yaml_is_plain():
         "A": {"B": [[8], [16]], "C": {"D": True}},
         "E": "x: y",
     }
+
+
+def _config(name):
+    return config.read_config(config.find_config(name))
+
+
+def test_weights_bring_what_they_own_and_leave_the_protocol_alone():
+    metadata = R50 | {"arch": "resnet18", "std": [0.25, 0.25, 0.25]}
+    needed = needed_in(metadata, _config("any_mask_rcnn_R_18_FPN_small"))
+    assert needed["MODEL.PIXEL_STD"] == [63.75, 63.75, 63.75]
+    assert needed["MODEL.RESNETS.DEPTH"] == 18
+    assert set(needed) == set(BOUND)  # neither frozen stages nor the kind of norm
+
+
+def test_parts_are_needed_only_where_the_config_does_not_build_them():
+    c4 = _config("coco_mask_rcnn_R_50_C4_1x")
+    assert head_of(c4) == "c4"
+    assert "MODEL.ROI_HEADS.NAME" not in needed_in(R50 | {"arch": "resnet18"}, c4)  # its own takes every depth
+    c4.MODEL.ROI_HEADS.NAME = "Res5ROIHeads"
+    assert needed_in(R50 | {"arch": "resnet18"}, c4)["MODEL.ROI_HEADS.NAME"] == "ExtraNormRes5ROIHeads"
+    fpn = _config("coco_mask_rcnn_R_50_FPN_1x")
+    assert head_of(fpn) == "fpn"
+    small = needed_in(R50 | {"stem": "small"}, fpn)
+    assert small["MODEL.RPN.IN_FEATURES"] == ["p0", "p1", "p2", "p3", "p4"]
+    fpn.MODEL.BACKBONE.NAME = small["MODEL.BACKBONE.NAME"]
+    assert set(needed_in(R50 | {"stem": "small"}, fpn)) == set(BOUND)  # levels of its own
+
+
+def test_every_key_is_one_of_detectron2s_and_says_what_a_wrong_value_costs():
+    cfg = get_cfg()
+    for key in KEYS:
+        assert config.lookup(cfg, key.name) is not None, key.name
+        assert key.owner in (WEIGHTS, PARTS, PROTOCOL)
+        assert len(key.cost) > 10
+    assert len({key.name for key in KEYS}) == len(KEYS)

@@ -7,8 +7,8 @@ from detectron2.modeling import build_model
 from tests.cases.checkpoints import backbone, network, save_own, small_stem
 from transfer.checkpoints.checkpoint import read
 from transfer.conversion import convert
-from transfer.conversion.proof import count_loaded
 from transfer.detectors import parts
+from transfer.detectors.loaded import Loaded, count_loaded
 
 
 def _config(overlay, **keys):
@@ -68,8 +68,7 @@ def r18(tmp_path_factory):
 @pytest.mark.parametrize("head", ["Res5BasicROIHeads", "ExtraNormRes5ROIHeads"])
 def test_r18_c4_detects_with_everything_loaded(r18, head):
     model = _detector(r18, **C4, **{"MODEL.ROI_HEADS.NAME": head})
-    count = _count(model, r18)
-    assert (str(count), count.complete, count.missing, count.unused) == ("100/100", True, [], [])
+    assert _count(model, r18) == Loaded(100)
     with torch.inference_mode():
         found = model([{"image": torch.randint(0, 255, (3, 64, 96), dtype=torch.uint8)}])
     assert "instances" in found[0]
@@ -88,7 +87,7 @@ def test_the_whole_c4_path_computes_torchvisions_layer4(r18):
 
 
 def test_the_same_file_serves_fpn(r18):
-    assert str(_count(_detector(r18, **FPN), r18)) == "100/100"
+    assert _count(_detector(r18, **FPN), r18) == Loaded(100)
 
 
 def test_what_stays_random_is_counted_and_named(r18):
@@ -96,8 +95,8 @@ def test_what_stays_random_is_counted_and_named(r18):
     with torch.no_grad():
         model.backbone.bottom_up.res3[0].conv1.weight.normal_()
     count = _count(model, r18)
-    assert (str(count), count.complete) == ("99/100", False)
-    assert count.missing == ["backbone.bottom_up.res3.0.conv1.weight"]
+    assert (count.loaded, count.expected) == (99, 100)
+    assert count.missing == ("backbone.bottom_up.res3.0.conv1.weight",)
 
 
 def test_stock_c4_head_on_r18_is_what_the_literature_lost_points_on(r18):
@@ -125,7 +124,7 @@ def test_small_stem_detects_on_small_images(tmp_path, head):
     }
     keys = C4 if head == "c4" else {key: value for key, value in FPN.items() if key not in own}
     model = _detector(tmp_path / "d.pth", **keys)
-    assert str(_count(model, tmp_path / "d.pth")) == "100/100"
+    assert _count(model, tmp_path / "d.pth") == Loaded(100)
     shapes = model.backbone.output_shape()
     assert {name: shape.stride for name, shape in shapes.items()} == (
         {"res4": 4} if head == "c4" else {"p0": 1, "p1": 2, "p2": 4, "p3": 8, "p4": 16}
@@ -138,7 +137,7 @@ def test_r50_c4_and_extra_norm(tmp_path):
     source = read(save_own(tmp_path / "b.safetensors", backbone(network("resnet50")), arch="resnet50"))
     convert.convert(source, "detectron2", tmp_path / "d.pth", "c4")
     model = _detector(tmp_path / "d.pth", **C4, **{"MODEL.ROI_HEADS.NAME": "ExtraNormRes5ROIHeads"})
-    assert str(_count(model, tmp_path / "d.pth")) == "265/265"
+    assert _count(model, tmp_path / "d.pth") == Loaded(265)
     assert model.roi_heads.res5.norm.num_features == 2048
 
 

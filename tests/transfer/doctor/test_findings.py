@@ -14,8 +14,7 @@ def test_dotted_keys():
 
 
 def test_what_a_situation_is():
-    model = SimpleNamespace(WEIGHTS="", ROI_HEADS=SimpleNamespace(NAME="ExtraNormRes5ROIHeads"))
+    model = SimpleNamespace(WEIGHTS="")
     situation = Situation(SimpleNamespace(MODEL=model))
-    assert situation.is_c4
     assert not situation.has_weights
     assert Situation(SimpleNamespace(MODEL=model), {"arch": "resnet18"}).has_weights

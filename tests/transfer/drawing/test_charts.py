@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from transfer.drawing import charts
-from transfer.drawing.charts import Line, Point, Row
+from transfer.drawing.charts import ChartRow, Line, Point
 
 
 def elements(svg, tag, kind=None):
@@ -18,7 +18,7 @@ def texts(svg):
 
 
 def test_dots_lie_where_their_values_are():
-    rows = [Row("a", (Point(1, 2.0, 1.0, 3.0, tip="<tip>"),)), Row("b & c", (Point(2, -1.0),))]
+    rows = [ChartRow("a", (Point(1, 2.0, 1.0, 3.0, tip="<tip>"),)), ChartRow("b & c", (Point(2, -1.0),))]
     svg = charts.dots("t", rows, "points", zero=True)
     (axis,) = elements(svg, "line", "axis")
     (whisker,) = elements(svg, "line", "whisker")
@@ -31,7 +31,7 @@ def test_dots_lie_where_their_values_are():
 
 
 def test_bars_start_at_zero_and_show_every_run():
-    svg = charts.bars("t", [Row("a", (Point(0, 10.0, 8.0, 12.0, single=(9.0, 11.0)),))], "AP, %")
+    svg = charts.bars("t", [ChartRow("a", (Point(0, 10.0, 8.0, 12.0, single=(9.0, 11.0)),))], "AP, %")
     (bar,) = elements(svg, "rect", "bar")
     zero = next(e for e in elements(svg, "text", "tick") if e.text == "0")
     assert float(bar.get("x")) == pytest.approx(float(zero.get("x")), abs=0.06)
@@ -40,7 +40,7 @@ def test_bars_start_at_zero_and_show_every_run():
 
 def test_long_names_are_cut_and_kept_in_full_for_the_pointer():
     name = "metamask (epochs 400, epoch 400)"
-    svg = charts.bars("t", [Row(name, (Point(0, 10.0),))], "AP, %")
+    svg = charts.bars("t", [ChartRow(name, (Point(0, 10.0),))], "AP, %")
     (label,) = [text for text in texts(svg) if text.startswith("metamask")]
     assert "…" in label.removesuffix(name)
     assert label.endswith(name)  # the pointer gets all of it

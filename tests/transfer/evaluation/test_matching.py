@@ -44,7 +44,7 @@ def test_at_every_threshold_it_is_pycocotools_matching(tmp_path, monkeypatch, se
     seen = 0
     for (image, category), (matched, ignored, scores) in expected.items():
         k = list(truth.classes).index(category)
-        here = (objects.images[matches.image] == image) & (matches.category == k)
+        here = (objects.images[matches.image] == truth.image_numbers[image]) & (matches.category == k)
         np.testing.assert_array_equal(matches.score[here], scores)
         np.testing.assert_array_equal(matches.ignored[:, here], ignored.astype(bool))
         np.testing.assert_array_equal(matches.object[:, here] >= 0, matched & ~ignored.astype(bool))

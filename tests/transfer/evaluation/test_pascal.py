@@ -25,7 +25,7 @@ CLASSES = ("a", "b")
 
 def truth_of(objects, images=1):
     """A set of (image, class, Pascal's box, difficult)."""
-    listed = [{"id": i, "file_name": f"{i}.jpg", "width": 100, "height": 100} for i in range(1, images + 1)]
+    listed = [{"id": i, "file_name": f"{i}.jpg", "width": 120, "height": 120} for i in range(1, images + 1)]
     content = {"images": listed, "annotations": [], "categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]}
     for number, (image, name, (left, top, right, bottom), difficult) in enumerate(objects, 1):
         box = [left - 1, top - 1, right - left + 1, bottom - top + 1]

@@ -8,7 +8,7 @@ import pytest
 
 from tests.cases import detection_sets
 from tests.transfer.evaluation.test_engines import read
-from transfer.evaluation import measure, tide
+from transfer.evaluation import engines, measure, tide
 from transfer.evaluation.matching import match
 from transfer.evaluation.objects import Objects
 
@@ -51,7 +51,7 @@ def test_hand_worked(tmp_path, case):
 def test_a_missed_object_stretches_the_curve(tmp_path):
     """Class 1 has two objects, one found: AP is 51 of 101 recalls; without the missed one it is 100."""
     truth, found = two_classes(FOUND, (1, SQUARE, 0.8))
-    truth["annotations"].append({**truth["annotations"][0], "bbox": [0.0, 250.0, 50.0, 50.0]})
+    truth["annotations"].append({**truth["annotations"][0], "bbox": [0.0, 250.0, 50.0, 50.0], "area": 2500.0})
     result = tide.errors(*read(tmp_path, truth, found), "bbox")
     half = 100 * 51 / 101
     assert result.ap50 == pytest.approx((100 + half) / 2)
@@ -130,7 +130,7 @@ def test_what_is_only_removed_is_hotcocos_without_crowds(tmp_path, seed):
     raw["annotations"] = [a for a in raw["annotations"] if not a["iscrowd"]]
     truth, found = read(tmp_path, raw, results)
     reference = hotcoco.COCO(truth.content)
-    evaluation = hotcoco.COCOeval(reference, reference.load_res(results), "bbox")
+    evaluation = hotcoco.COCOeval(reference, reference.load_res(engines._entries(found, "bbox")), "bbox")
     evaluation.evaluate()
     theirs = evaluation.tide_errors()
     ours = tide.errors(truth, found, "bbox")

@@ -14,6 +14,7 @@ from tests.cases.finetuning import TINY, refused, run
 from transfer import __main__ as transfer
 from transfer.comparison import bootstrap
 from transfer.records import record_file
+from transfer.records.record import Counts
 from transfer.records.record_file import read_run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -46,7 +47,7 @@ def test_a_voc_set_is_measured_as_voc_is(data, tmp_path):
     assert record.metrics["bbox"]["AP"] == pytest.approx(sum(record.per_class["bbox"].values()) / 2)
     kept = (tmp_path / "run" / record.detections).read_bytes()
     assert record.detections_sha256 == hashlib.sha256(kept).hexdigest()
-    assert record.counts == record_file.Counts(6, 6, None, 2, len(json.loads(kept)))
+    assert record.counts == Counts(6, 6, None, 2, len(json.loads(kept)))
     assert Path(record.data.val.annotations) == tmp_path / "run/voc_val.json"
     assert record.cost.flops > 0
     assert {name for name, value in record.metrics["bbox"].items() if value is not None} == {"AP", "AP50", "AP75"}

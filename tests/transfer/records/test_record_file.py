@@ -6,10 +6,11 @@ import pytest
 from tests.cases.records import make_record
 from transfer.errors import InputError
 from transfer.records import record_file
+from transfer.records.record import ALL_METRICS
 
 
 def record(**changes):
-    return make_record("metamask", **{"segm": dict.fromkeys(record_file.ALL_METRICS)} | changes)
+    return make_record("metamask", **{"segm": dict.fromkeys(ALL_METRICS)} | changes)
 
 
 def test_what_is_written_reads_back_equal(tmp_path):
@@ -117,9 +118,7 @@ def test_a_run_without_a_record_is_refused(tmp_path):
 
 def test_a_record_that_would_not_read_back_is_not_written(tmp_path):
     record_file.write(tmp_path / "record.json", record())
-    bad = dataclasses.replace(
-        record(), metrics={"bbox": dict.fromkeys(record_file.ALL_METRICS, float("nan")), "segm": {}}
-    )
+    bad = dataclasses.replace(record(), metrics={"bbox": dict.fromkeys(ALL_METRICS, float("nan")), "segm": {}})
     with pytest.raises(InputError, match=r"metrics.bbox.AP: expected a finite number"):
         record_file.write(tmp_path / "record.json", bad)
     assert record_file.read(tmp_path) == record()

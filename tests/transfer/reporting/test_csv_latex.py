@@ -14,7 +14,7 @@ def found():
 
 
 def test_the_csv_has_every_number_once(found):
-    text = csv_latex.to_csv(found.groups, found.verdicts, found.baseline, found.images)
+    text = csv_latex.to_csv(found)
     rows = list(csv.DictReader(io.StringIO(text)))
     keys = [(r["start"], r["label_fraction"], r["task"], r["metric"]) for r in rows]
     assert len(set(keys)) == len(keys)
@@ -29,7 +29,7 @@ def test_the_csv_has_every_number_once(found):
 
 
 def test_the_latex_table_is_escaped_and_rectangular(found):
-    text = csv_latex.to_latex(found.groups, found.verdicts, "100 % & more_")
+    text = csv_latex.to_latex(found, "100 % & more_")
     rows = [line for line in text.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
     assert len({line.replace(r"\&", "").count("&") for line in rows}) == 1
     assert r"a\_b & 100\,\% & 3 &" in text

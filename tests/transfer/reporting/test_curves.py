@@ -1,7 +1,6 @@
 import json
 
 import pytest
-import torch
 
 from transfer.errors import InputError
 from transfer.reporting import curves
@@ -17,29 +16,51 @@ def test_finetuning_curves(tmp_path):
     entries = [{"iteration": i, "total_loss": 10.0 - i} for i in range(4)]
     entries += [{"iteration": 2, "total_loss": 5.0}]  # resumed: the later value counts
     entries += [{"iteration": 3, "bbox/AP": 4.0, "segm/AP": float("nan")}, {"iteration": 4, "bbox/AP": 6.0}]
-    found = curves.finetuning(write(tmp_path, "metrics.json", entries))
-    assert found.loss == ((0, 10), (1, 9), (2, 5), (3, 7))
-    assert found.ap == {"bbox": ((3, 4), (4, 6))}
+    run = curves.finetuning(write(tmp_path, "metrics.json", entries))
+    assert run.loss == ((0, 10), (1, 9), (2, 5), (3, 7))
+    assert run.ap == {"bbox": ((3, 4), (4, 6))}
     assert curves.finetuning(tmp_path / "nowhere") is None
 
 
 def test_long_curves_are_thinned_to_means():
     points = tuple((float(i), float(i % 2)) for i in range(1000))
-    found = curves.thin(points)
-    assert len(found) <= curves.MOST_POINTS
-    assert found[0] == (4.0, pytest.approx(4 / 9))
+    thinned = curves.thin(points)
+    assert len(thinned) <= curves.MOST_POINTS
+    assert thinned[0] == (4.0, pytest.approx(4 / 9))
 
 
-def test_pretraining_curves_and_the_mask(tmp_path):
+def test_pretraining_curves_method_and_mask(tmp_path):
     folder = write(tmp_path / "run", "metrics.jsonl", [{"iteration": 20, "loss": 3.0}, {"iteration": 40, "loss": 2.0}])
     assert curves.pretraining(folder) == curves.Pretraining("run", "", {"loss": ((20, 3), (40, 2))}, ())
-    (folder / "settings.json").write_text('{"method": "metamask"}')
-    (folder / "checkpoints").mkdir()
-    for number, value in ((20, 9.0), (40, 0.0)):
-        state = {"state_dict": {"objective.mask.logits": torch.full((3,), value)}}
-        torch.save(state, folder / f"checkpoints/iteration_{number:08d}.pth")
-    found = curves.pretraining(folder)
-    assert (found.method, found.mask) == ("metamask", (0.5, 0.5, 0.5))  # of the last checkpoint
+    (folder / "run.json").write_text('{"settings": {"method": "metamask", "objective": {"mask": "identity"}}}')
+    (folder / "mask.json").write_text('{"0": [1, 1], "9": [9, 9], "40": [1.5, -0.25]}')  # 40 is later than 9
+    run = curves.pretraining(folder)
+    assert (run.method, run.mask, run.mask_form) == ("metamask", (1.5, -0.25), "identity")
+
+
+def test_half_a_last_line_of_a_run_that_goes_on_is_left_out(tmp_path):
+    folder = write(tmp_path / "run", "metrics.jsonl", [{"iteration": 20, "loss": 3.0}])
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write('{"iteration": 40, "lo')
+    assert curves.pretraining(folder).curves == {"loss": ((20, 3),)}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("run.json", "{", "run.json cannot be read: expected JSON"),
+        ("run.json", "[]", "run.json: expected a JSON object, found a list"),
+        ("run.json", '{"settings": {}}', "run.json: expected settings with a method"),
+        ("mask.json", '{"a": [1]}', "mask.json: expected iterations with a list of numbers"),
+        ("mask.json", '{"1": 3}', "mask.json: expected iterations with a list of numbers"),
+        ("mask.json", '{"1": [NaN]}', "mask.json: expected finite weights"),
+    ],
+)
+def test_a_file_that_pretraining_does_not_write_is_one_line(tmp_path, name, content, message):
+    folder = write(tmp_path / "run", "metrics.jsonl", [{"iteration": 20, "loss": 3.0}])
+    (folder / name).write_text(content)
+    with pytest.raises(InputError, match=message):
+        curves.pretraining(folder)
 
 
 def test_files_that_are_something_else_are_refused(tmp_path):

@@ -1,10 +1,11 @@
 from tests.cases.records import make_record
-from transfer.comparison.bootstrap import Images
+from transfer.comparison.bootstrap import ImageResamples
+from transfer.records.stages import Stage
 from transfer.reporting import markdown
 from transfer.reporting.published import rows
 from transfer.reporting.summary import summarise
 
-STAGES = [markdown.Stage("data", 5.4, "python -m transfer.demo.digits --out a|b"), markdown.Stage("train", 100.0, "x")]
+STAGES = [Stage("data", 5.4, "python -m transfer.demo.digits --out a|b"), Stage("train", 100.0, "x")]
 PICTURE = markdown.Picture("detections.png", "the caption")
 
 
@@ -16,7 +17,7 @@ def runs(init, *aps, **changes):
 
 
 def summary(*records, baseline=None):
-    return summarise(records, baseline, Images(10, why="no run kept its detections"))
+    return summarise(records, baseline, ImageResamples(10, why="no run kept its detections"))
 
 
 def cells(line):
@@ -82,7 +83,7 @@ def test_without_a_baseline_there_are_no_differences():
 
 def test_the_report_has_its_parts_in_order():
     found = summary(*runs("metamask", 15.0), *runs("random", 12.0))
-    text = markdown.report(found, rows()[:1], STAGES, PICTURE)
+    text = markdown.to_markdown(found, rows()[:1], STAGES, PICTURE)
     parts = [
         "**metamask",
         "| start",
@@ -98,13 +99,14 @@ def test_the_report_has_its_parts_in_order():
     ]
     places = [text.index(part) for part in parts]
     assert places == sorted(places)
-    assert "| data     |       5 |\n| train    |     100 |\n| together |     105 |" in text
+    stages = [cells(line) for line in text[text.index("## Stages") :].splitlines() if line.startswith("|")]
+    assert stages[2:] == [["data", "5"], ["train", "100"], ["together", "105"]]
     assert "```sh\n# data\npython -m transfer.demo.digits --out a|b\n# train\nx\n```" in text
     assert "100 iterations of 4 images, learning rate 0.02, dropped at 60, 80, warm-up 10 iterations" in text
 
 
 def test_without_stages_or_picture_their_parts_are_not_there():
-    text = markdown.report(summary(*runs("random", 12.0)), [], [], markdown.Picture(None, "No picture: reason."))
+    text = markdown.to_markdown(summary(*runs("random", 12.0)), [], [], markdown.Picture(None, "No picture: reason."))
     assert "## Stages" not in text
     assert "## Published" not in text
     assert "![" not in text
@@ -113,8 +115,20 @@ def test_without_stages_or_picture_their_parts_are_not_there():
 
 def test_settings_that_differ_are_listed_with_their_runs():
     found = summary(make_record(device="CPU", name="run"), make_record("metamask", device="GPU", name="run"))
-    text = markdown.report(found, [], [], PICTURE)
+    text = markdown.to_markdown(found, [], [], PICTURE)
     assert "- Device: CPU (run)\n- Device: GPU (run)" in text
+
+
+def test_a_table_is_markdown_whose_columns_line_up_as_text():
+    text = markdown.table(["start", "AP", "a|b"], [["one\ntwo", "+1.0 ± 0.2", "x"], ["a|b", "–", "long text"]])
+    header, rule, first, second = text.splitlines()
+    assert len({len(header), len(rule), len(first), len(second)}) == 1
+    assert first.startswith("| one two |")
+    assert second.startswith(r"| a\|b")
+    assert second.index("–") > second.index("|") + 10  # numbers to the right
+    assert rule.split("|")[2].endswith("-:")
+    assert rule.split("|")[1].startswith(":-")
+    assert markdown.table(["start", "AP"], []).splitlines()[0].split() == ["|", "start", "|", "AP", "|"]
 
 
 def test_published_rows_say_what_is_not_verified():

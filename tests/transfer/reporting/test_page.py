@@ -7,7 +7,7 @@ import pytest
 from tests.cases.fake_runs import make_run
 from transfer.__main__ import main
 from transfer.demo import digits
-from transfer.records import record_file
+from transfer.records.record import Tide
 
 # pycocotools 2.0.11 meets numpy 2 with an outdated __array__; nothing here can change that.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 BROWSER = next((path for name in BROWSERS if (path := shutil.which(name))), None)
 
-TIDE = record_file.Tide(50.0, 5.0, 12.0, 1.0, 0.5, 3.0, 20.0, 9.0, 30.0)
+TIDE = Tide(50.0, 5.0, 12.0, 1.0, 0.5, 3.0, 20.0, 9.0, 30.0)
 
 
 @pytest.fixture(scope="module")

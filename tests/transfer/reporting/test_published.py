@@ -3,17 +3,17 @@ import dataclasses
 import pytest
 
 from tests.cases.records import make_record
-from transfer.records import record_file
+from transfer.records.record import Config, Data, Schedule, Split
 from transfer.reporting import published
 
 
 def coco_record(config="configs/segmentation/coco_mask_rcnn_R_50_C4_1x.yaml", max_iter=90000, batch=16, **changes):
-    train = record_file.Split("train2017", "instances_train2017.json", "a" * 64, 118287, 860001, ["x"] * 80)
-    val = record_file.Split("val2017", "instances_val2017.json", "b" * 64, 5000, 36781, ["x"] * 80)
+    train = Split("train2017", "instances_train2017.json", "a" * 64, 118287, 860001, ["x"] * 80)
+    val = Split("val2017", "instances_val2017.json", "b" * 64, 5000, 36781, ["x"] * 80)
     fields = {
-        "config": record_file.Config(config, "1" * 64),
-        "data": record_file.Data(train, val),
-        "schedule": record_file.Schedule(max_iter, batch, 0.02, [], 100),
+        "config": Config(config, "1" * 64),
+        "data": Data(train, val),
+        "schedule": Schedule(max_iter, batch, 0.02, [], 100),
     }
     return make_record("metamask", **(fields | changes))
 
@@ -77,6 +77,6 @@ def test_everything_else_stands_apart(changes):
 def test_other_data_stands_apart():
     record = coco_record()
     small = dataclasses.replace(record.data.val, n_images=500)
-    assert published.beside([dataclasses.replace(record, data=record_file.Data(record.data.train, small))]) == []
-    assert published.beside([dataclasses.replace(record, data=record_file.Data(None, record.data.val))]) == []
+    assert published.beside([dataclasses.replace(record, data=Data(record.data.train, small))]) == []
+    assert published.beside([dataclasses.replace(record, data=Data(None, record.data.val))]) == []
     assert published.beside([record, make_record()]) == []

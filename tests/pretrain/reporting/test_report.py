@@ -1,0 +1,27 @@
+"""``pretrain.md`` of a finished run."""
+
+import json
+
+import cv2
+
+from pretrain.reporting.report import write_report
+
+
+def test_the_report_shows_losses_features_hypergradient_and_mask(finished):
+    text = (finished / "pretrain.md").read_text()
+    assert text.startswith("# Pretraining: metamask\n")
+    assert f"({10})" in text
+    for name in ("losses", "features", "hypergradient", "mask"):
+        assert f"(report/{name}.png)" in text
+        pixels = cv2.imread(str(finished / "report" / f"{name}.png"))
+        assert (pixels < 128).any(axis=2).mean() > 0.001
+    last = json.loads((finished / "metrics.jsonl").read_text().splitlines()[-1])
+    assert f" {last['contrastive']:.4g} |\n" in text
+    assert not list(finished.rglob("*.partial"))
+
+
+def test_a_run_without_a_mask_or_anything_logged_has_a_report(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text("")
+    text = write_report(tmp_path, {"method": "simclr"}).read_text()
+    assert "Nothing was logged" in text
+    assert ".png" not in text

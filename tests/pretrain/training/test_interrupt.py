@@ -1,0 +1,47 @@
+import os
+import signal
+import threading
+
+import pytest
+
+from pretrain.training import interrupt
+from pretrain.training.interrupt import Interrupt
+
+
+@pytest.fixture(autouse=True)
+def _handlers():
+    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    assert before == {s: signal.getsignal(s) for s in before}
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_is_remembered(signum):
+    with Interrupt() as asked:
+        assert asked.signum == 0
+        os.kill(os.getpid(), signum)
+        assert asked.signum == signum
+
+
+def test_a_second_ctrl_c_ends_at_once_but_not_the_launchers_copy(monkeypatch):
+    with Interrupt() as asked:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)  # the terminal sends one to the whole group, a launcher passes on its own
+        assert asked.signum == signal.SIGINT
+        monkeypatch.setattr(interrupt, "_ONE_WISH", 0.0)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_another_thread_leaves_the_signals_alone():
+    handlers = []
+
+    def work():
+        with Interrupt():
+            handlers.append(signal.getsignal(signal.SIGTERM))
+
+    before = signal.getsignal(signal.SIGTERM)
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert handlers == [before]

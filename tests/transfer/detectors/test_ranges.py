@@ -1,0 +1,43 @@
+import math
+
+import pytest
+from detectron2.config import get_cfg
+
+from transfer.detectors import config, ranges
+from transfer.errors import InputError
+
+
+def test_detectron2s_own_defaults_are_in_range_and_every_key_is_one_of_its():
+    cfg = get_cfg()
+    assert ranges.problems(cfg) == {}
+    assert set(ranges.RANGES) <= set(config.leaves(cfg))
+
+
+@pytest.mark.parametrize(
+    ("allowed", "good", "bad"),
+    [
+        (ranges.COUNT, [1, 2**31 - 1, (1, 2), []], [0, -4, 2**31, (1, 0), True, "1", math.nan]),
+        (ranges.POSITIVE, [1e-9, 5], [0, -1, math.inf, math.nan]),
+        (ranges.SHARE, [0, 0.5, 1], [-0.1, 1.1]),
+        (ranges.RANGES["SOLVER.BASE_LR"], [1e20, 1e-12], [0, -1, math.inf, math.nan]),
+        (ranges.RANGES["SOLVER.MOMENTUM"], [0, 0.9], [1, -0.1]),
+        (ranges.RANGES["SEED"], [-1, 0, 2**31 - 1], [-2, 2**31]),
+    ],
+)
+def test_a_range_holds_what_it_says(allowed, good, bad):
+    assert all(value in allowed for value in good)
+    assert not any(value in allowed for value in bad)
+
+
+@pytest.mark.parametrize("key", ranges.RANGES)
+def test_a_value_below_the_least_is_refused_by_name(key):
+    cfg = get_cfg()
+    default = config.lookup(cfg, key)
+    below = ranges.RANGES[key].low - 1
+    node = cfg
+    *path, leaf = key.split(".")
+    for part in path:
+        node = node[part]
+    node[leaf] = (below,) if isinstance(default, list | tuple) else below
+    with pytest.raises(InputError, match=rf"^{key}: expected .*, found .*; correct it$"):
+        ranges.check(cfg)

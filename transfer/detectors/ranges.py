@@ -1,0 +1,128 @@
+"""What the keys of a Detectron2 config that people touch may be set to: one table, for fine-tuning and the doctor.
+
+Detectron2 checks types only: with ``SOLVER.IMS_PER_BATCH -4`` it hangs, with a period of 0 it divides by zero.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from transfer.errors import InputError
+
+_LARGEST = 2**31 - 1  # what a 32-bit seed, counter or size can hold
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from ``low`` to ``high``.
+
+    Attributes:
+        low: the least.
+        high: the largest.
+        above: ``low`` itself is not allowed.
+        below: ``high`` itself is not allowed.
+    """
+
+    low: float
+    high: float = _LARGEST
+    above: bool = False
+    below: bool = False
+
+    def __contains__(self, value: object) -> bool:
+        """Whether a finite number, or every number of a sequence, lies in the range."""
+        if isinstance(value, list | tuple):
+            return all(item in self for item in value)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            return False
+        return self.low <= value <= self.high and not (
+            (self.above and value == self.low) or (self.below and value == self.high)
+        )
+
+    def __str__(self) -> str:
+        """In words."""
+        low = f"above {self.low:g}" if self.above else f"{self.low:g} or more"
+        if self.high == _LARGEST:
+            return low
+        return f"{low}, {'below' if self.below else 'at most'} {self.high:g}"
+
+
+COUNT, NOT_NEGATIVE, POSITIVE = Range(1), Range(0), Range(0, above=True)
+SHARE = Range(0, 1)
+PIXELS = Range(1, 2**15)
+
+RANGES: dict[str, Range] = {
+    "SOLVER.IMS_PER_BATCH": COUNT,
+    "SOLVER.REFERENCE_WORLD_SIZE": NOT_NEGATIVE,
+    "SOLVER.MAX_ITER": COUNT,
+    "SOLVER.STEPS": COUNT,
+    "SOLVER.BASE_LR": Range(0, math.inf, above=True),  # however large: a run that diverges says so itself
+    "SOLVER.BASE_LR_END": NOT_NEGATIVE,
+    "SOLVER.GAMMA": Range(0, 1, above=True),
+    "SOLVER.MOMENTUM": Range(0, 1, below=True),
+    "SOLVER.WEIGHT_DECAY": NOT_NEGATIVE,
+    "SOLVER.WEIGHT_DECAY_NORM": NOT_NEGATIVE,
+    "SOLVER.WARMUP_ITERS": NOT_NEGATIVE,
+    "SOLVER.WARMUP_FACTOR": SHARE,
+    "SOLVER.CHECKPOINT_PERIOD": COUNT,
+    "SOLVER.CLIP_GRADIENTS.CLIP_VALUE": POSITIVE,
+    "SEED": Range(-1),  # -1: none is set
+    "VIS_PERIOD": NOT_NEGATIVE,
+    "DATALOADER.NUM_WORKERS": Range(0, 1024),
+    "DATALOADER.REPEAT_THRESHOLD": SHARE,
+    "INPUT.MIN_SIZE_TRAIN": PIXELS,
+    "INPUT.MAX_SIZE_TRAIN": PIXELS,
+    "INPUT.MIN_SIZE_TEST": Range(0, 2**15),  # 0: the image as it is
+    "INPUT.MAX_SIZE_TEST": PIXELS,
+    "TEST.EVAL_PERIOD": NOT_NEGATIVE,
+    "TEST.DETECTIONS_PER_IMAGE": COUNT,
+    "TEST.PRECISE_BN.NUM_ITER": COUNT,
+    "MODEL.PIXEL_STD": POSITIVE,
+    "MODEL.BACKBONE.FREEZE_AT": Range(0, 5),  # stem, res2 ... res5
+    "MODEL.FPN.OUT_CHANNELS": COUNT,
+    "MODEL.RPN.BATCH_SIZE_PER_IMAGE": COUNT,
+    "MODEL.RPN.POSITIVE_FRACTION": SHARE,
+    "MODEL.RPN.NMS_THRESH": SHARE,
+    "MODEL.RPN.PRE_NMS_TOPK_TRAIN": COUNT,
+    "MODEL.RPN.PRE_NMS_TOPK_TEST": COUNT,
+    "MODEL.RPN.POST_NMS_TOPK_TRAIN": COUNT,
+    "MODEL.RPN.POST_NMS_TOPK_TEST": COUNT,
+    "MODEL.ROI_HEADS.NUM_CLASSES": COUNT,
+    "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE": COUNT,
+    "MODEL.ROI_HEADS.POSITIVE_FRACTION": SHARE,
+    "MODEL.ROI_HEADS.NMS_THRESH_TEST": SHARE,
+    "MODEL.ROI_HEADS.SCORE_THRESH_TEST": SHARE,
+    "MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION": COUNT,
+    "MODEL.ROI_MASK_HEAD.POOLER_RESOLUTION": COUNT,
+    "MODEL.RETINANET.NUM_CLASSES": COUNT,
+    "MODEL.RETINANET.NMS_THRESH_TEST": SHARE,
+    "MODEL.RETINANET.SCORE_THRESH_TEST": SHARE,
+    "MODEL.RETINANET.TOPK_CANDIDATES_TEST": COUNT,
+}
+# Keys of lists that may not be empty; without steps the learning rate just never drops.
+_NEEDED = ("INPUT.MIN_SIZE_TRAIN", "MODEL.PIXEL_STD")
+
+
+def problems(cfg: Any) -> dict[str, str]:
+    """What is out of range in a resolved config: key -> "expected X, found Y"."""
+    wrong = {}
+    for key, allowed in RANGES.items():
+        value = cfg
+        for part in key.split("."):
+            value = getattr(value, part, None)
+        if value is None:  # another version of Detectron2
+            continue
+        if value not in allowed or (key in _NEEDED and not value):
+            wrong[key] = f"expected {allowed}, found {value}"
+    return wrong
+
+
+def check(cfg: Any) -> None:
+    """Refuse a config with a value that no run can mean.
+
+    Raises:
+        InputError: names the first such key.
+    """
+    for key, problem in problems(cfg).items():
+        raise InputError(f"{key}: {problem}; correct it")

@@ -1,0 +1,82 @@
+"""Ctrl-C and SIGTERM during fine-tuning: the iteration ends, a checkpoint is saved, and the run can go on from it."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import Any
+
+from detectron2.utils import comm
+
+from transfer.errors import Interrupted
+
+# A launcher passes on what the terminal or the queue sent to the whole group: the same wish, twice.
+_ONE_WISH = 1.0  # seconds
+
+log = logging.getLogger(__name__)
+
+
+class Interrupt:
+    """While its block runs, a signal raises ``Interrupted``; between ``deferred`` and its end it is only remembered.
+
+    Attributes:
+        signum: of the signal that came; 0 for none.
+    """
+
+    def __init__(self) -> None:
+        self.signum = 0
+        self._deferred = False
+        self._at = 0.0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Interrupt:
+        """Take over both signals; nothing outside the main thread, which Python gives them to."""
+        if threading.current_thread() is threading.main_thread():
+            self._before = {s: signal.signal(s, self._caught) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        """Give them back."""
+        for signum, handler in self._before.items():
+            signal.signal(signum, handler)
+
+    def _caught(self, signum: int, frame: FrameType | None) -> None:
+        first, now = not self.signum, time.monotonic()
+        self.signum = self.signum or signum
+        if not first and now - self._at <= _ONE_WISH:
+            return
+        if first:
+            self._at = now
+        if not first or not self._deferred:
+            raise Interrupted("interrupted", self.signum)
+        log.info("%s: ending this iteration, then saving", signal.Signals(signum).name)
+
+    @contextmanager
+    def deferred(self, wait: bool = True) -> Iterator[None]:
+        """Within the block a first signal is only remembered (``wait``), or raises at once (not ``wait``)."""
+        before, self._deferred = self._deferred, wait
+        try:
+            if not wait and self.signum:
+                raise Interrupted("interrupted", self.signum)
+            yield
+        finally:
+            self._deferred = before
+
+    def asked(self) -> int:
+        """The signal that any process of the run has got, the same answer in all of them; 0 for none."""
+        if comm.get_world_size() == 1:
+            return self.signum
+        return max(comm.all_gather(self.signum))
+
+
+def ignore_signals(worker: int = 0) -> None:
+    """For processes that load images: they get what a terminal sends to all, and must outlive the iteration."""
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_IGN)

@@ -1,0 +1,184 @@
+"""What a summary says, in words: the answer, the caveats, what was run; and numbers as text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from transfer.comparison.compare import BASELINE, Value
+from transfer.comparison.intervals import LEAST_SEEDS
+from transfer.comparison.verdicts import BETTER, UNKNOWN, WORSE, Verdict
+from transfer.data import leaks
+from transfer.records.record import Record, Schedule, Split
+from transfer.reporting.summary import Summary
+
+WORDS = {"bbox": "box", "segm": "mask"}
+NAMES = {"bbox": "Boxes", "segm": "Masks"}
+DASH = "–"  # not measured
+
+
+def answer(summary: Summary) -> str:
+    """Return the answer in one sentence."""
+    if summary.baseline is None:
+        return f"No run starts from {BASELINE}, so there is nothing to compare with."
+    verdicts = summary.about(summary.task)
+    if not verdicts:
+        return f"Every run starts from {summary.baseline}, so there is nothing to compare with."
+    if len({v.ours.init for v in verdicts}) == 1 < len(verdicts) and all(v.word == UNKNOWN for v in verdicts):
+        shares = [f"with {percent(v.ours.fraction)} of the labels {_gain(v, False)}, {v.needs}" for v in verdicts]
+        start, base = verdicts[0].ours.init, verdicts[0].baseline.init
+        return f"{start} cannot be by_run from {base} in {WORDS[summary.task]} AP: {'; '.join(shares)}."
+    parts = []
+    for fraction in summary.fractions:
+        here = [verdict for verdict in verdicts if verdict.ours.fraction == fraction]
+        if here:
+            labels = f"with {percent(fraction)} of the labels " if len(summary.fractions) > 1 else ""
+            parts.append(labels + _sentence(here, alone=len(verdicts) == 1))
+    text = "; ".join(parts)
+    return (f"W{text[1:]}" if text.startswith("with ") else text) + "."  # a start keeps its own spelling
+
+
+def _sentence(verdicts: Sequence[Verdict], alone: bool) -> str:
+    """Return one label fraction's answer; a verdict that stands alone has room for its interval."""
+    base, task = verdicts[0].baseline.init, WORDS[verdicts[0].task]
+    parts = []
+    for word in (BETTER, WORSE):
+        starts = [f"{v.ours.init} ({_gain(v, alone)})" for v in verdicts if v.word == word]
+        if starts:
+            parts.append(f"{_join(starts)} {'is' if len(starts) == 1 else 'are'} {word} than {base} in {task} AP")
+    unknown = [v for v in verdicts if v.word == UNKNOWN]
+    if len(unknown) == 1:
+        (one,) = unknown
+        parts.append(f"{one.ours.init} ({_gain(one, alone)}) cannot be by_run from {base} in {task} AP: {one.needs}")
+    elif unknown:
+        names = _join([f"{v.ours.init} ({_gain(v, alone)})" for v in unknown])
+        parts.append(f"{names} cannot be by_run from {base} in {task} AP")
+    return ", ".join(parts)
+
+
+def _gain(verdict: Verdict, full: bool) -> str:
+    diff = verdict.difference
+    if full and diff.interval is not None:
+        return f"{signed(diff.mean)} points, 95 % interval {limits(diff.interval)}"
+    return signed(diff.mean)
+
+
+def _join(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def caveats(summary: Summary) -> list[str]:
+    """Return what a reader must know before believing the intervals."""
+    lines = []
+    fewest = min(len(group.runs) for group in summary.groups)
+    if fewest == 1:
+        lines.append(
+            f"One seed shows no spread: such a difference cannot carry a conclusion. Run at least {LEAST_SEEDS} seeds."
+        )
+    elif fewest < LEAST_SEEDS:
+        lines.append(f"Two seeds show hardly any spread: do not conclude from them. Run at least {LEAST_SEEDS}.")
+    if summary.images.why and summary.verdicts:
+        lines.append(f"Intervals leave out the chance in the choice of val images: {summary.images.why}.")
+    elif any(verdict.difference.basis == "images" for verdict in summary.verdicts):
+        lines.append(
+            "Intervals of starts with fewer than 3 seeds are over images alone: they say what these very detectors "
+            "would do on other images, not what another seed would."
+        )
+    single = [
+        init
+        for init in summary.inits
+        if len([run for run in summary.runs(init) if run.weights]) > 1
+        and len([weights for name, weights in summary.weights if name == init and weights is not None]) == 1
+    ]
+    if single:
+        lines.append(
+            f"All runs of {_join(single)} start from one pretrained file: the interval is about that file, not about "
+            "what pretraining again would give."
+        )
+    partial = [run.name for run in summary.records if run.weights and run.weights.loaded < run.weights.expected]
+    if partial:
+        lines.append(f"Loaded only in part, the rest is random: {', '.join(partial)}.")
+    return lines + _leaks(summary.records)
+
+
+def _leaks(records: Sequence[Record]) -> list[str]:
+    """Return a sentence for each kind of val image that training or pretraining has seen."""
+    by_run = {run.name: leaks.lines(run.data.leaks) for run in records}
+    lines = []
+    for line in dict.fromkeys(line for one in by_run.values() for line in one):
+        names = [name for name, one in by_run.items() if line in one]
+        lines.append(line if len(names) == len(by_run) else f"{line} (runs {', '.join(names)})")
+    return lines
+
+
+def percent(fraction: float | None) -> str:
+    """Return a share in words; a dash when it is not known."""
+    return DASH if fraction is None else f"{100 * fraction:.4g} %"
+
+
+def number(value: Value | None) -> str:
+    """Return a mean, with its spread where there is one."""
+    if value is None:
+        return DASH
+    return f"{value.mean:.1f}" + (f" ± {value.std:.1f}" if value.std is not None else "")
+
+
+def signed(value: float) -> str:
+    """Return a difference with its sign; what rounds to nothing has none but plus."""
+    return f"{value:+z.1f}"
+
+
+def limits(interval: tuple[float, float] | None) -> str:
+    """Return an interval in words; a dash for none."""
+    return DASH if interval is None else f"{interval[0]:z.1f} to {interval[1]:z.1f}"
+
+
+def settings(summary: Summary) -> list[tuple[str, str]]:
+    """Return what all runs share, as (name, text); file names and hashes stand between backticks."""
+    records = summary.records
+    first = records[0]
+    val = first.data.val
+    lines: list[tuple[str, str]] = []
+    for fraction in summary.fractions:
+        one = summary.at(fraction)[0].runs[0]
+        labels = f", {percent(fraction)} of the labels" if len(summary.fractions) > 1 else ""
+        lines.append((f"Schedule{labels}", DASH if one.schedule is None else schedule(one.schedule)))
+        lines.append((f"Trained on{labels}", split(one.data.train)))
+    lines.append(("Measured on", split(val)))
+    shown = ", ".join(val.classes[:10]) + (f" and {len(val.classes) - 10} more" if len(val.classes) > 10 else "")
+    lines += [("Classes", f"{len(val.classes)}: {shown}"), ("Labels used", ", ".join(map(percent, summary.fractions)))]
+    if summary.images.resamples:
+        lines.append(("Images resampled", f"{summary.images.resamples} times"))
+    reads: dict[str, Callable[[Record], str]] = {
+        "Detector": lambda r: f"`{r.config.file}`, resolved `{r.config.sha256[:12]}`" if r.config else DASH,
+        "Metrics by": lambda r: r.engine,
+        "Device": lambda r: r.device,
+        "Versions": lambda r: ", ".join(f"{package} {version}" for package, version in r.versions.items()),
+    }
+    return lines + [(name, text) for name, read in reads.items() for text in once(records, read)]
+
+
+def schedule(schedule: Schedule) -> str:
+    """Return a training budget in words."""
+    steps = f"dropped at {', '.join(map(str, schedule.steps))}" if schedule.steps else "never dropped"
+    return (
+        f"{schedule.max_iter} iterations of {schedule.batch} images, learning rate {schedule.base_lr:g}, "
+        f"{steps}, warm-up {schedule.warmup} iterations"
+    )
+
+
+def split(data: Split | None) -> str:
+    """Return a data set in words."""
+    if data is None:
+        return DASH
+    return (
+        f"`{data.annotations}`, {data.n_images} images, {data.n_instances} objects, "
+        f"fingerprint `{data.fingerprint[:12]}`"
+    )
+
+
+def once(records: Sequence[Record], read: Callable[[Record], str]) -> list[str]:
+    """Return the one value that all runs share, or every value with the runs that have it."""
+    values = list(dict.fromkeys(map(read, records)))
+    if len(values) == 1:
+        return values
+    return [f"{value} ({', '.join(r.name for r in records if read(r) == value)})" for value in values]
