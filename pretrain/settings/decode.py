@@ -48,6 +48,8 @@ def decode(cls: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
 
 def _typed(name: str, value: Any, kind: Any) -> Any:
     options = typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
+    if value is None and options == (str,):
+        return "none"  # as a command line has it, where the word may be one of the choices
     for option in options:
         if option is types.NoneType and value is None:
             return None

@@ -111,10 +111,12 @@ def test_rates_of_the_upper_level_are_adams_or_ws():
 def test_overrides_reach_into_sections(tmp_path):
     (tmp_path / "base.py").write_text("method = 'simclr'\noptimizer = dict(lr=0.1, momentum=0.8)\n")
     (tmp_path / "c.py").write_text("_base_ = 'base.py'\noptimizer = dict(lr=0.2)\n")
-    config = read_config(tmp_path / "c.py", ["data.batch=32", "views.size=48", "meta.base=none", "method=byol"])
+    overrides = ["data.batch=32", "views.size=48", "meta.base=none", "method=byol", "objective.balance=none"]
+    config = read_config(tmp_path / "c.py", overrides)
     assert config["optimizer"] == {"lr": 0.2, "momentum": 0.8}
     s = load_settings(config)
     assert (s.data.batch, s.views.size, s.meta.base, s.method) == (32, 48, None, "byol")
+    assert s.objective.balance == "none"
 
 
 @pytest.mark.parametrize(
