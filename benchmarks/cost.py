@@ -50,7 +50,7 @@ def measure(
 def _times(case: Case, rounds: int, device: torch.device, progress: Callable[[str], None]) -> tuple[Seconds, Seconds]:
     """Wall and processor seconds per step."""
     data, modes = random_views(case, device), (PLAIN, *MODES)
-    # A cycle from its start each time; look-ahead's first one only fills its memory.
+    # A cycle from its start each time.
     works = {mode.name: partial(Trainee(case, mode, device).steps, data, mode.cycle) for mode in modes}
     found = in_turn(works, rounds, device, lambda text: progress(f"{case}: {text}"))
     wall, cpu = ({mode.name: [s / mode.cycle for s in seconds[mode.name]] for mode in modes} for seconds in found)
@@ -60,7 +60,7 @@ def _times(case: Case, rounds: int, device: torch.device, progress: Callable[[st
 def _peak(case: Case, mode: Mode, device: torch.device) -> int:
     def prepare() -> Callable[[], object]:
         data, trainee = random_views(case, device), Trainee(case, mode, device)
-        trainee.steps(data, max(2, mode.cycle))  # momentum buffers and look-ahead's memory exist from here on
+        trainee.steps(data, max(2, mode.cycle))  # momentum buffers exist from here on
         return lambda: trainee.steps(data, mode.cycle)
 
     return peak_bytes(prepare, device)

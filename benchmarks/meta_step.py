@@ -26,7 +26,6 @@ from benchmarks.truth import TruthSettings, run
 from transfer.reporting.markdown import table
 
 ON_CPU = (Case("resnet18", 64, 64), Case("resnet50", 96, 16))
-TRUTH_CLIP = 1.0  # as in our configs: without it the first gradients of a summed loss ruin the weights
 
 
 def as_table(figures: dict[str, Any]) -> str:
@@ -37,7 +36,7 @@ def as_table(figures: dict[str, Any]) -> str:
         header += [f"time, {short}", "middle half", f"memory, {short}"]
         columns.append({row["mode"]: row for row in case["rows"]})
     truth = figures["truth"]
-    header += ["cos m", "lowest", "norm m", "cos ξ", "lowest", "norm ξ", "kNN"]
+    header += [part for v in "mξ" for part in (f"cos {v}", "lowest", f"norm {v}", f"cos {v}, mean")] + ["kNN"]
     rows = []
     for mode in MODES:
         row = [mode.name, _number(mode.target)]
@@ -47,7 +46,7 @@ def as_table(figures: dict[str, Any]) -> str:
         found = {} if truth is None else truth["rows"][mode.name]
         for variable in ("mask", "fusion"):
             values = found.get(variable, {})
-            row += [_number(values.get(k), 4) for k in ("cosine", "lowest_cosine", "norm_ratio")]
+            row += [_number(values.get(k), 4) for k in ("cosine", "lowest_cosine", "norm_ratio", "mean_cosine")]
         knn = found.get("knn")
         rows.append([*row, "–" if knn is None else f"{knn['accuracy']:.1f} ± {knn['standard_error']:.1f}"])
     return table(header, rows)
@@ -72,16 +71,17 @@ def _notes(figures: dict[str, Any]) -> str:
         )
     if figures["truth"] is not None:
         lines.append(
-            "cos, norm: hypergradient of m and ξ beside the exact post one at the same weights and batch; median over "
-            f"a run ({figures['truth']['settings']}). kNN: 5-nn of the features that the run ends with, %, ± standard "
+            "cos, norm: hypergradient of m and ξ beside the exact post one at the same weights and batch; mean: beside "
+            f"the mean of {figures['truth']['others']} other batches' exact ones; median over a run "
+            f"({figures['truth']['settings']}). kNN: 5-nn of the features that the run ends with, %, ± standard "
             "error over the queries."
         )
     return "\n".join(lines)
 
 
 def _truth(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
-    case = Case(args.truth_arch, args.truth_size, args.truth_n, clip=TRUTH_CLIP)
-    settings = TruthSettings(args.truth_steps, args.truth_every, args.truth_lr)
+    case = Case(args.truth_arch, args.truth_size, args.truth_n)
+    settings = TruthSettings(args.truth_steps, args.truth_every, args.truth_lr, args.truth_others)
     rows = {}
     for mode in MODES:
         progress(f"truth: {mode.name}, {settings.steps} steps")
@@ -111,7 +111,8 @@ def _parser() -> argparse.ArgumentParser:
     truth.add_argument("--truth-n", type=int, default=32, help="images per batch (default: 32)")
     truth.add_argument("--truth-steps", type=int, default=200, help="iterations per mode (default: 200)")
     truth.add_argument("--truth-every", type=int, default=10, help="compare every K iterations (default: 10)")
-    truth.add_argument("--truth-lr", type=float, default=0.03, help="peak learning rate (default: 0.03)")
+    truth.add_argument("--truth-lr", type=float, default=1e-3, help="peak learning rate of w (default: 0.001)")
+    truth.add_argument("--truth-others", type=int, default=8, help="batches of the mean hypergradient (default: 8)")
     return parser
 
 

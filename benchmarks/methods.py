@@ -26,7 +26,7 @@ import torch
 
 from benchmarks import outputs
 from benchmarks.outputs import Failed
-from pretrain.method.objective import METHODS
+from pretrain.method.methods import METHODS
 from transfer.reporting.markdown import table
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "pretrain"

@@ -1,9 +1,12 @@
-"""What a way of the meta step costs in truth: its hypergradient beside the exact one, along a real run."""
+"""What a way of the meta step costs in truth: its hypergradient beside the exact one, along a real run.
+
+Beside that of the same batch, and beside the mean over other batches: one batch's own is noise too.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -24,10 +27,11 @@ from pretrain.data.two_views import TwoViews, collate
 from pretrain.data.views import ViewSettings
 from pretrain.method.bilevel import Hypergradient
 from pretrain.method.tangent import Tensors
+from pretrain.method.trial_step import TrialStep
 from pretrain.probes.classifiers import hits, knn_scores
 from pretrain.probes.features import Input, extract_features
 from pretrain.probes.labelled import labelled_splits
-from pretrain.settings.schema import MetaSettings
+from pretrain.settings.sections import MetaSettings
 
 VARIABLES = ("mask", "fusion")
 
@@ -40,12 +44,14 @@ class TruthSettings:
         steps: iterations; the learning rate rises over the first tenth, where no meta step happens, then falls by a
             cosine to zero.
         every: compare at the first meta step of every K iterations.
-        lr: peak learning rate of w, m and ξ.
+        lr: peak learning rate of w.
+        others: batches whose exact hypergradients are averaged at each comparison.
     """
 
     steps: int = 200
     every: int = 10
-    lr: float = 0.03
+    lr: float = 1e-3
+    others: int = 8
 
     @property
     def warmup(self) -> int:
@@ -61,14 +67,16 @@ class Watched(Pretraining):
 
     Attributes:
         compare_every: iterations.
-        seen: per comparison and upper variable, the cosine and the norm ratio.
+        others: batches to take the mean over.
+        seen: per comparison and upper variable, the cosine and the norm ratio, and the cosine with the mean.
     """
 
     compare_every = 1
+    others: Sequence[Mapping[str, Any]] = ()
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.seen: list[dict[str, tuple[float, float]]] = []
+        self.seen: list[dict[str, tuple[float, float, float]]] = []
         self._next = 0
         self._batch: Batch | None = None
         self._exact = UpperLevel(self.backbone, self.objective, MetaSettings(hypergradient="forward_mode"))
@@ -81,10 +89,23 @@ class Watched(Pretraining):
     def _move_upper(self, found: Hypergradient, optim: OptimWrapperDict) -> dict[str, Tensor]:
         if int(self.iteration) >= self._next:
             assert self._batch is not None
-            exact = self._exact.post(self._batch, self._trial_step(optim)).total()
-            self.seen.append(compare(found.total(), exact))
+            step, total = self._trial_step(optim), found.total()
+            exact = compare(total, self._exact.post(self._batch, step).total())
+            mean = compare(total, self._mean(step))
+            self.seen.append({name: (*values, mean[name][0]) for name, values in exact.items()})
             self._next = int(self.iteration) + self.compare_every
         return super()._move_upper(found, optim)
+
+    def _mean(self, step: TrialStep) -> Tensors:
+        """The mean of the other batches' exact hypergradients at the current weights."""
+        assert self._batch is not None
+        totals = []
+        for data in self.others:
+            batch = replace(self._batch, views=self._inputs(data))
+            with torch.no_grad():
+                h = self._exact.problem(batch).features(self._exact.weights().backbone)
+            totals.append(self._exact.post(replace(batch, fixed=self.objective.comp_input(h)), step).total())
+        return {k: torch.stack([total[k] for total in totals]).mean(dim=0) for k in totals[0]}
 
 
 def compare(found: Tensors, exact: Tensors) -> dict[str, tuple[float, float]]:
@@ -99,14 +120,14 @@ def compare(found: Tensors, exact: Tensors) -> dict[str, tuple[float, float]]:
     return result
 
 
-def batches(data: Path, case: Case, steps: int) -> Iterator[dict[str, Any]]:
-    """The first ``steps`` batches of a folder of images, read in this process.
+def batches(data: Path, case: Case, steps: int, seed: int = 0) -> Iterator[dict[str, Any]]:
+    """The first ``steps`` batches of a folder of images in the order of ``seed``, read in this process.
 
     Raises:
         InputError: no images, or fewer than one batch.
     """
-    views = TwoViews(open_source([data]), ViewSettings(size=case.size, crop_min=0.2), seed=0)
-    for keys in BatchOrder(len(views), case.n, steps, seed=0):
+    views = TwoViews(open_source([data]), ViewSettings(size=case.size, crop_min=0.2), seed=seed)
+    for keys in BatchOrder(len(views), case.n, steps, seed=seed):
         yield collate([views[key] for key in keys])
 
 
@@ -126,14 +147,15 @@ def run(mode: Mode, case: Case, data: Path, settings: TruthSettings, device: tor
     """Train in ``mode`` and compare on the way.
 
     Returns:
-        Per upper variable the median cosine, the lowest cosine and the median norm ratio; their number; the loss
-        L_meta at the end (mean of the last tenth); and ``knn`` of the features it ends with, see
-        `nearest_neighbours`.
+        Per upper variable the median cosine, the lowest cosine and the median norm ratio beside the exact one of the
+        same batch, and the median cosine with the mean over other batches; their number; the loss L_meta at the end
+        (mean of the last tenth); and ``knn`` of the features it ends with, see `nearest_neighbours`.
     """
-    kind = type("WatchedRun", (Watched,), {"compare_every": settings.every})
+    images = data / "train" if (data / "train").is_dir() else data
+    others = list(batches(images, case, settings.others, seed=1))
+    kind = type("WatchedRun", (Watched,), {"compare_every": settings.every, "others": others})
     trainee = Trainee(case, replace(mode, meta_start=settings.warmup), device, settings.lr, settings.steps, kind)
     losses = []
-    images = data / "train" if (data / "train").is_dir() else data
     for t, batch in enumerate(batches(images, case, settings.steps)):
         trainee.set_lr(_factor(t, settings))
         log = trainee.model.train_step(batch, trainee.optimizers)
@@ -148,12 +170,17 @@ def run(mode: Mode, case: Case, data: Path, settings: TruthSettings, device: tor
     }
 
 
-def _summary(pairs: list[tuple[float, float]]) -> dict[str, float | None]:
-    finite = [p for p in pairs if all(map(math.isfinite, p))]
+def _summary(seen: list[tuple[float, float, float]]) -> dict[str, float | None]:
+    finite = [values for values in seen if all(map(math.isfinite, values))]
     if not finite:
-        return {"cosine": None, "lowest_cosine": None, "norm_ratio": None}
-    cosines, ratios = zip(*finite, strict=True)
-    return {"cosine": median(cosines), "lowest_cosine": min(cosines), "norm_ratio": median(ratios)}
+        return dict.fromkeys(("cosine", "lowest_cosine", "norm_ratio", "mean_cosine"))
+    cosines, ratios, means = zip(*finite, strict=True)
+    return {
+        "cosine": median(cosines),
+        "lowest_cosine": min(cosines),
+        "norm_ratio": median(ratios),
+        "mean_cosine": median(means),
+    }
 
 
 def _factor(t: int, settings: TruthSettings) -> float:

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from pretrain.method.objective import METHODS
+from pretrain.method.methods import METHODS
 from pretrain.training.optimizers import build_optimizers
 from tests.pretrain.algorithm.test_pretraining import batch, start
 

@@ -59,7 +59,7 @@ class Size:
     frozen: bool = False
     parts: tuple[Init, ...] = ()
     epochs: int = 0
-    rates: tuple[float, ...] = (0.03, 0.1, 0.3)
+    rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3)
     rehearsal: float = 0.25
     detector: str = "any_mask_rcnn_R_18_FPN_small"
 
@@ -91,7 +91,6 @@ _MAIN = tuple(
 _FAST = Init("metamask_compmod_fast", "metamask_compmod_r18_any_100e_fast")
 _ABLATION = (
     _joint("forward_mode", meta__hypergradient="forward_mode"),
-    _joint("look_ahead", meta__look_ahead=True, meta__trial="lower", meta__upper="lower"),
     _joint("finite_difference", meta__hypergradient="finite_difference"),
     _joint("first_order", meta__hypergradient="first_order"),
     _joint("single_level", meta__hypergradient="single_level"),

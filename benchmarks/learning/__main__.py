@@ -27,7 +27,7 @@ from benchmarks.learning.judge import Judge, Look, backbone_at, iteration_of, ra
 from benchmarks.learning.table import AS_THEY_ARE, WITH_STATISTICS, Row, as_table, curves, differences
 from benchmarks.sets.subset import link_subset
 from pretrain.atomic import write_text
-from pretrain.method.objective import METHODS
+from pretrain.method.methods import METHODS
 from pretrain.reporting.metrics_file import NAME, MetricsFile
 from pretrain.settings.config_files import read_config
 from pretrain.settings.schema import load_settings

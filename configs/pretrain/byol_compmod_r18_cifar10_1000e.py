@@ -8,5 +8,5 @@
 # Hardware: one GPU of 12 GB. Time: one to two days on an RTX 3090 (estimated, not measured).
 _base_ = "base_r18_cifar10.py"
 method = "byol_compmod"
-optimizer = dict(lr=0.06, clip=1.0)
+optimizer = dict(lr=0.06, clip=1.0)  # a sum of losses: its first gradients would ruin the weights
 schedule = dict(epochs=1000, warmup_epochs=10)

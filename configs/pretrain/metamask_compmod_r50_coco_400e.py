@@ -6,6 +6,6 @@
 # Estimates from ResNet-50's published training speed, not measured with this config.
 _base_ = "base_r50_imagenet.py"
 method = "metamask_compmod"
-meta = dict(look_ahead=True, trial="lower", upper="lower", every=4)
+meta = dict(every=4)
 views = dict(crop_min=0.2)  # scenes of many objects: a crop of 8 % rarely shares one with the other view
 schedule = dict(epochs=400)

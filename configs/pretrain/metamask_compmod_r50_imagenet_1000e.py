@@ -6,6 +6,5 @@
 # These are estimates from ResNet-50's published training speed; none of them has been measured with this config.
 _base_ = "base_r50_imagenet.py"
 method = "metamask_compmod"
-# The real step is the trial step, and the next batch judges it (docs/method.md, section 3).
-meta = dict(look_ahead=True, trial="lower", upper="lower", every=4)
+meta = dict(every=4)
 schedule = dict(epochs=1000)

@@ -7,4 +7,4 @@
 # Hardware: one GPU of 12 GB. Time: one to two days on an RTX 3090 (estimated, not measured).
 _base_ = "base_r18_cifar10.py"
 method = "metamask"
-meta = dict(start=0, clip=None)  # from the first batch and unclipped, as the release does
+meta = dict(start=0)  # from the first batch, as the release does

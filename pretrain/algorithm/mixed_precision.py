@@ -55,16 +55,11 @@ class LossScale:
         """What the backward pass starts from: the loss times the scale."""
         return self._scaler.scale(loss)
 
-    def down(self, gradient: Sequence[Tensor]) -> list[Tensor]:
-        """A gradient that started from `up`, without the scale; infinite or NaN where it overflowed."""
-        return list(torch._foreach_mul(list(gradient), 1 / self.value))
-
-    def settle(self, optimizers: Sequence[Optimizer], others: Sequence[Tensor] = ()) -> bool:
+    def unscale_and_check(self, optimizers: Sequence[Optimizer]) -> bool:
         """Take the scale out of every ``grad``, in place, and adapt it; once in an iteration.
 
         Args:
             optimizers: of all parameters that may have a gradient.
-            others: more gradients of this iteration, already without the scale, that must be finite too.
 
         Returns:
             Whether all of them are finite. Where not, the iteration has to be left out.
@@ -74,7 +69,7 @@ class LossScale:
         """
         for optimizer in optimizers:
             self._scaler.unscale_(optimizer)
-        self._scaler.update(None if _finite(others) else self.value * self._scaler.get_backoff_factor())
+        self._scaler.update()
         before, self.value = self.value, self._scaler.get_scale()
         self.overflowed = self.value < before
         self.skipped += self.overflowed
@@ -100,9 +95,3 @@ class LossScale:
             f"run.precision=fp16: expected gradients that fit into float16, found an overflow even at a loss scale of "
             f"{self.value:.2g} ({self.skipped} steps skipped); use run.precision=bf16 or fp32, or lower optimizer.lr"
         )
-
-
-def _finite(tensors: Sequence[Tensor]) -> bool:
-    if not tensors:
-        return True
-    return bool(torch.stack(torch._foreach_norm(list(tensors), ord=torch.inf)).isfinite().all())

@@ -11,19 +11,25 @@ from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
 from pretrain.algorithm.compilation import Compiled
-from pretrain.algorithm.lower import Forward, Gradients, RealStep, grad_of
+from pretrain.algorithm.lower import Forward, Gradients, grad_of
 from pretrain.algorithm.mixed_precision import LossScale, autocast, widened
 from pretrain.algorithm.target import Target, target_momentum
+from pretrain.algorithm.trial_steps import trial_step
 from pretrain.algorithm.upper import Batch, UpperLevel
+from pretrain.algorithm.upper_step import UpperStep
 from pretrain.backbones import build_backbone, feature_width
 from pretrain.data.device_colour import coloured
 from pretrain.distributed import ranks
 from pretrain.distributed.sync_norm import synchronise
 from pretrain.method import health
-from pretrain.method.bilevel import Hypergradient, TrialStep, no_none
-from pretrain.method.objective import Objective, per_view
-from pretrain.method.tangent import Tensors
+from pretrain.method.balance import gradient_norms
+from pretrain.method.bilevel import Hypergradient, no_none
+from pretrain.method.objective import XI_PARTS, Objective, per_view
+from pretrain.method.tangent import Tensors, norm_of
+from pretrain.method.trial_step import TrialStep
 from pretrain.settings.schema import Settings
+
+FIRST_MEASUREMENTS = 10  # of the terms' scales: one an iteration
 
 
 class Pretraining(BaseModel):
@@ -57,9 +63,12 @@ class Pretraining(BaseModel):
         self.register_buffer("iteration", torch.zeros((), dtype=torch.long))
         self.bilevel = method.base is not None and settings.meta.hypergradient != "single_level"
         self.upper = UpperLevel(self.backbone, self.objective, settings.meta) if self.bilevel else None
+        if self.bilevel:
+            variables = [name for name, there in (("mask", method.mask), ("fusion", method.comp)) if there]
+            self.upper_step = UpperStep(variables, settings.meta.clip)
+        self._last_upper: dict[str, Tensor] = {}
         self.loss_scale = LossScale() if settings.run.precision == "fp16" else None
         self.gradients = Gradients(self.backbone, self.objective, self.loss_scale)
-        self.real_step = RealStep(self.objective, self.gradients, settings.meta.upper)
         self.compiled = Compiled(self.backbone) if settings.run.compile else None
 
     def forward(self, views: Tensor) -> Tensor:
@@ -76,29 +85,36 @@ class Pretraining(BaseModel):
         Returns:
             Scalars to log: every loss, both parts of each hypergradient, the health of the embeddings.
         """
-        t = int(self.iteration)
-        *earlier, views = self._inputs(data).chunk(self.settings.optimizer.accumulate, dim=1)
-        parts = [self._accumulate(t, part, optim_wrapper) for part in earlier]
-        forward = self._forward(t, views)
+        t, balance = int(self.iteration), self.objective.balance
+        before = None if self.loss_scale is None else balance.copied()
+        first, *others = self._inputs(data).chunk(self.settings.optimizer.accumulate, dim=1)
+        forward, parts = self._forward(t, first), []
+        self._measure(forward)
+        for views in others:
+            parts.append(self._accumulate(forward, optim_wrapper))
+            forward = self._forward(t, views)
         if self.upper is None:
             log = self._step_together(forward, optim_wrapper)
-        elif self.settings.meta.look_ahead:
-            log = self._step_look_ahead(t, forward, optim_wrapper)
         elif self.objective.method.base == "inline":
             log = self._step_inline(t, forward, optim_wrapper)
         else:
             log = self._step_post(t, forward, optim_wrapper)
 
-        if self.loss_scale is None or not self.loss_scale.overflowed:
+        if before is not None and self.loss_scale is not None and self.loss_scale.overflowed:
+            balance.restore(before)
+        else:
             self._move_target(t)
         self.iteration += 1
         log.update({name: _mean([part[name] for part in (*parts, forward.losses)]) for name in forward.losses})
         if parts:
             log["loss"] = _mean([log["loss"], *(part["loss"] for part in parts)])
+        shares = balance.shares(self.objective.weights)
+        log.update({f"share_{name}": share for name, share in shares.items()})
         if self.loss_scale is not None:
             log.update(self.loss_scale.log())
         log["feature_std"] = health.embedding_std(forward.h[0])  # at every step: the warning of a collapse reads it
         if ((t + 1) % self.settings.run.log_every == 0 or t + 1 == self.iterations) and ranks.rank() == 0:
+            log = {**self._last_upper, **log}  # the meta step may come at other iterations than the log
             log.update(self._health(forward))
         return log
 
@@ -106,28 +122,38 @@ class Pretraining(BaseModel):
         scale = self._coding_scale(t)
         h = self._features(views)
         targets = self._target_embeddings(views)
-        leaves = self.upper.leaves(h) if self.upper is not None and self._graph_is_shared(t) else None
-        losses, embeddings = self.real_step.losses(h, targets, scale, leaves)
+        losses, embeddings = self.objective.losses_and_embeddings(h, targets, scale)
         fixed = self.objective.comp_input(h) if self.objective.method.comp else None
-        return Forward(h, losses, embeddings, Batch(views, targets, fixed, scale), leaves)
+        return Forward(h, losses, embeddings, Batch(views, targets, fixed, scale))
 
-    def _graph_is_shared(self, t: int) -> bool:
-        """Whether one pass over the heads serves both levels: at look-ahead; at inline it gained nothing."""
-        meta = self.settings.meta
-        return (
-            meta.look_ahead
-            and self._due(t)
-            and meta.hypergradient in ("feature_difference", "forward_mode")
-            and self.settings.run.precision == "fp32"  # the upper level's features are float32 ones
-        )
+    def _measure(self, forward: Forward) -> None:
+        """Renew the scales that the terms have in this iteration: in each of the first ones, then now and again."""
+        objective, measured = self.objective, int(self.objective.balance.measured)
+        if measured >= FIRST_MEASUREMENTS and int(self.iteration) % self.settings.objective.balance_every:
+            return
+        norms = gradient_norms({k: forward.losses[k] for k, w in objective.weights.items() if w}, forward.h)
+        ranks.average_(list(norms.values()))
+        objective.balance.update(norms)
+        objective.balance.measured += 1
+        if self.upper is None and forward.batch.fixed is not None and objective.settings.balance == "gradient":
+            objective.balance.update(self._fusion_norms(forward, forward.batch.fixed))
 
-    def _accumulate(self, t: int, views: Tensor, optim: OptimWrapperDict) -> dict[str, Tensor]:
+    def _fusion_norms(self, forward: Forward, fixed: Tensor) -> dict[str, Tensor]:
+        """Those of ξ's two gradients where it moves with w: that of L_comp, and that of L_mcr in L_low."""
+        xi, (comp, rest) = list(self.objective.fusion.parameters()), XI_PARTS
+        own = torch.autograd.grad(self.objective.comp_loss(fixed, forward.batch.scale), xi)
+        other = torch.autograd.grad(forward.losses["mcr"], xi, retain_graph=True)
+        share = self.objective.balance.coefficients(self.objective.weights)["mcr"]
+        norms = {comp: norm_of(list(own)), rest: share * norm_of(list(other))}
+        ranks.average_(list(norms.values()))
+        return norms
+
+    def _accumulate(self, forward: Forward, optim: OptimWrapperDict) -> dict[str, Tensor]:
         """Add a micro-batch's share to the gradients; returns its losses.
 
         Each loss sees the images of its own micro-batch: negatives, correlations and Gram matrices are not those of a
         larger batch, only the gradient is averaged.
         """
-        forward = self._forward(t, views)
         total = self._total(forward)
         self.gradients.add(self._share(total), optim, None if self.upper is None else self.lower_parameters())
         return {"loss": total.detach(), **{name: loss.detach() for name, loss in forward.losses.items()}}
@@ -140,16 +166,16 @@ class Pretraining(BaseModel):
         """What the real step descends: L_low, and with ``single_level`` L_comp too."""
         total, batch = self.objective.lower(forward.losses), forward.batch
         if self.upper is None and batch.fixed is not None:
-            total = total + self.settings.objective.comp_weight * self.objective.comp_loss(batch.fixed, batch.scale)
+            total = total + self.objective.comp_coefficient() * self.objective.comp_loss(batch.fixed, batch.scale)
         return total
 
     def _step_together(self, forward: Forward, optim: OptimWrapperDict) -> dict[str, Tensor]:
         """No upper level (or ``single_level``): one step of everything on ``L_low + λ2 L_comp``."""
         total = self._total(forward)
         self.gradients.add(self._share(total), optim)
-        if self.gradients.settled(optim):
+        if self.gradients.unscale_and_check(optim):
             for name in optim.keys():  # noqa: SIM118 - a wrapper, not a mapping
-                _move(optim, name)
+                _step(optim, name)
         return {"loss": total.detach()}
 
     def _step_post(self, t: int, forward: Forward, optim: OptimWrapperDict) -> dict[str, Tensor]:
@@ -157,9 +183,9 @@ class Pretraining(BaseModel):
         lower = self.objective.lower(forward.losses)
         self.gradients.add(self._share(lower), optim, self.lower_parameters())
         log = {"loss": lower.detach()}
-        if not self.gradients.settled(optim):
+        if not self.gradients.unscale_and_check(optim):
             return log
-        _move(optim, "lower")
+        _step(optim, "lower")
         if self._due(t):
             assert self.upper is not None
             log.update(self._move_upper(self.upper.post(forward.batch, self._trial_step(optim)), optim))
@@ -174,27 +200,30 @@ class Pretraining(BaseModel):
             trial = self.objective.trial(forward.losses)
             gradient = no_none(torch.autograd.grad(trial, w, retain_graph=True, allow_unused=True), w)
         self.gradients.add(lower, optim, w)
-        if not self.gradients.settled(optim):
+        if not self.gradients.unscale_and_check(optim):
             return {"loss": lower.detach()}
         if not due:
-            _move(optim, "lower")
+            _step(optim, "lower")
             return {"loss": lower.detach()}
-        step, start = self._trial_step(optim), self.upper.copied()
-        ahead = self.upper.weights()  # the weights themselves: after `_move` they are w⁺ where that is the same step
+        start, kept = self.upper.copied(), None
         if self._real_step_is_trial_step():
-            kept = None if step.clip is None else [grad_of(p).clone() for p in w]
+            if self.settings.optimizer.clip is not None:
+                kept = [grad_of(p).clone() for p in w]
+            _step(optim, "lower")
+            step, ahead = self._trial_step(optim, taken=True), self.upper.weights()
         else:
             if exact and gradient is None:
                 gradient = [grad_of(p).clone() for p in w]
+            step = self._trial_step(optim)
             at_hand, ahead, kept = self.upper.trial_step(forward.batch, at_hand, gradient, step)
-        _move(optim, "lower")
+            _step(optim, "lower")
         found = self.upper.inline(forward.batch, at_hand, start, ahead, step, kept)
         return {"loss": lower.detach(), **self._move_upper(found, optim)}
 
     def _real_step_is_trial_step(self) -> bool:
         """Whether the real step ends exactly where the trial step of `_trial_step` would."""
         s = self.settings
-        return s.meta.trial == "lower" and s.optimizer.name == "sgd" and s.meta.trial_lr is None
+        return s.meta.trial == "lower" and s.meta.trial_lr is None
 
     def _exact_features(self, h: Tensor) -> Tensor | None:
         """The real step's features where the upper level's own would be the same to the bit.
@@ -205,57 +234,12 @@ class Pretraining(BaseModel):
         run = self.settings.run
         return h.detach() if run.precision == "fp32" and not run.compile else None
 
-    def _step_look_ahead(self, t: int, forward: Forward, optim: OptimWrapperDict) -> dict[str, Tensor]:
-        """The last real step was ψ's trial step; this batch judges it."""
-        assert self.upper is not None
-        lower, found = self.objective.lower(forward.losses), None
-        waits = self.upper.pending is not None
-        comp, comp_direct = self.real_step.comp_gradient(forward) if waits else (0.0, {})
-        v, direct, judged, slopes = self.real_step.judge(lower, forward, optim, waits=waits)
-        if not self.gradients.settled(optim, v if self.settings.meta.upper == "meta" else None):
-            self.upper.pending = None  # a resumed run could not find that batch again
-            return {"loss": lower.detach()}
-        if waits:
-            direct = {k: g + comp_direct[k] if k in comp_direct else g for k, g in direct.items()}
-            found = self.upper.look_back(self.upper.weights().like(v), direct, judged + comp)
-        if self._due(t):
-            gradient = [grad_of(p) for p in self.lower_parameters()]
-            h, step = self._exact_features(forward.h), self._trial_step(optim)
-            self.upper.remember(forward.batch, h, step, gradient, forward.leaves, slopes)
-        _move(optim, "lower")
-        return {"loss": lower.detach(), **({} if found is None else self._move_upper(found, optim))}
-
     def _move_upper(self, found: Hypergradient, optim: OptimWrapperDict) -> dict[str, Tensor]:
-        """``ψ <- ψ - β dU/dψ``, each upper variable clipped by its own norm."""
-        log = {"upper_loss": found.upper_loss}
-        total, parameters = found.total(), self.objective.upper_parameters()
-        ranks.average_(list(total.values()))
-        for name in ("mask", "fusion"):
-            keys = [k for k in total if k.startswith(f"{name}.")]
-            if not keys:
-                continue
-            log[f"{name}_direct"] = _norm([found.direct[k] for k in keys])
-            log[f"{name}_second_order"] = _norm([found.second_order[k] for k in keys])
-            norm = _norm([total[k] for k in keys])
-            clip = self.settings.meta.clip
-            factor = 1.0 if clip is None else (clip / norm.clamp_min(1e-12)).clamp_max(1.0)
-            for k in keys:
-                parameters[k].grad = total[k] * factor
-            _move(optim, name)
-        return log
+        self._last_upper = self.upper_step(self.objective, found, optim)
+        return dict(self._last_upper)
 
-    def _trial_step(self, optim: OptimWrapperDict) -> TrialStep:
-        """The trial step with the current learning rate and, for SGD, the optimiser's momentum buffers."""
-        optimizer, s = optim["lower"].optimizer, self.settings
-        buffers = [optimizer.state[p].get("momentum_buffer") for p in self.lower_parameters()]
-        usable = s.optimizer.name == "sgd" and all(b is not None for b in buffers)
-        return TrialStep(
-            lr=s.trial_lr(float(optimizer.param_groups[0]["lr"])),
-            momentum=s.optimizer.momentum if usable else 0.0,
-            weight_decay=s.optimizer.weight_decay if s.optimizer.name == "sgd" else 0.0,
-            buffers=buffers if usable else None,
-            clip=s.optimizer.clip,
-        )
+    def _trial_step(self, optim: OptimWrapperDict, *, taken: bool = False) -> TrialStep:
+        return trial_step(optim["lower"].optimizer, self.lower_parameters(), self.settings, taken=taken)
 
     def _due(self, t: int) -> bool:
         return t >= self.meta_start and (t - self.meta_start) % self.settings.meta.every == 0
@@ -288,25 +272,6 @@ class Pretraining(BaseModel):
         progress = min(1.0, t / max(1.0, m.warmup_share * self.iterations))
         return m.warmup_scale ** (1 - progress)
 
-    def look_ahead_state(self) -> dict[str, Any] | None:
-        """Look-ahead's memory as plain containers of tensors, for a checkpoint."""
-        return None if self.upper is None else self.upper.state()
-
-    def load_look_ahead_state(self, state: dict[str, Any] | None) -> None:
-        """The inverse of `look_ahead_state`, all but the images: they come by `recall`."""
-        if self.upper is not None:
-            self.upper.load_state(state)
-
-    @property
-    def forgot_images(self) -> bool:
-        """Whether the next step needs the batch before it again: a checkpoint keeps no images."""
-        return self.upper is not None and self.upper.forgot_images
-
-    def recall(self, data: Mapping[str, Any]) -> None:
-        """Take back the batch of the step before."""
-        assert self.upper is not None
-        self.upper.recall(self._inputs(data))
-
     def lower_parameters(self) -> list[nn.Parameter]:
         """w in the order of `Weights.tensors`."""
         return self.gradients.lower_parameters()
@@ -329,10 +294,6 @@ def _mean(values: list[Tensor]) -> Tensor:
     return values[0].detach() if len(values) == 1 else torch.stack([v.detach() for v in values]).mean()
 
 
-def _move(optim: OptimWrapperDict, name: str) -> None:
+def _step(optim: OptimWrapperDict, name: str) -> None:
     optim[name].step()
     optim[name].zero_grad()
-
-
-def _norm(tensors: list[Tensor]) -> Tensor:
-    return torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(t) for t in tensors]))

@@ -114,6 +114,10 @@ def read_image(path: Path) -> Image | None:
     return None if image is None or min(image.shape[:2]) < SMALLEST_SIDE else image
 
 
+class Refused(ValueError):
+    """A sound image that no rule turns into 8-bit RGB."""
+
+
 def _is_plain_png(encoded: bytes) -> bool:
     """Whether it is a PNG of 8-bit RGB and nothing that would have to be applied or left out."""
     return (
@@ -133,7 +137,7 @@ def _by_pillow(encoded: bytes) -> Image:
     try:
         with PIL.Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
-                raise ValueError(f"{image.width}x{image.height} pixels, more than {MOST_PIXELS}")
+                raise Refused(f"{image.width}x{image.height} pixels, more than {MOST_PIXELS}")
             image.load()
             pixels = _rgb(image)
             if isinstance(image, TiffImagePlugin.TiffImageFile):  # Pillow has turned it
@@ -142,6 +146,8 @@ def _by_pillow(encoded: bytes) -> Image:
                 return _upright(pixels, _orientation(encoded))
             exif = image.info.get("exif", b"")
             return _upright(pixels, _tiff_orientation(exif.removeprefix(b"Exif\0\0")))
+    except Refused:
+        raise
     except Exception as error:  # what the readers of damaged files stumble on has no common base
         raise ValueError(f"{type(error).__name__}: {' '.join(str(error).split())[:120]}") from None
 
@@ -152,7 +158,9 @@ def _rgb(image: PIL.Image.Image) -> Image:
     if image.mode in _TO_RGB:
         return np.asarray(image.convert("RGB"))
     if image.mode not in _WHOLE and not (image.mode == "I" and image.format == "PPM"):
-        raise ValueError(f"{image.format} in mode {image.mode}, whose range nothing says")
+        raise Refused(
+            f"{image.format} in mode {image.mode}, whose range nothing says: convert it to 8 or 16 bits a channel"
+        )
     bits = 16
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         bits = int(image.tag_v2.get(_BITS_PER_SAMPLE, (16,))[0])  # 12 bits, packed

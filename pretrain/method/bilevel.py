@@ -3,9 +3,9 @@
 The upper variables ψ enter only behind the backbone. So the mixed derivative of the trial step needs no second
 backward pass through the backbone (``docs/method.md``, section 4):
 
-    w⁺(ψ)   = w - η (momentum·buf + ∇_w L_tri(w; ψ) + wd·w)
+    w⁺(ψ)   = w - η (momentum·buf + P ∇_w L_tri(w; ψ) + wd·w)      P constant: 1 for SGD
     U(ψ)    = L_up(w⁺(ψ); ψ)
-    dU/dψ   = ∂U/∂ψ - η ∂/∂ψ ⟨∇_w L_tri(w; ψ), v⟩,                 v = ∇_{w⁺} U
+    dU/dψ   = ∂U/∂ψ - η ∂/∂ψ ⟨∇_w L_tri(w; ψ), v⟩,                 v = P ∇_{w⁺} U
     ⟨∇_w L_tri, v⟩ = ⟨∂L_tri/∂h, ḣ⟩ + ⟨∂L_tri/∂heads, v_heads⟩     ḣ = derivative of h(w) along v_backbone
 
 The right-hand side needs ḣ, one directional derivative of the features, and a double backward pass over the heads.
@@ -21,11 +21,11 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
+from pretrain.method import trial_step
 from pretrain.method.tangent import Tensors, feature_tangent, norm_of
+from pretrain.method.trial_step import TrialStep, Weights
 
 MODES = ("feature_difference", "forward_mode", "finite_difference", "first_order")
-
-_CLIP_EPS = 1e-6  # what torch.nn.utils.clip_grad_norm_ adds to the norm
 
 
 @dataclass(frozen=True)
@@ -59,58 +59,6 @@ class Problem:
         """Features in full precision, without a graph."""
         with torch.no_grad():
             return (self.exact or self.features)(backbone)
-
-
-@dataclass(frozen=True)
-class Weights:
-    """The lower-level weights w, split where the features are; any shapes, outside any graph.
-
-    Attributes:
-        backbone: name -> tensor, what the features are computed with.
-        heads: name -> tensor, what the losses use beside the features.
-
-    Example:
-        >>> weights = Weights(backbone={"w": torch.ones(2, 3)}, heads={"c": torch.zeros(4)})
-        >>> [tuple(t.shape) for t in weights.tensors()]
-        [(2, 3), (4,)]
-    """
-
-    backbone: Tensors
-    heads: Tensors
-
-    def tensors(self) -> list[Tensor]:
-        """All tensors, backbone first."""
-        return [*self.backbone.values(), *self.heads.values()]
-
-    def like(self, tensors: Iterable[Tensor]) -> Weights:
-        """Other tensors under the same names and in the same order."""
-        stream = iter(tensors)
-        return Weights({k: next(stream) for k in self.backbone}, {k: next(stream) for k in self.heads})
-
-
-@dataclass(frozen=True)
-class TrialStep:
-    """The SGD step that ψ is judged by; ``w⁺ = w - lr (momentum·buf + c g + weight_decay·w)``.
-
-    Attributes:
-        lr: η > 0.
-        momentum: of the buffers; 0 leaves them out.
-        weight_decay: >= 0.
-        buffers: momentum buffers of w in the order of `Weights.tensors`, read only; None before the first step.
-        clip: largest norm of g = ∇_w L_tri, c = min(1, clip / ||g||); None for no clipping (c = 1).
-
-    Example:
-        The step of ``torch.optim.SGD(..., lr=0.1, momentum=0.9)`` that has not moved yet:
-
-        >>> TrialStep(lr=0.1, momentum=0.9).buffers is None
-        True
-    """
-
-    lr: float
-    momentum: float = 0.0
-    weight_decay: float = 0.0
-    buffers: list[Tensor] | None = None
-    clip: float | None = None
 
 
 @dataclass(frozen=True)
@@ -174,16 +122,15 @@ def hypergradient(
         raise ValueError("hypergradient: expected at least one upper variable, found none")
     trial = trial_gradient(problem, weights, upper)
     clipped = None if step.clip is None else [g.clone() for g in trial.gradient]
-    looked_ahead = sgd_step(weights, trial.gradient, step)
+    looked_ahead = trial_step.take(weights, trial.gradient, step)
     v, direct, upper_loss = upper_gradient(problem, looked_ahead, upper)
     del looked_ahead  # in the storage of the gradient
     trial.gradient.clear()
-    if clipped is not None:
-        v = through_clip(v, clipped, step.clip)
-        del clipped
+    direction = trial_step.back_through(v, clipped, step)
+    del v, clipped
     inexact = problem.exact is not None and mode == "feature_difference"
     h = problem.exact_features(weights.backbone) if inexact else trial.h
-    second = second_order(problem, weights, upper, h, v, step.lr, mode, trial.slopes)
+    second = second_order(problem, weights, upper, h, direction, step.lr, mode, trial.slopes)
     return Hypergradient(direct, second, trial.loss, upper_loss)
 
 
@@ -211,45 +158,6 @@ def trial_gradient(problem: Problem, weights: Weights, upper: Tensors) -> Trial:
     slopes, (h_gradient, *heads), loss = head_slopes(problem, h, weights.heads, upper)
     backbone = torch.autograd.grad(h, list(w.values()), grad_outputs=h_gradient, allow_unused=True)
     return Trial(h.detach(), [*no_none(backbone, w.values()), *heads], loss, slopes)
-
-
-@torch.no_grad()
-def sgd_step(weights: Weights, gradient: list[Tensor], step: TrialStep) -> Weights:
-    """w⁺; takes over the storage of ``gradient``."""
-    w = [t.detach() for t in weights.tensors()]
-    if step.clip is not None:
-        torch._foreach_mul_(gradient, _clip_factor(norm_of(gradient), step.clip))
-    if step.weight_decay:
-        torch._foreach_add_(gradient, w, alpha=step.weight_decay)
-    if step.momentum and step.buffers is not None:
-        torch._foreach_add_(gradient, step.buffers, alpha=step.momentum)
-    torch._foreach_mul_(gradient, -step.lr)
-    torch._foreach_add_(gradient, w)
-    return weights.like(gradient)
-
-
-@torch.no_grad()
-def through_clip(v: Weights, gradient: list[Tensor], clip: float | None) -> Weights:
-    """The direction d with ``⟨∂(c g)/∂ψ, v⟩ = ⟨∂g/∂ψ, d⟩`` for the clipped gradient c g, exactly.
-
-    Where clipping acts, c depends on ψ through ||g||: ``d = c (v - ĝ ⟨ĝ, v⟩ ||g|| / (||g|| + ε))``, ĝ = g / ||g||; a
-    change of the gradient's length is clipped away, so only what is orthogonal to it counts. Where it does not act,
-    d = v.
-
-    Args:
-        v: ∇_{w⁺} U; not modified.
-        gradient: g before clipping, in the order of `Weights.tensors`.
-        clip: as in `TrialStep`.
-    """
-    norm = norm_of(gradient)
-    if clip is None or float(norm) + _CLIP_EPS <= clip:
-        return v
-    tensors = v.tensors()
-    along = sum((g * d).sum() for g, d in zip(gradient, tensors, strict=True))
-    turned = torch._foreach_mul(gradient, -along / (norm * (norm + _CLIP_EPS)))
-    torch._foreach_add_(turned, tensors)
-    torch._foreach_mul_(turned, _clip_factor(norm, clip))
-    return v.like(turned)
 
 
 def upper_gradient(problem: Problem, weights: Weights, upper: Tensors) -> tuple[Weights, Tensors, Tensor]:
@@ -281,7 +189,7 @@ def second_order(
         weights: w, where the trial step started.
         upper: ψ.
         h: the features at w on the trial step's batch; exact ones for ``feature_difference``.
-        v: ∇_{w⁺} U.
+        v: P ∇_{w⁺} U, see `pretrain.method.trial_step.back_through`.
         lr: η of the trial step.
         mode: see `hypergradient`.
         slopes: those at h and w where they are at hand, spent here; None to compute them.
@@ -361,11 +269,6 @@ def gradient_difference(
         sides.append(no_none(gradient, psi.values()))
         del w, h  # before the other side's weights are made
     return {name: (a - b) / (2 * s) for name, a, b in zip(psi, *sides, strict=True)}
-
-
-def _clip_factor(norm: Tensor, clip: float) -> Tensor:
-    """As `torch.nn.utils.clip_grad_norm_` scales, so that the trial step is the real one to the bit."""
-    return (clip / (norm + _CLIP_EPS)).clamp_max(1.0)
 
 
 def _leaves(weights: Weights) -> Weights:

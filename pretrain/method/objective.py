@@ -1,141 +1,29 @@
-"""A method = which losses, which upper variables. Read beside the table of ``docs/method.md``, section 3.
+"""Heads, upper variables and losses of one method (``docs/method.md``, section 3).
 
-    L_low = w_b L_drr + w_c L_con + w_y L_byol + λ1 L_mcr        the real step of w
-    L_tri = L_meta + λ1 L_mcr   or   L_low                       the trial step
-    U     = L_meta(w⁺; m) + λ2 L_comp(ξ; stopgrad h~)            the upper level, over ψ = (m, ξ)
+    L_low = Σ_k c_k L_k over L_drr, L_con, L_byol, L_mcr          the real step of w
+    L_tri = L_low   or   c (L_meta + λ1 L_mcr)                    the trial step
+    U     = c L_meta(w⁺; m) + κ L_comp(ξ; stopgrad h~)            the upper level, over ψ = (m, ξ)
 
-L_meta is L_con where the contrastive head is on, else L_byol, else L_drr. Everything here starts from the pooled
-features h of both views, stacked as (2, N, D).
+c_k are the weights of `pretrain.method.methods`, plain or divided by the scales of `pretrain.method.balance`. L_meta is
+L_con where the contrastive head is on, else L_byol, else L_drr. Everything here starts from the pooled features h of
+both views, stacked as (2, N, D).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from pretrain.errors import InputError
+from pretrain.method.balance import Balance
 from pretrain.method.coding import coding_loss
 from pretrain.method.heads import DimensionalMask, ViewFusion, mlp
 from pretrain.method.losses import barlow_twins_loss, byol_loss, nt_xent_loss
+from pretrain.method.methods import Method, ObjectiveSettings, compared_width, meta_loss
 
-
-@dataclass(frozen=True)
-class Method:
-    """One row of the table: which parts are built and what each weighs in L_low."""
-
-    mask: bool
-    comp: bool
-    redundancy: float  # w_b
-    contrastive: float  # w_c
-    bootstrap: float  # w_y
-    base: str | None  # where the trial step starts: "post", "inline", or None for no upper level
-
-
-METHODS: dict[str, Method] = {
-    "simclr": Method(False, False, 0, 1, 0, None),
-    "barlow_twins": Method(False, False, 1, 0, 0, None),
-    "byol": Method(False, False, 0, 0, 1, None),
-    "barlow_simclr": Method(False, False, 1, 10, 0, None),
-    "metamask": Method(True, False, 1, 10, 0, "post"),
-    "simclr_compmod": Method(False, True, 0, 1, 0, "inline"),
-    "barlow_compmod": Method(False, True, 1, 0, 0, "inline"),
-    "byol_compmod": Method(False, True, 0, 0, 1, "inline"),
-    "metamask_compmod": Method(True, True, 1, 10, 0, "post"),
-}
-
-
-@dataclass(frozen=True)
-class ObjectiveSettings:
-    """What the papers leave open or vary; the defaults are the papers' where they say.
-
-    Attributes:
-        redundancy, contrastive, bootstrap: override w_b, w_c, w_y of the method's row.
-        temperature: of NT-Xent; 0.07 in MetaMask's release (its SimCLR ancestry uses 0.5).
-        off_diagonal_weight: λ_bt of Barlow Twins.
-        unbiased: standardise C with the N - 1 variance (MetaMask's release).
-        standardise_eps: added to that variance; 0 in MetaMask's release.
-        mask: "sigmoid" or "identity".
-        mcr_weight: λ1; 0.1 is CompMod's best.
-        comp_weight: λ2; 0.01 is CompMod's best.
-        comp_input: CompMod reads the "masked" or the "raw" features.
-        comp_detach: L_mcr's gradient does not flow into θ through Ẑ.
-        coding_distortion, coding_order: ε_d² and K of the coding series.
-        coding_limit: largest singular value of the matrices in the series, see `pretrain.method.coding.coding_loss`;
-            None for the bare series.
-        redundancy_widths, contrastive_widths, bootstrap_widths: hidden and output widths of the heads.
-        predictor_width: hidden width of BYOL's predictor.
-    """
-
-    redundancy: float | None = None
-    contrastive: float | None = None
-    bootstrap: float | None = None
-    temperature: float = 0.07
-    off_diagonal_weight: float = 5e-3
-    unbiased: bool = False
-    standardise_eps: float = 1e-5
-    mask: str = "sigmoid"
-    mcr_weight: float = 0.1
-    comp_weight: float = 0.01
-    comp_input: str = "masked"
-    comp_detach: bool = False
-    coding_distortion: float = 0.06
-    coding_order: int = 4
-    coding_limit: float | None = 1.0
-    redundancy_widths: tuple[int, ...] = (2048, 2048, 2048)
-    contrastive_widths: tuple[int, ...] = (2048, 256)
-    bootstrap_widths: tuple[int, ...] = (4096, 256)
-    predictor_width: int = 4096
-
-    def __post_init__(self) -> None:
-        """Refuse what could only fail later."""
-        if self.temperature <= 0:
-            raise InputError(f"objective.temperature: expected a number above 0, found {self.temperature}")
-        if self.comp_input not in ("masked", "raw"):
-            raise InputError(f"objective.comp_input: expected masked or raw, found {self.comp_input!r}")
-        if self.mask not in ("sigmoid", "identity"):
-            raise InputError(f"objective.mask: expected sigmoid or identity, found {self.mask!r}")
-        if self.coding_order < 2 or self.coding_order % 2:
-            raise InputError(
-                f"objective.coding_order: expected an even number (odd orders reward one dominant direction), "
-                f"found {self.coding_order}; use 2 or 4"
-            )
-        if self.coding_limit is not None and self.coding_limit <= 0:
-            raise InputError(f"objective.coding_limit: expected a number above 0 or None, found {self.coding_limit}")
-        if self.coding_distortion <= 0:
-            raise InputError(f"objective.coding_distortion: expected a number above 0, found {self.coding_distortion}")
-
-
-def resolve_method(name: str, settings: ObjectiveSettings) -> Method:
-    """The method's row with the settings' loss weights put in.
-
-    Raises:
-        InputError: an unknown name, a negative weight, or no loss left.
-    """
-    if name not in METHODS:
-        raise InputError(f"method: expected one of {', '.join(METHODS)}, found {name!r}")
-    given = {k: getattr(settings, k) for k in ("redundancy", "contrastive", "bootstrap")}
-    method = replace(METHODS[name], **{k: v for k, v in given.items() if v is not None})
-    weights = (method.redundancy, method.contrastive, method.bootstrap)
-    if min(weights) < 0 or max(weights) == 0:
-        raise InputError(
-            f"loss weights of {name}: expected at least one of redundancy, contrastive, bootstrap above 0 and none "
-            f"below, found {weights}"
-        )
-    return method
-
-
-def meta_loss(method: Method) -> str:
-    """The name of L_meta: contrastive where that head is on, else bootstrap, else redundancy."""
-    return "contrastive" if method.contrastive else "bootstrap" if method.bootstrap else "redundancy"
-
-
-def compared_width(method: Method, settings: ObjectiveSettings) -> int:
-    """d, the width of the embeddings that CompMod's network is compared with: those of L_meta's head."""
-    widths: tuple[int, ...] = getattr(settings, f"{meta_loss(method)}_widths")
-    return widths[-1]
+LOSSES = ("redundancy", "contrastive", "bootstrap")
+XI_PARTS = ("fusion_compactness", "fusion_rest")  # ξ's gradient: L_comp's, and all that reaches it by other ways
 
 
 class Objective(nn.Module):
@@ -161,6 +49,10 @@ class Objective(nn.Module):
         if method.comp:
             with torch.random.fork_rng(devices=[]):
                 self.fusion = ViewFusion(width=width, out=compared_width(method, settings))
+        self.weights: dict[str, float] = {k: w for k in LOSSES if (w := getattr(method, k))}
+        if method.comp:
+            self.weights["mcr"] = settings.mcr
+        self.balance = Balance([*self.weights, *(XI_PARTS if method.comp else ())], settings.balance)
 
     @property
     def meta_loss(self) -> str:
@@ -177,15 +69,31 @@ class Objective(nn.Module):
         return {name: p for name, p in self.named_parameters() if name not in upper}
 
     def lower(self, losses: Mapping[str, Tensor]) -> Tensor:
-        """``L_low = w_b L_drr + w_c L_con + w_y L_byol + λ1 L_mcr`` from its parts."""
-        m, s = self.method, self.settings
-        weights = {"redundancy": m.redundancy, "contrastive": m.contrastive, "bootstrap": m.bootstrap}
-        weights["mcr"] = s.mcr_weight if m.comp else 0
-        return torch.stack([weights[name] * loss for name, loss in losses.items() if name in weights]).sum()
+        """``L_low = Σ_k c_k L_k`` from its parts."""
+        return self._sum(losses, self.weights)
 
     def trial(self, losses: Mapping[str, Tensor]) -> Tensor:
-        """``L_tri = L_meta + λ1 L_mcr`` from its parts."""
-        return losses[self.meta_loss] + (self.settings.mcr_weight * losses["mcr"] if self.method.comp else 0)
+        """``c (L_meta + λ1 L_mcr)`` from its parts, the trial step of MetaMask's release."""
+        return self._sum(losses, {self.meta_loss: 1.0, **({"mcr": self.settings.mcr} if self.method.comp else {})})
+
+    def upper(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """``c L_meta`` from its parts."""
+        return self._sum(losses, {self.meta_loss: 1.0})
+
+    def _sum(self, losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+        coefficients = self.balance.coefficients(weights)
+        return torch.stack([coefficients[name] * loss for name, loss in losses.items() if name in weights]).sum()
+
+    def comp_coefficient(self) -> Tensor | float:
+        """κ of L_comp: λ2, and with a balance ``λ2 s_2 / s_1``.
+
+        s_2 and s_1 are running means of the norms of ξ's two gradients: all but L_comp's, and L_comp's own. So λ2 is
+        the ratio of their lengths, and where there is no other (L_mcr left out, or ``first_order``), s_2 is 1.
+        """
+        comp, rest = XI_PARTS
+        if self.settings.balance == "none":
+            return self.settings.compactness
+        return self.settings.compactness * self.balance.scale(rest) / self.balance.scale(comp)
 
     def forward(
         self, kind: str, h: Tensor, targets: Tensor | None = None, fixed: Tensor | None = None, scale: float = 1.0
@@ -193,25 +101,22 @@ class Objective(nn.Module):
         """One of the losses that the upper level is made of, so that `torch.func.functional_call` can reach it.
 
         Args:
-            kind: "lower" (L_low), "trial" (L_meta + λ1 L_mcr), "upper" (L_meta + λ2 L_comp), "upper_lower"
-                (L_low + λ2 L_comp, for an upper level that reuses the real step's backward pass).
+            kind: "lower" (L_low), "trial" (L_meta + λ1 L_mcr), "upper" (L_meta + κ L_comp).
             h: pooled features, (2, N, D).
             targets: BYOL's target embeddings, (2, N, d), constants.
             fixed: the real step's detached masked features, (2, N, D), which L_comp reads.
             scale: the current multiple of 1/λ of the coding series, >= 1.
         """
-        if kind in ("lower", "upper_lower"):
-            total = self.lower(self.losses_and_embeddings(h, targets, scale)[0])
-        elif kind == "trial":
-            total = self.trial(self.losses_and_embeddings(h, targets, scale, only=self.meta_loss)[0])
-        elif kind == "upper":
-            losses, _ = self.losses_and_embeddings(h, targets, only=self.meta_loss, mcr=False)
-            total = losses[self.meta_loss]
-        else:
-            raise ValueError(f"objective: expected lower, trial, upper or upper_lower, found {kind!r}")
-        if kind.startswith("upper") and self.method.comp:
+        if kind == "lower":
+            return self.lower(self.losses_and_embeddings(h, targets, scale)[0])
+        if kind == "trial":
+            return self.trial(self.losses_and_embeddings(h, targets, scale, only=self.meta_loss)[0])
+        if kind != "upper":
+            raise ValueError(f"objective: expected lower, trial or upper, found {kind!r}")
+        total = self.upper(self.losses_and_embeddings(h, targets, only=self.meta_loss, mcr=False)[0])
+        if self.method.comp:
             assert fixed is not None, "L_comp reads the real step's features"
-            total = total + self.settings.comp_weight * self.comp_loss(fixed, scale)
+            total = total + self.comp_coefficient() * self.comp_loss(fixed, scale)
         return total
 
     def losses_and_embeddings(
@@ -269,11 +174,7 @@ class Objective(nn.Module):
 
     def comp_loss(self, fixed: Tensor, scale: float = 1.0) -> Tensor:
         """``L_comp = coding_loss(Ẑ, Ẑ)`` of the detached features (2, N, D) (CompMod eq. 6)."""
-        return self.compactness(self.fusion(fixed.detach()), scale)
-
-    def compactness(self, fused: Tensor, scale: float = 1.0) -> Tensor:
-        """``coding_loss(Ẑ, Ẑ)`` of fused embeddings, (N, d)."""
-        s = self.settings
+        fused, s = self.fusion(fixed.detach()), self.settings
         return coding_loss(fused, fused, s.coding_distortion, s.coding_order, scale, s.coding_limit)
 
     def comp_input(self, h: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The mask at the start, in the middle and at the end of a training, kept for the report."""
+"""The mask along a training, kept for the report."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from torch import Tensor
 from pretrain.atomic import write_text
 
 FILE = "mask.json"
+MOMENTS = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)  # the mask has to move in the first tenth, or it comes too late
 
 
 class MaskSnapshots(Hook):
-    """Writes M to ``mask.json``: iteration -> its D weights, before the first iteration, at half and after the last.
+    """Writes M to ``mask.json``: iteration -> its D weights, before the first iteration and at `MOMENTS` of the run.
 
     Args:
         out: the file; entries of iterations that a resumed run will do again are dropped.
@@ -41,9 +42,9 @@ class MaskSnapshots(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Tensor] | None = None
     ) -> None:
-        """Keep the middle and the end."""
+        """Keep the moments."""
         done = batch_idx + 1
-        if done in (runner.max_iters // 2, runner.max_iters):
+        if done in {max(1, int(share * runner.max_iters)) for share in MOMENTS}:
             write_text(self.out, json.dumps({**read_snapshots(self.out), done: _weights(runner)}))
 
 

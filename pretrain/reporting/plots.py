@@ -48,17 +48,23 @@ def curves_png(panels: Sequence[tuple[str, Sequence[Curve]]], *, log_scale: bool
 
 def histograms_png(snapshots: Mapping[int, Sequence[float]], title: str) -> bytes:
     """A PNG with a histogram per snapshot of values, on common axes as wide as they spread: iteration -> values."""
-    figure = _figure(len(snapshots), 1)
-    grid = figure.subplots(1, len(snapshots), squeeze=False, sharex=True, sharey=True)[0]
+    columns = min(4, len(snapshots))
+    rows = -(-len(snapshots) // columns)
+    figure = _figure(columns, rows)
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    grid = panels.ravel()
     values = np.concatenate([np.asarray(v) for v in snapshots.values()])
     margin = max(0.05 * np.ptp(values), 1e-4)  # a mask moves little: its own range shows what 0-1 would hide
     bins = np.linspace(values.min() - margin, values.max() + margin, 51)
-    for axes, (iteration, weights) in zip(grid, snapshots.items(), strict=True):
+    for axes, (iteration, weights) in zip(grid, snapshots.items(), strict=False):
         axes.hist(weights, bins=bins, color=COLOURS[0])
         axes.set_yscale("symlog", linthresh=10)  # one bar of all dimensions beside a thin tail
         _dress(axes, f"iteration {iteration}", legend=False)
         axes.set_xlabel(title)
-    grid[0].set_ylabel("dimensions")
+    for axes in panels[:, 0]:
+        axes.set_ylabel("dimensions")
+    for axes in grid[len(snapshots) :]:
+        axes.remove()
     return _png(figure)
 
 

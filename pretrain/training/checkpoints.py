@@ -39,8 +39,8 @@ class Checkpoints(Hook):
         interrupt: saves and ends the training when a signal came.
         knn: the look at the nearest neighbours, on rank 0.
         looks_every: iterations between two looks; 0 for none.
-        retuned: take learning rates, decays and schedules from the settings and not from the checkpoint resumed from,
-            and forget look-ahead's memory: the settings have changed since.
+        retuned: take learning rates, decays and schedules from the settings and not from the checkpoint resumed from:
+            the settings have changed since.
     """
 
     priority = "VERY_LOW"
@@ -88,11 +88,9 @@ class Checkpoints(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Leave out MMEngine's log history: its class is refused by a safe load (mmengine #1655).
 
-        Look-ahead's memory of the iteration before and float16's loss scale go in, so that a resumed run takes the
-        very same steps.
+        float16's loss scale goes in, so that a resumed run takes the very same steps.
         """
         checkpoint["message_hub"] = {"log_scalars": {}, "runtime_info": {}, "resumed_keys": {}}
-        checkpoint["look_ahead"] = runner.model.look_ahead_state()
         checkpoint["loss_scale"] = None if runner.model.loss_scale is None else runner.model.loss_scale.state()
         checkpoint["best"] = self.best
 
@@ -105,8 +103,6 @@ class Checkpoints(Hook):
             runner.model.loss_scale.load_state(checkpoint["loss_scale"])
         if self.retuned:
             _retune(runner, checkpoint)
-        else:
-            runner.model.load_look_ahead_state(checkpoint.get("look_ahead"))
 
     @torch.no_grad()
     def _check(self, model: nn.Module, done: int) -> None:
@@ -162,7 +158,7 @@ class Checkpoints(Hook):
 def _not_finite(done: int, folder: Path) -> None:
     raise InputError(
         f"the weights are no longer finite after iteration {done}: nothing is saved of them, {last_good(folder)}; "
-        "lower optimizer.lr or raise schedule.warmup_epochs"
+        "lower optimizer.lr or raise schedule.warmup_share"
     )
 
 

@@ -148,7 +148,7 @@ class Guard(Hook):
             saved = last_good(self.work_dir / "checkpoints")
             raise InputError(
                 f"the loss became {loss} at iteration {iteration}: expected a finite number; lower optimizer.lr or "
-                f"raise schedule.warmup_epochs; {saved}; the batch's {len(paths)} files are in {listed}: "
+                f"raise schedule.warmup_share; {saved}; the batch's {len(paths)} files are in {listed}: "
                 f"{', '.join(paths[:3])}{', ...' if len(paths) > 3 else ''}"
             )
 
@@ -168,7 +168,7 @@ class Guard(Hook):
             self._warn(
                 "mask",
                 f"{float(outputs['mask_saturated']):.0%} of the mask is below 0.05 or above 0.95 in the first tenth of "
-                f"training; lower meta.mask_lr or meta.clip, or raise meta.start",
+                f"training; lower meta.mask_lr, or raise meta.start",
             )
 
     def _warn(self, what: str, text: str) -> None:

@@ -22,19 +22,15 @@ class ResumableLoop(IterBasedTrainLoop):
         model = self.runner.model
         self.runner.call_hook("before_train")
         self.runner.call_hook("before_train_epoch")
-        again = model.forgot_images  # look-ahead needs the images of the step before, which a checkpoint leaves out
-        self.dataloader.batch_sampler.start = self._iter - again
+        self.dataloader.batch_sampler.start = self._iter
         model.train()
         batches = iter(self.dataloader)
         try:
-            if again:
-                model.recall(next(batches))
             for data_batch in batches:
                 self.run_iter(data_batch)
         finally:
-            del (
-                batches
-            )  # ends the loader's processes, which no signal ends (`pretrain.training.interrupt.ignore_signals`)
+            # Ends the loader's processes, which no signal ends (`pretrain.training.interrupt.ignore_signals`).
+            del batches
         self.runner.call_hook("after_train_epoch")
         self.runner.call_hook("after_train")
         return model

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from pretrain.algorithm.pretraining import Pretraining
+from pretrain.settings.schema import Settings
 
 
 class LARS(Optimizer):
@@ -48,7 +49,10 @@ class LARS(Optimizer):
                     continue
                 update = p.grad.add(p, alpha=group["weight_decay"])
                 if group["adapt"]:
-                    update.mul_(_trust_ratio(p, p.grad, group))
+                    update.mul_(ratio := _trust_ratio(p, p.grad, group))
+                else:
+                    ratio = torch.ones((), dtype=p.dtype, device=p.device)
+                self.state[p]["trust_ratio"] = ratio  # the preconditioner of the trial step that follows
                 buffer = self.state[p].setdefault("momentum_buffer", torch.zeros_like(p))
                 buffer.mul_(group["momentum"]).add_(update, alpha=group["lr"])
                 p.sub_(buffer)
@@ -56,27 +60,25 @@ class LARS(Optimizer):
 
 
 def build_optimizers(model: Pretraining) -> OptimWrapperDict:
-    """``lower`` over w; ``mask`` over m and ``fusion`` over ξ where the method has them.
-
-    m and ξ take plain SGD, with the settings of w unless they have their own (both papers use one for all).
-    """
+    """``lower`` over w; ``mask`` over m and ``fusion`` over ξ where the method has them."""
     s = model.settings
     clip = None if s.optimizer.clip is None else {"max_norm": s.optimizer.clip}
     wrappers = {"lower": OptimWrapper(_build(model), clip_grad=clip)}
-    for name, lr in (("mask", s.meta.mask_lr), ("fusion", s.meta.fusion_lr)):
+    for name in ("mask", "fusion"):
         part = getattr(model.objective, name, None)
-        if part is None:
-            continue
-        momentum, decay = s.meta.momentum, s.meta.weight_decay
-        wrappers[name] = OptimWrapper(
-            SGD(
-                part.parameters(),
-                lr=s.optimizer.lr if lr is None else lr,
-                momentum=s.optimizer.momentum if momentum is None else momentum,
-                weight_decay=s.optimizer.weight_decay if decay is None else decay,
-            )
-        )
+        if part is not None:
+            wrappers[name] = OptimWrapper(_build_upper(list(part.parameters()), s, name))
     return OptimWrapperDict(**wrappers)
+
+
+def _build_upper(parameters: list[nn.Parameter], settings: Settings, name: str) -> Optimizer:
+    """Adam as in DARTS (Liu et al. 2019), its decay decoupled, or SGD, by default that of w as in both papers."""
+    meta, lr, decay = settings.meta, settings.upper_lr(name), settings.upper_decay(name)
+    if meta.optimizer == "adam":
+        beta1, beta2 = meta.betas
+        return AdamW(parameters, lr=lr, betas=(beta1, beta2), weight_decay=decay)
+    momentum = settings.optimizer.momentum if meta.momentum is None else meta.momentum
+    return SGD(parameters, lr=lr, momentum=momentum, weight_decay=decay)
 
 
 def _build(model: Pretraining) -> Optimizer:

@@ -66,9 +66,9 @@ def make_plan(settings: Settings, source: Source, work_dir: Path) -> Plan:
             f"schedule: expected at least one iteration, found epochs = {schedule.epochs}, iterations = "
             f"{schedule.iterations}"
         )
-    warmup = min(round(schedule.warmup_epochs * per_epoch), iterations - 1)
+    warmup = round(min(schedule.warmup_share * iterations, schedule.warmup_epochs * per_epoch))
     log_every = min(settings.run.log_every, max(1, iterations // 10))
-    return Plan(source, work_dir, iterations, warmup, log_every)
+    return Plan(source, work_dir, iterations, min(warmup, iterations - 1), log_every)
 
 
 @dataclass(frozen=True)

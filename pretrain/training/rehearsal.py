@@ -30,6 +30,7 @@ from pretrain.training.hooks import clock
 from pretrain.training.plan import Plan
 from pretrain.training.run import run_training
 from pretrain.training.runner import PREFETCHED
+from pretrain.training.term_shares import shares_of
 
 FEWEST = 5  # iterations to measure
 _WARM_UP = 2
@@ -38,10 +39,11 @@ _A_LINE = 8  # ranks whose memory stands in one line
 
 @dataclass
 class Stopwatch(Hook):
-    """Seconds of every iteration, and of them those spent waiting for the batch."""
+    """Seconds of every iteration, of them those spent waiting for the batch, and each term's share of the last step."""
 
     seconds: list[float] = field(default_factory=list)
     waited: list[float] = field(default_factory=list)
+    shares: dict[str, float] = field(default_factory=dict)
     _last: float = math.nan
 
     priority = "VERY_LOW"
@@ -60,6 +62,7 @@ class Stopwatch(Hook):
             torch.cuda.synchronize()
         now = time.perf_counter()
         self.seconds.append(now - self._last)
+        self.shares = shares_of(outputs or {})
         self._last = now
 
 
@@ -80,6 +83,7 @@ class Estimate:
         keep: checkpoints kept.
         device: name of the GPU; None for a CPU.
         threads: of the CPU, of each rank.
+        shares: each term's share of the real step's gradient at the features.
     """
 
     iterations: int
@@ -94,6 +98,7 @@ class Estimate:
     keep: int
     device: str | None
     threads: int
+    shares: dict[str, float] = field(default_factory=dict)
 
 
 def rehearse(settings: Settings, plan: Plan, init: Path | None = None) -> Estimate:
@@ -137,6 +142,7 @@ def rehearse(settings: Settings, plan: Plan, init: Path | None = None) -> Estima
         keep=settings.run.keep,
         device=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         threads=torch.get_num_threads(),
+        shares=watch.shares,
     )
 
 
@@ -155,6 +161,9 @@ def describe(estimate: Estimate) -> str:
         f"disk       {_gigabytes(e.checkpoint * (e.keep + 1))} for checkpoints: {e.keep} that stay, one while it is "
         "written",
     ]
+    if e.shares:
+        parts = ", ".join(f"{name} {share:.1%}" for name, share in e.shares.items())
+        lines.append(f"the step   {parts} (of the gradient at the features, at the start)")
     if e.waiting > 0.1:
         lines.append("           the device waits for data: raise data.workers, or store smaller images")
     return "\n".join(lines)

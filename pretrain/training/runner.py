@@ -30,6 +30,7 @@ from pretrain.training.loop import ResumableLoop
 from pretrain.training.online_knn import OnlineKnn
 from pretrain.training.optimizers import build_optimizers
 from pretrain.training.plan import Plan, Start
+from pretrain.training.term_shares import TermShares
 
 PREFETCHED = 4  # batches that each loader process works ahead
 
@@ -102,7 +103,7 @@ def build_runner(
         optim_wrapper=build_optimizers(model),
         param_scheduler=_schedule(plan),
         default_hooks=off,
-        custom_hooks=[progress, guard, checkpoints, *watch, *hooks, *keepers],
+        custom_hooks=[progress, guard, TermShares(), checkpoints, *watch, *hooks, *keepers],
         visualizer={
             "type": Visualizer,
             "vis_backends": [{"type": TensorboardVisBackend}] if ranks.rank() == 0 else None,

@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from pretrain.method.bilevel import Problem, TrialStep, Weights
-from pretrain.method.objective import METHODS, Objective, ObjectiveSettings
+from pretrain.method.bilevel import Problem
+from pretrain.method.methods import METHODS, ObjectiveSettings, resolve_method
+from pretrain.method.objective import Objective
+from pretrain.method.trial_step import TrialStep, Weights
 
 SMALL = ObjectiveSettings(
     redundancy_widths=(12, 12),
@@ -36,10 +38,11 @@ def small_network(activation: Callable[[], nn.Module] = nn.ReLU) -> nn.Module:
 
 
 def make_case(name: str, *, trial: str = "trial", smooth: bool = False, settings: ObjectiveSettings = SMALL):
-    """(problem, weights, ψ, trial step) of a method in float64, with random mask, momentum buffers and targets."""
+    """(problem, weights, ψ, trial step) of a method in float64, with random mask, scales, buffers and targets."""
     torch.manual_seed(1)
     activation = nn.Tanh if smooth else nn.ReLU
-    net, objective = small_network(activation), Objective(method=METHODS[name], width=8, settings=settings)
+    net = small_network(activation)
+    objective = Objective(method=resolve_method(name, settings), width=8, settings=settings)
     if smooth:
         for head in objective.children():
             _replace_relu(head)
@@ -49,6 +52,7 @@ def make_case(name: str, *, trial: str = "trial", smooth: bool = False, settings
             p.add_(0.1 * torch.randn_like(p))
         if METHODS[name].mask:
             objective.mask.logits.normal_()
+    objective.balance.update({name: torch.rand(()) + 0.2 for name in objective.balance.norms})
     views, targets = torch.randn(2, 9, 3, 17, 17).double(), torch.randn(2, 9, 10).double()
     weights = Weights(
         {k: p.detach() for k, p in net.named_parameters()},
@@ -66,47 +70,40 @@ def as_problem(
     views: Tensor,
     targets: Tensor | None,
     trial: str,
-    upper: str = "upper",
     scale: float = 1.0,
-    comp_at: dict[str, Tensor] | None = None,
     fixed: Tensor | None = None,
 ) -> Problem:
     """The problem by `functional_call`, written here independently of `pretrain.algorithm.upper`.
 
-    L_comp reads ``fixed``, by default the features at the weights ``comp_at``, by default those of ``net``.
+    L_comp reads ``fixed``, by default the features of ``net`` as it is.
     """
 
     def call(module, parameters, *inputs):
         return functional_call(module, {**parameters, **{k: b.clone() for k, b in module.named_buffers()}}, inputs)
 
     with torch.no_grad():
-        at = comp_at or {k: p.detach() for k, p in net.named_parameters()}
+        at = {k: p.detach() for k, p in net.named_parameters()}
         h = torch.stack([call(net, at, v) for v in views])
         fixed = objective.comp_input(h) if fixed is None else fixed
     return Problem(
         features=lambda w: torch.stack([call(net, w, v) for v in views]),
         trial=lambda h, heads, psi: call(objective, {**heads, **psi}, trial, h, targets, fixed, scale),
-        upper=lambda h, heads, psi: call(objective, {**heads, **psi}, upper, h, targets, fixed, scale),
+        upper=lambda h, heads, psi: call(objective, {**heads, **psi}, "upper", h, targets, fixed, scale),
     )
 
 
-def unrolled(
-    problem: Problem, weights: Weights, upper: dict[str, Tensor], step: TrialStep, judged_on: Callable | None = None
-) -> tuple[Tensor, dict]:
+def unrolled(problem: Problem, weights: Weights, upper: dict[str, Tensor], step: TrialStep) -> tuple[Tensor, dict]:
     """U as a differentiable function of ψ through the whole trial step, and dU/dψ by double backward."""
     psi = {k: t.clone().requires_grad_() for k, t in upper.items()}
-    value = upper_value(problem, weights, psi, step, create_graph=True, judged_on=judged_on)
+    value = upper_value(problem, weights, psi, step, create_graph=True)
     gradient = torch.autograd.grad(value, list(psi.values()), allow_unused=True)
     return value.detach(), {
         k: torch.zeros_like(t) if g is None else g for (k, t), g in zip(psi.items(), gradient, strict=True)
     }
 
 
-def upper_value(problem, weights, psi, step, create_graph=False, judged_on=None):
-    """U(ψ) = L_up(w⁺(ψ); ψ), docs/method.md section 3, with plain tensor arithmetic.
-
-    ``judged_on`` gives the features of another batch for the upper level (look-ahead).
-    """
+def upper_value(problem, weights, psi, step, create_graph=False):
+    """U(ψ) = L_up(w⁺(ψ); ψ), docs/method.md section 3, with plain tensor arithmetic."""
     w = [t.clone().requires_grad_() for t in weights.tensors()]
     named = weights.like(w)
     loss = problem.trial(problem.features(named.backbone), named.heads, psi)
@@ -118,10 +115,13 @@ def upper_value(problem, weights, psi, step, create_graph=False, judged_on=None)
     after = []
     for k, (t, g) in enumerate(zip(w, gradient, strict=True)):
         g = torch.zeros_like(t) if g is None else g
+        if step.preconditioner is not None:
+            g = step.preconditioner[k] * g
         momentum = step.momentum * step.buffers[k] if step.buffers is not None else 0
-        after.append(t - step.lr * (momentum + factor * g + step.weight_decay * t))
+        decay = step.weight_decay if isinstance(step.weight_decay, float) else step.weight_decay[k]
+        after.append(t - step.lr * (momentum + factor * g + decay * t))
     ahead = weights.like(after)
-    return problem.upper((judged_on or problem.features)(ahead.backbone), ahead.heads, psi)
+    return problem.upper(problem.features(ahead.backbone), ahead.heads, psi)
 
 
 def relative_error(found: dict[str, Tensor], expected: dict[str, Tensor]) -> float:

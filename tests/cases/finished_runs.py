@@ -4,7 +4,7 @@ import torch
 
 from pretrain.backbones import load_backbone
 
-SHORT = ["data.workers=0", "schedule.iterations=3", "run.checkpoint_every=1", "method=simclr", "meta.look_ahead=False"]
+SHORT = ["data.workers=0", "schedule.iterations=3", "run.checkpoint_every=1", "method=simclr"]
 
 
 def same_weights(work, other):

@@ -12,7 +12,7 @@ from pretrain.algorithm import mixed_precision, pretraining
 from pretrain.algorithm.pretraining import Pretraining
 from pretrain.data.views import ViewSettings, sample_colour
 from pretrain.distributed import ranks
-from pretrain.method.objective import METHODS
+from pretrain.method.methods import METHODS
 from pretrain.settings.schema import load_settings
 from pretrain.training.optimizers import build_optimizers
 
@@ -24,13 +24,15 @@ HEADS = {
     "predictor_width": 12,
     "coding_distortion": 0.3,
 }
+RELEASE = {"trial": "meta", "optimizer": "sgd", "clip": None}  # the way of MetaMask's release
 # Name -> method and what differs from the defaults; ten steps of each method, a few of what else can be chosen.
 CASES = {name: (name, {}) for name in METHODS}
 CASES |= {
-    "look-ahead": ("metamask_compmod", {"meta": {"look_ahead": True, "trial": "lower", "upper": "lower", "every": 2}}),
-    "clipped": ("byol_compmod", {"meta": {"trial": "lower"}, "optimizer": {"lr": 0.01, "clip": 0.5}}),
-    "part": ("metamask", {"meta": {"fraction": 0.5}}),
-    "lars": ("metamask_compmod", {"meta": {"trial_lr": 0.01}, "optimizer": {"name": "lars", "lr": 0.01}}),
+    "plain sum": ("metamask_compmod", {"objective": {**HEADS, "balance": "none"}, "meta": {"every": 2, **RELEASE}}),
+    "adamw": ("metamask_compmod", {"optimizer": {"name": "adamw", "lr": 0.001}}),
+    "adamw inline": ("simclr_compmod", {"optimizer": {"name": "adamw", "lr": 0.001, "clip": 0.5}}),
+    "clipped": ("byol_compmod", {"optimizer": {"lr": 0.01, "clip": 0.5}}),
+    "lars": ("metamask_compmod", {"optimizer": {"name": "lars", "lr": 0.01}}),
     "single level": ("metamask_compmod", {"meta": {"hypergradient": "single_level"}}),
     "device colour": ("metamask_compmod", {"views": {"size": 12, "colour": "device", "blur": 0.5}}),
     "gradient difference": ("metamask_compmod", {"meta": {"hypergradient": "finite_difference"}}),

@@ -25,8 +25,8 @@ method = "metamask_compmod"
 backbone = dict(arch="resnet18")
 objective = dict(redundancy_widths=(16, 16), contrastive_widths=(16, 16), coding_distortion=0.3)
 optimizer = dict(lr=0.01)
-meta = dict(look_ahead=True, trial="lower", upper="lower", every=2)
-schedule = dict(epochs=3, warmup_epochs=0.5)
+meta = dict(every=2)
+schedule = dict(epochs=3, warmup_share=0.2, warmup_epochs=0.5)
 data = dict(batch=4, workers=0)
 views = dict(size=32)
 run = dict(log_every=1, checkpoint_every=3)
@@ -149,12 +149,14 @@ def final_state(work):
     saved = torch.load(find_checkpoints(work / "checkpoints")[-1], weights_only=True)
     assert saved["meta"]["iter"] == ITERATIONS
     backbone = load_backbone(work / "backbone.safetensors")[0].state_dict()
-    momenta = saved["optimizer"]["lower"]["state"]
-    return {
-        **saved["state_dict"],
-        **{f"file.{k}": v for k, v in backbone.items()},
-        **{f"momentum.{k}": v["momentum_buffer"] for k, v in momenta.items()},
+    momenta = {
+        f"{name}.{k}.{what}": value
+        for name, optimizer in saved["optimizer"].items()
+        for k, state in optimizer["state"].items()
+        for what, value in state.items()
+        if isinstance(value, torch.Tensor)
     }
+    return {**saved["state_dict"], **{f"file.{k}": v for k, v in backbone.items()}, **momenta}
 
 
 def assert_same_to_the_bit(work, other):

@@ -19,9 +19,10 @@ _BACKBONE_PARTS = ("backbone", "encoder", "model", "network", "net", "trunk", "r
 _MOST_VALUES = 5_000
 _DEEPEST = 12
 _LONGEST_TEXT = 1 << 20
-_BLOCK = re.compile(r"""['"]?backbone['"]?\s*[=:]\s*(?:dict)?\s*([({])""")
+# Every repetition is bounded: the text is a stranger's.
+_BLOCK = re.compile(r"""['"]?backbone['"]?\s{0,20}[=:]\s{0,20}(?:dict)?\s{0,20}([({])""")
 _PAIR = re.compile(
-    r"""['"]?(\w{1,40})['"]?\s*[=:]\s*('[^'\n]{0,200}'|"[^"\n]{0,200}"|[\[(][\d\s,.]{0,200}[\])]|\w{1,40}|[\d.]{1,20})"""
+    r"""['"]?(\w{1,40})['"]?\s{0,20}[=:]\s{0,20}('[^'\n]{0,200}'|"[^"\n]{0,200}"|[\[(][\d\s,.]{0,200}[\])]|\w{1,40}|[\d.]{1,20})"""
 )
 
 
@@ -71,7 +72,8 @@ def _all(tree: Any, header: Mapping[str, str]) -> Iterator[Setting]:
 
 def _walk(node: Any, part: str, depth: int, of_backbone: bool, visited: set[int]) -> Iterator[Setting]:
     node = _unwrapped(node)
-    if isinstance(node, str):
+    if isinstance(node, str) and id(node) not in visited:  # one text may stand in a thousand places
+        visited.add(id(node))
         yield from _text(node, depth)
     if not isinstance(node, Mapping) or depth > _DEEPEST or id(node) in visited or len(visited) > _MOST_VALUES:
         return

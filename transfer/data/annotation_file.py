@@ -174,7 +174,8 @@ def _annotation(entry: Any, i: int, problems: Problems) -> dict[str, Any] | None
     if not is_box(annotation.get("bbox")):
         problems.add("bbox", f"{where_of(annotation)} {shown(annotation.get('bbox'))}")
         return None
-    area, crowd = annotation.get("area"), annotation.get("iscrowd", 0)
+    area: Any = annotation.get("area")
+    crowd = annotation.get("iscrowd", 0)
     if type(area) not in _NUMBER or not 0 <= area < math.inf:  # False for NaN
         problems.add("area", f"{where_of(annotation)}: {shown(area)}")
         return None

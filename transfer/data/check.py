@@ -94,7 +94,7 @@ def _check_boxes(
     def detail(i: int) -> str:
         return f"{annotations[i]['bbox']} in {sizes[i, 0]:.0f}x{sizes[i, 1]:.0f}"
 
-    empty = (boxes[:, 2:] <= 0).any(1)
+    empty: Any = (boxes[:, 2:] <= 0).any(1)
     fractions = ~empty & in_fractions(boxes, sizes)
     outside = ~empty & ~fractions & beyond(boxes, sizes, BORDER)
     corners = ~empty & ~fractions & _as_corners(boxes, areas, sizes, shapes, outside)
@@ -118,16 +118,18 @@ def beyond(
 ) -> NDArray[np.bool_]:
     """Return (N,) whether a box reaches more than ``border`` pixels (a number, or (N, 1)) over its image's border."""
     ends = boxes[:, :2] + boxes[:, 2:]
-    return (boxes[:, :2] < -border).any(1) | (ends > sizes + border).any(1)
+    over: Any = (boxes[:, :2] < -border).any(1) | (ends > sizes + border).any(1)
+    return over
 
 
 def corners_fit(boxes: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return (N,) whether the four numbers make a box inside the image when they are read as x1, y1, x2, y2."""
-    return (
+    fit: Any = (
         (boxes[:, 2:] > boxes[:, :2]).all(1)
         & (boxes[:, :2] >= -BORDER).all(1)
         & (boxes[:, 2:] <= sizes + BORDER).all(1)
     )
+    return fit
 
 
 def _as_corners(

@@ -43,4 +43,4 @@ def lost_digits(values: Iterable[Any]) -> bool:
 
 def numbers(ids: Iterable[Id]) -> dict[Id, int]:
     """Return id -> number from 1 on, in the order of the ids, which are all numbers or all texts."""
-    return {value: number for number, value in enumerate(sorted(ids), 1)}  # type: ignore[type-var]
+    return {value: number for number, value in enumerate(sorted(ids), 1)}

@@ -213,7 +213,7 @@ def close(extents: NDArray[np.float64], corners: NDArray[np.float64], pixels: fl
     """Return (N,) whether two x1, y1, x2, y2 are the same box but for ``pixels`` and 2 % of its sides."""
     sides = np.maximum(corners[:, 2:] - corners[:, :2], 0)
     slack = pixels + 0.02 * np.concatenate([sides, sides], axis=1)
-    same: NDArray[np.bool_] = (np.abs(extents - corners) <= slack).all(1)
+    same: Any = (np.abs(extents - corners) <= slack).all(1)
     return same
 
 

@@ -79,10 +79,10 @@ def _number(entry: ElementTree.Element, tag: str) -> float:
 
 
 def _whole(entry: ElementTree.Element, tag: str) -> int:
-    """Return a whole number, also one written as 64.0."""
+    """Return a whole number from 1 on, also one written as 64.0."""
     value = _number(entry, tag)
-    if not value.is_integer():
-        raise ValueError(f"<{tag}> {shown(_text(entry, tag))}, which is no whole number")
+    if not value.is_integer() or value < 1:
+        raise ValueError(f"<{tag}> {shown(_text(entry, tag))}, which is no whole number from 1 on")
     return int(value)
 
 

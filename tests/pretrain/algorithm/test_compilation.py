@@ -28,9 +28,8 @@ from tests.cases.runs import arguments, write_inputs
 ROOT = Path(__file__).parents[3]
 WAYS = {
     "post": {},
-    "inline": {"base": "inline", "trial": "meta"},
-    "look-ahead, upper=lower": {"look_ahead": True, "trial": "lower", "upper": "lower"},
-    "look-ahead, upper=meta": {"look_ahead": True, "trial": "lower", "upper": "meta"},
+    "inline": {"base": "inline"},
+    "inline, trial=meta": {"base": "inline", "trial": "meta"},
 }
 
 
@@ -75,7 +74,7 @@ def test_what_cannot_be_one_graph_is_one_line(quick):
 def test_a_compiled_run_leaves_what_a_plain_one_leaves(quick, tmp_path, capsys):
     """A resumed one ends to the bit as it would have; and neither goes on from the other as if that changed nothing."""
     write_inputs(tmp_path)
-    options = ["method=simclr", "meta.look_ahead=False", "schedule.iterations=3", "run.checkpoint_every=1"]
+    options = ["method=simclr", "schedule.iterations=3", "run.checkpoint_every=1"]
     work = tmp_path / "run"
     assert main(arguments(tmp_path, work, options=[*options, "run.compile=True"])) == 0
     assert main(arguments(tmp_path, tmp_path / "plain", options=options)) == 0

@@ -11,19 +11,18 @@ from pretrain.__main__ import main
 from pretrain.algorithm import mixed_precision
 from pretrain.algorithm.mixed_precision import LossScale, widened
 from pretrain.errors import InputError
-from pretrain.method.objective import METHODS
+from pretrain.method.methods import METHODS
 from pretrain.training.checkpoint_files import find_checkpoints
 from pretrain.training.optimizers import build_optimizers
 from tests.cases.bilevel_cases import cosine, relative_error
-from tests.cases.rank_cases import model_of, share_of
+from tests.cases.rank_cases import HEADS, model_of, share_of
 from tests.cases.runs import Run, arguments, assert_same_to_the_bit, write_inputs
 
 WAYS = {
     "post": {},
-    "inline, trial=lower": {"base": "inline", "trial": "lower"},
+    "post, plain sum": {"trial": "meta"},
+    "inline": {"base": "inline"},
     "inline, trial=meta": {"base": "inline", "trial": "meta"},
-    "look-ahead, upper=lower": {"look_ahead": True, "trial": "lower", "upper": "lower"},
-    "look-ahead, upper=meta": {"look_ahead": True, "trial": "lower", "upper": "meta"},
 }
 FITS, OVERFLOWS = 2.0**4, 2.0**40
 
@@ -70,9 +69,10 @@ def test_gradients_and_hypergradients_are_free_of_the_scale(way, clip):
     """Two scales 256 apart give the same, and what float32 gives to float16's three digits."""
     lr = 0.01 if clip else 1e-5  # an unclipped step on a summed L_drr leads anywhere
     settings = {"optimizer": {"clip": clip, "lr": lr}, "meta": {"hypergradient": "forward_mode", **WAYS[way]}}
-    steps = 2 if "look-ahead" in way else 1
+    if "plain sum" in way:
+        settings["objective"] = {**HEADS, "balance": "none"}
     low, high, exact = (
-        first_gradients(steps, scale=scale, precision=precision, **settings)
+        first_gradients(1, scale=scale, precision=precision, **settings)
         for scale, precision in ((FITS / 256, "fp16"), (FITS, "fp16"), (1.0, "fp32"))
     )
     for a, b, wide in zip(low, high, exact, strict=True):
@@ -114,7 +114,7 @@ def state_of(model, optimizers):
     found = {k: t.clone() for k, t in model.state_dict().items() if "running" not in k and "num_batches" not in k}
     for name in optimizers.keys():  # noqa: SIM118 - a wrapper, not a mapping
         for k, held in enumerate(optimizers[name].optimizer.state.values()):
-            found[f"{name}.{k}"] = held["momentum_buffer"].clone()
+            found |= {f"{name}.{k}.{what}": t.clone() for what, t in held.items()}
     return found
 
 
@@ -140,32 +140,6 @@ def huge(scale):
     return {"scaler": {**scale.state()["scaler"], "scale": OVERFLOWS}}
 
 
-@pytest.mark.parametrize("way", [w for w in WAYS if w.startswith("look-ahead")])
-def test_look_ahead_forgets_a_trial_step_whose_judgement_overflowed(way):
-    model, optimizers = made(meta=WAYS[way])
-    moved = []
-    for k in range(5):
-        if k == 2:
-            model.loss_scale.load_state({**model.loss_scale.state(), **huge(model.loss_scale)})
-        if k == 3:
-            model.loss_scale.load_state({"scaler": {**model.loss_scale.state()["scaler"], "scale": FITS}, "skipped": 1})
-        moved.append("mask_direct" in model.train_step(batch(k), optimizers))
-    # 0 is remembered and judged by 1, 1 was to be judged by 2, 2 is no step, 3 is judged by 4.
-    assert moved == [False, True, False, False, True]
-
-
-def test_an_overflow_of_the_upper_levels_own_gradient_counts_too():
-    model, optimizers = made(meta=WAYS["look-ahead, upper=meta"])
-    model.train_step(batch(0), optimizers)
-    before = state_of(model, optimizers)
-    original = model.gradients.of_backbone
-    model.gradients.of_backbone = lambda *given: [torch.full_like(g, torch.inf) for g in original(*given)]
-    log = model.train_step(batch(1), optimizers)
-    assert model.loss_scale.overflowed
-    assert float(log["loss_scale"]) == FITS / 2
-    assert [k for k, t in state_of(model, optimizers).items() if not torch.equal(t, before[k])] == ["iteration"]
-
-
 def test_the_scale_falls_until_the_gradients_fit():
     model, optimizers = made("simclr", scale=2.0**24)
     logs = [model.train_step(batch(k), optimizers) for k in range(20)]
@@ -181,7 +155,7 @@ def test_gradients_that_never_fit_end_the_training_with_one_line():
 
     def step():
         scale.up(torch.inf * w.sum()).backward()
-        return scale.settle([optimizer])
+        return scale.unscale_and_check([optimizer])
 
     for _ in range(30):
         assert not step()
@@ -267,7 +241,7 @@ def first_scale(value):
 
 
 def test_a_non_finite_loss_still_ends_the_training(on_the_edge, tmp_path, capsys):
-    options = [*EDGE, "method=simclr", "meta.look_ahead=False", "optimizer.lr=1e30", "schedule.warmup_epochs=0"]
+    options = [*EDGE, "method=simclr", "optimizer.lr=1e30", "schedule.warmup_share=0"]
     with patch.multiple(mixed_precision, FIRST_SCALE=1.0):
         assert main(arguments(on_the_edge[0], tmp_path / "run", options=options)) == 1
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line]

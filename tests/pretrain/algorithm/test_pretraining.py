@@ -1,23 +1,34 @@
-"""The training step: exact reductions, what each level may touch, and look-ahead against the unrolled gradient."""
+"""The training step: exact reductions, what each level may touch, and its hypergradients against the unrolled one."""
 
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 import torch
 
-from pretrain.algorithm.pretraining import Pretraining
-from pretrain.algorithm.upper import Batch
-from pretrain.method.bilevel import Problem
-from pretrain.method.objective import METHODS, per_view
+from pretrain.algorithm import pretraining
+from pretrain.algorithm.pretraining import FIRST_MEASUREMENTS, Pretraining
+from pretrain.method.bilevel import Hypergradient, trial_gradient
+from pretrain.method.methods import METHODS
+from pretrain.method.trial_step import take
 from pretrain.settings.schema import load_settings
 from pretrain.training.optimizers import build_optimizers
 from tests.cases.bilevel_cases import as_problem, relative_error, unrolled
+from tests.cases.rank_cases import HEADS, model_of, share_of
 
 TINY = {
     "redundancy_widths": [16, 16],
     "contrastive_widths": [16, 12],
     "bootstrap_widths": [16, 12],
     "predictor_width": 16,
+}
+OPTIMIZERS = {
+    "sgd": {},
+    "sgd clipped": {"clip": 0.5},
+    "adamw": {"name": "adamw", "lr": 0.001, "weight_decay": 0.05},
+    "adamw clipped": {"name": "adamw", "lr": 0.001, "weight_decay": 0.05, "clip": 0.05},
+    "lars": {"name": "lars", "lr": 0.1},
+    "lars clipped": {"name": "lars", "lr": 0.1, "clip": 0.05},
 }
 BILEVEL = [name for name, row in METHODS.items() if row.base]
 
@@ -104,7 +115,10 @@ def test_the_real_step_leaves_the_upper_variables_alone(method):
 @pytest.mark.parametrize("method", BILEVEL)
 @pytest.mark.parametrize("mode", ["feature_difference", "forward_mode", "finite_difference", "first_order"])
 def test_the_meta_step_leaves_everything_else_alone(method, mode):
-    """Weights, running statistics, BYOL's target and the random state are those of a run whose ψ cannot move."""
+    """Weights, running statistics, BYOL's target and the random state are those of a run whose ψ cannot move.
+
+    Of its own it keeps the running norms of the hypergradient alone.
+    """
     frozen = {"mask_lr": 0.0, "fusion_lr": 0.0, "hypergradient": mode}
     off, optimizers = start(method)
     off.meta_start = 100
@@ -114,14 +128,19 @@ def test_the_meta_step_leaves_everything_else_alone(method, mode):
         state = torch.get_rng_state()
         on.train_step(batch(k), on_optimizers)
         assert torch.equal(state, torch.get_rng_state())
-    assert all(torch.equal(on.state_dict()[k], v) for k, v in off.state_dict().items())
+    own = ("upper_step.", "objective.balance.norms.fusion_")
+    assert all(torch.equal(on.state_dict()[k], v) for k, v in off.state_dict().items() if not k.startswith(own))
 
 
-def in_float64(clip=None, **meta):
-    """(model, optimizers, three batches) of the joint method in float64 with the exact hypergradient."""
-    meta = {"hypergradient": "forward_mode", "clip": None, **meta}
-    model, _ = start("metamask_compmod", meta=meta, optimizer={"lr": 0.01, "clip": clip})
-    return model.double(), build_optimizers(model), [{"views": batch(k)["views"].double()} for k in range(3)]
+def in_float64(optimizer, small=True, **meta):
+    """(model, optimizers, two batches) of the joint method in float64 with the exact hypergradient."""
+    sections = {"meta": {"hypergradient": "forward_mode", "clip": None, **meta}, "optimizer": {"lr": 0.01, **optimizer}}
+    if small:
+        model = model_of("metamask_compmod", **sections).double()
+        data = [share_of(k, 12) for k in range(2)]
+    else:
+        model, data = start("metamask_compmod", **sections)[0].double(), [batch(k) for k in range(2)]
+    return model, build_optimizers(model), data
 
 
 def assert_equal_parts(found, expected):
@@ -130,62 +149,72 @@ def assert_equal_parts(found, expected):
         assert relative_error({k: found[k] for k in part}, part) < 1e-8
 
 
-def test_post_is_the_unrolled_gradient_on_the_real_network():
-    """After a real step, dU/dψ of the model's own upper level against double backward."""
-    model, optimizers, data = in_float64()
-    model.meta_start = 100
-    model.train_step(data[0], optimizers)
-    views, step = model._normalised(data[1]["views"]), model._trial_step(optimizers)
-    assert step.buffers is not None
-    with torch.no_grad():
-        fixed = model.objective.comp_input(per_view(model.backbone, views))
-    found = model.upper.post(Batch(views, None, fixed), step)
-    problem = as_problem(model.backbone, model.objective, views, None, "trial")
-    _, expected = unrolled(problem, model.upper.weights(), model.upper.variables(), step)
-    assert_equal_parts(found.total(), expected)
-
-
-@pytest.mark.parametrize(("trial", "clip"), [("meta", None), ("lower", None), ("meta", 0.5), ("lower", 0.5)])
-def test_inline_is_the_unrolled_gradient_through_the_real_step(trial, clip):
-    model, optimizers, data = in_float64(clip, base="inline", trial=trial)
-    model.train_step(data[0], optimizers)
-    views, step, w = model._normalised(data[1]["views"]), model._trial_step(optimizers), model.upper.weights()
-    kind = "trial" if trial == "meta" else "lower"
-    problem = as_problem(model.backbone, model.objective, views, None, kind, scale=model._coding_scale(1))
-    copied = w.like([t.clone() for t in w.tensors()])
-    psi = {k: t.clone() for k, t in model.upper.variables().items()}
-    buffers = replace(step, buffers=[b.clone() for b in step.buffers])
+def watch_gradients(model, optimizers):
+    """Where the gradients that ψ moves by will be found."""
     found = {}
-    model._move_upper = lambda h, optim: found.update(h.total()) or {}
+
+    def keep(*_):
+        found.update({k: p.grad.clone() for k, p in model.objective.upper_parameters().items() if p.grad is not None})
+
+    for name in ("mask", "fusion"):
+        optimizers[name].optimizer.register_step_pre_hook(keep)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "trial", "small"),
+    [(name, trial, True) for name in OPTIMIZERS for trial in ("lower", "meta")] + [("adamw", "lower", False)],
+)
+def test_post_moves_by_the_unrolled_gradient(optimizer, trial, small):
+    """What ψ's optimisers get, L_comp on its own scale included, against double backward through the trial step.
+
+    Once on the real network.
+    """
+    model, optimizers, data = in_float64(OPTIMIZERS[optimizer], small, trial=trial)
+    model.meta_start, found = 1, watch_gradients(model, optimizers)
+    model.train_step(data[0], optimizers)
+    psi = {k: t.clone() for k, t in model.upper.variables().items()}
+    after = {}
+    original = model.upper.post
+    model.upper.post = lambda given, step: after.update(batch=given, step=step) or original(given, step)
     model.train_step(data[1], optimizers)
-    _, expected = unrolled(problem, copied, psi, buffers)
+    views, step, kind = after["batch"].views, after["step"], "trial" if trial == "meta" else "lower"
+    problem = as_problem(model.backbone, model.objective, views, None, kind, after["batch"].scale, after["batch"].fixed)
+    _, expected = unrolled(problem, model.upper.weights(), psi, step)
+    assert step.buffers is not None
+    assert (step.preconditioner is None) is (optimizer.startswith("sgd"))
     assert_equal_parts(found, expected)
 
 
-@pytest.mark.parametrize("clip", [None, 0.5])
-def test_look_ahead_is_the_derivative_through_the_real_step(clip):
-    """d U(w_{t+1}(ψ)) / dψ on the next batch, by double backward through momentum SGD."""
-    model, optimizers, data = in_float64(clip, look_ahead=True, trial="lower", upper="lower")
-    model.meta_start = 1  # the first step only fills the momentum buffers
+@pytest.mark.parametrize(
+    ("optimizer", "trial"), [(name, "lower") for name in OPTIMIZERS] + [("sgd", "meta"), ("sgd clipped", "meta")]
+)
+def test_inline_is_the_unrolled_gradient_through_the_real_step(optimizer, trial):
+    model, optimizers, data = in_float64(OPTIMIZERS[optimizer], base="inline", trial=trial)
     model.train_step(data[0], optimizers)
-    w, step = model.upper.weights(), model._trial_step(optimizers)
-    copied = w.like([t.clone() for t in w.tensors()])
-    psi = {k: t.clone() for k, t in model.upper.variables().items()}
-    step = replace(step, buffers=[b.clone() for b in step.buffers])
-    model.train_step(data[1], optimizers)
-    reached = {k: t.clone() for k, t in model.upper.weights().backbone.items()}
-    found = {}
-    model._move_upper = lambda h, optim: found.update(h.total()) or {}
-    model.train_step(data[2], optimizers)
+    held = optimizers["lower"].optimizer.state
+    w, psi = model.upper.copied(), {k: t.clone() for k, t in model.upper.variables().items()}
+    momenta = [held[p].get("momentum_buffer", held[p].get("exp_avg")).clone() for p in model.lower_parameters()]
+    found, ahead = watch_gradients(model, optimizers), {}
+    original = model.upper.inline
 
-    views = [model._normalised(d["views"]) for d in data]
-    first = as_problem(model.backbone, model.objective, views[1], None, "lower", scale=model._coding_scale(1))
-    # L_comp reads the features at the reached weights, as constants
-    judge = as_problem(
-        model.backbone, model.objective, views[2], None, "lower", "upper_lower", model._coding_scale(2), reached
-    )
-    problem = Problem(first.features, first.trial, judge.upper)
-    _, expected = unrolled(problem, copied, psi, step, judge.features)
+    def inline(given, h, start, reached, step, gradient):
+        copied = {k: t.clone() for k, t in reached.backbone.items()}
+        ahead.update(fixed=given.fixed, step=step, backbone=copied)
+        return original(given, h, start, reached, step, gradient)
+
+    model.upper.inline = inline
+    model.train_step(data[1], optimizers)
+    step = ahead["step"]
+    if "adamw" in optimizer:  # what it adds to is of before the step, what it divides by of after it
+        momenta = [m * p / 0.1 for m, p in zip(momenta, step.preconditioner, strict=True)]
+    kind = "trial" if trial == "meta" else "lower"
+    step = replace(step, buffers=momenta)
+    views = model._normalised(data[1]["views"])
+    problem = as_problem(model.backbone, model.objective, views, None, kind, model._coding_scale(1), ahead["fixed"])
+    reached = take(w, trial_gradient(problem, w, psi).gradient, step)
+    assert relative_error(reached.backbone, ahead["backbone"]) < 1e-12
+    _, expected = unrolled(problem, w, psi, step)
     assert_equal_parts(found, expected)
 
 
@@ -198,15 +227,76 @@ def test_single_level_moves_everything_on_one_loss():
     assert "mask_direct" not in log
 
 
-def test_hypergradients_are_clipped_per_variable():
-    model, optimizers = start("metamask_compmod", meta={"clip": 1e-2, "momentum": 0.0, "weight_decay": 0.0})
-    before = upper_weights(model)
-    model.train_step(batch(0), optimizers)
-    for variable in ("mask.", "fusion."):
-        moved = [before[k] - v for k, v in upper_weights(model).items() if k.startswith(variable)]
-        norm = torch.cat([m.flatten() for m in moved]).norm()
-        assert float(norm) <= 0.01 * 1e-2 * 1.01
-        assert float(norm) > 0
+def test_hypergradients_are_clipped_by_their_own_running_norms():
+    """The first sets the scale; a tenfold one later comes out ``clip`` times as long as the mean, direction kept."""
+    model, optimizers = start("metamask_compmod", meta={"clip": 2.0})
+    direct = {k: torch.randn_like(p) for k, p in model.objective.upper_parameters().items()}
+    second = {k: torch.randn_like(p) for k, p in direct.items()}
+    zero, found = torch.zeros(()), watch_gradients(model, optimizers)
+    norms = {"mask": [], "fusion": []}
+    for factor in (1.0, 1.0, 10.0):
+        parts = [{k: factor * t for k, t in part.items()} for part in (direct, second)]
+        model._move_upper(Hypergradient(*parts, zero, zero), optimizers)
+        for variable, found_norms in norms.items():
+            found_norms.append(
+                float(torch.cat([g.flatten() for k, g in found.items() if k.startswith(variable)]).norm())
+            )
+    assert norms["mask"] == pytest.approx([norms["mask"][0]] * 2 + [2 * norms["mask"][0]], rel=1e-4)
+    assert norms["fusion"][2] == pytest.approx(2 * norms["fusion"][0], rel=1e-2)
+    assert (
+        relative_error(
+            {"": found["mask.logits"] / norms["mask"][2]},
+            {"": (direct["mask.logits"] + second["mask.logits"]) / norms["mask"][0]},
+        )
+        < 1e-4
+    )
+
+
+def test_compactness_is_as_long_beside_the_rest_as_its_weight_says():
+    model = model_of("metamask_compmod", objective={**HEADS, "comp_weight": 0.3})
+    log = model.train_step(share_of(0, 12), build_optimizers(model))
+    assert float(log["fusion_direct"] / log["fusion_second_order"]) == pytest.approx(0.3, rel=1e-4)
+    together = model_of(
+        "metamask_compmod", objective={**HEADS, "comp_weight": 0.3}, meta={"hypergradient": "single_level"}
+    )
+    forward = together._forward(0, together._normalised(share_of(0, 12)["views"]))
+    together._measure(forward)
+    objective, xi = together.objective, list(together.objective.fusion.parameters())
+    comp = objective.comp_coefficient() * objective.comp_loss(forward.batch.fixed, forward.batch.scale)
+    own, rest = (
+        torch.cat([g.flatten() for g in torch.autograd.grad(loss, xi, retain_graph=True)]).norm()
+        for loss in (comp, objective.lower(forward.losses))
+    )
+    assert float(own / rest) == pytest.approx(0.3, rel=1e-4)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_scales_are_measured_often_at_first_and_then_now_and_again(method):
+    """And by default no term is below a hundredth of the step."""
+    model = model_of(method, objective={**HEADS, "balance_every": 4}, meta={"every": 5})
+    optimizers = build_optimizers(model)
+    for k in range(FIRST_MEASUREMENTS + 8):
+        log = model.train_step(share_of(k, 12), optimizers)
+    assert int(model.objective.balance.measured) == FIRST_MEASUREMENTS + 2
+    shares = {k: float(v) for k, v in log.items() if k.startswith("share_")}
+    assert sum(shares.values()) == pytest.approx(1, rel=1e-5)
+    assert min(shares.values()) > 0.01
+
+
+def few_steps(objective):
+    with patch.object(pretraining, "FIRST_MEASUREMENTS", 1):
+        model = model_of("metamask_compmod", objective={**HEADS, **objective})
+        optimizers = build_optimizers(model)
+        for k in range(4):
+            model.train_step(share_of(k, 12), optimizers)
+    return model
+
+
+def test_measuring_moves_nothing_of_a_plain_sum():
+    often, once = (few_steps({"balance": "none", "balance_every": k}) for k in (1, 10**6))
+    differ = {k for k, t in often.state_dict().items() if not torch.equal(t, once.state_dict()[k])}
+    assert differ
+    assert all(".balance." in k for k in differ)
 
 
 def test_byols_target_follows_by_its_momentum():
@@ -231,6 +321,14 @@ def test_the_meta_step_comes_every_k_iterations(every):
     assert moved == [k >= 2 and (k - 2) % every == 0 for k in range(8)]
 
 
+def test_the_log_has_the_last_meta_step_where_it_comes_at_other_iterations():
+    model = model_of("metamask", meta={"every": 4}, run={"log_every": 3})
+    optimizers = build_optimizers(model)
+    logs = [model.train_step(share_of(k, 12), optimizers) for k in range(6)]
+    assert [k for k, log in enumerate(logs) if "mask_direct" in log] == [0, 2, 4, 5]
+    assert (logs[2]["mask_direct"], logs[5]["mask_direct"]) == (logs[0]["mask_direct"], logs[4]["mask_direct"])
+
+
 @pytest.mark.parametrize("optimizer", ["lars", "adamw"])
 def test_other_optimisers_take_their_own_trial_rate(optimizer):
     model = run("metamask_compmod", optimizer={"name": optimizer, "lr": 0.001}, meta={"trial_lr": 0.03})
@@ -249,12 +347,8 @@ def test_bf16_keeps_the_upper_level_in_float32():
 
 @pytest.mark.parametrize(
     "way",
-    [
-        {"look_ahead": True, "trial": "lower", "upper": "lower"},
-        {"base": "inline", "trial": "lower"},
-        {"base": "inline", "trial": "meta"},
-    ],
-    ids=["look-ahead", "inline-lower", "inline-meta"],
+    [{"base": "inline", "trial": "lower"}, {"base": "inline", "trial": "meta"}],
+    ids=["inline-lower", "inline-meta"],
 )
 def test_a_feature_difference_never_starts_from_bf16_features(way):
     """The second-order parts of the two modes agree, though the real step's features have three digits only."""

@@ -107,3 +107,44 @@ def test_a_damaged_shard_is_one_line(shards, tmp_path, damage):
         open_source([tmp_path / "a.tar"])
     assert "\n" not in str(error.value)
     assert "a.tar" in str(error.value)
+
+
+def test_members_that_are_passed_over_are_counted_by_kind(tmp_path, caplog):
+    image = cv2.imencode(".png", np.zeros((20, 30, 3), np.uint8))[1].tobytes()
+    names = [
+        "a/0.png",
+        "a/0.jpg",
+        "a/0.cls",
+        "a/1.PNG",
+        "a/1.cls",
+        "a/2.v2.png",
+        "a/._3.png",
+        "__MACOSX/a/0.png",
+        "README",
+    ]
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        for name in names:
+            member = tarfile.TarInfo(name)
+            member.size = len(image)
+            tar.addfile(member, io.BytesIO(image))
+        folder = tarfile.TarInfo("a/b")
+        folder.type = tarfile.DIRTYPE
+        tar.addfile(folder)
+    with caplog.at_level("INFO", logger="pretrain"):
+        source = open_source([tmp_path])
+    assert [source.name(k).rsplit("/", 1)[-1] for k in range(len(source))] == ["0.png", "1.PNG"]
+    line = next(r.getMessage() for r in caplog.records if "passed over" in r.getMessage())
+    assert line.startswith("1 shards: 2 images; passed over 7 other members (")
+    for kind in ("2 .cls", "2 hidden", "1 a sample's second image", "1 .v2.png", "1 without a suffix"):
+        assert kind in line
+
+
+def test_shards_of_images_alone_say_nothing(tmp_path, caplog):
+    image = cv2.imencode(".png", np.zeros((20, 30, 3), np.uint8))[1].tobytes()
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        member = tarfile.TarInfo("0.png")
+        member.size = len(image)
+        tar.addfile(member, io.BytesIO(image))
+    with caplog.at_level("INFO", logger="pretrain"):
+        open_source([tmp_path])
+    assert "passed over" not in caplog.text

@@ -135,3 +135,34 @@ def test_names_that_are_not_utf8_survive(folder):
     source = open_source([folder])
     assert str(odd) in [source.name(k) for k in range(len(source))]
     assert all(source.read(k) for k in range(len(source)))
+
+
+def test_what_systems_and_tools_hide_is_no_image(folder):
+    before = open_source([folder])
+    for name in ("._0.png", ".ipynb_checkpoints/0.png", "__MACOSX/a/0.png", "a/.hidden.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"\0\5\26\7")
+    assert names(open_source([folder])) == names(before)
+    assert open_source([folder]).fingerprint == before.fingerprint
+
+
+def test_a_hidden_tar_makes_no_shards_of_a_folder_of_images(folder, tmp_path):
+    only = tmp_path / "only"
+    only.mkdir()
+    (only / "._x.tar").write_bytes(b"")
+    with pytest.raises(InputError, match="found none"):
+        open_source([only])
+
+
+def test_a_byte_order_mark_is_read_over(folder, tmp_path):
+    (folder / "list.txt").write_bytes(b"\xef\xbb\xbfb/1.png\n")
+    assert names(open_source([folder / "list.txt"])) == ["1.png"]
+    (tmp_path / "x.json").write_bytes(b'\xef\xbb\xbf{"images": [{"file_name": "0.png"}]}')
+    assert names(open_source([folder], tmp_path / "x.json")) == ["0.png"]
+
+
+@pytest.mark.parametrize("name", ["5", "null", "[1]"])
+def test_file_names_that_are_no_texts_are_one_line(folder, tmp_path, name):
+    (tmp_path / "x.json").write_text(f'{{"images": [{{"file_name": {name}}}]}}')
+    with pytest.raises(InputError, match="file_name for each of its images, found something else"):
+        open_source([folder], tmp_path / "x.json")

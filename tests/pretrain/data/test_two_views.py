@@ -6,6 +6,7 @@ from pretrain.data.colour import Colour, Operation, coloured
 from pretrain.data.sources import find_images, open_source
 from pretrain.data.two_views import TwoViews, collate
 from pretrain.data.views import ViewSettings
+from pretrain.errors import InputError
 
 
 @pytest.fixture
@@ -64,3 +65,13 @@ def test_who_does_the_colours_changes_nothing_that_is_drawn(folder):
             found = coloured(pixels, Colour(tuple(work), sigma if sigma >= 0 else None))
             assert np.array_equal(found, done["views"][view, k].permute(1, 2, 0).numpy())
     assert not np.array_equal(rest["views"], done["views"])
+
+
+def test_images_of_a_mode_without_a_rule_are_named_with_the_reason(tmp_path):
+    from PIL import Image
+
+    for k in range(3):
+        Image.new("F", (20, 20)).save(tmp_path / f"{k}.tiff")
+    views = TwoViews(open_source([tmp_path]), ViewSettings(size=16), 0)
+    with pytest.raises(InputError, match=r"3 images in a row .*0\.tiff \(TIFF in mode F, whose range nothing says"):
+        views[0, 0]

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from pretrain.method.objective import METHODS
+from pretrain.method.methods import METHODS
 from tests.cases.rank_cases import CASES, FEW, STEPS, overflow_of, steps_of
 from tests.cases.runs import free_port
 
 ROOT = Path(__file__).parents[3]
 WORLD = 2
-META_STEPS = {"look-ahead": FEW // 2}  # every second step is a trial step, judged by the one after it
+META_STEPS = {"plain sum": FEW // 2}  # every second step has one
 
 
 def no_upper_level(case):

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pretrain.method.bilevel import MODES, Problem, TrialStep, Weights, hypergradient, sgd_step, trial_gradient
-from pretrain.method.objective import METHODS
+from pretrain.method.bilevel import MODES, Problem, hypergradient, trial_gradient
+from pretrain.method.methods import METHODS
+from pretrain.method.trial_step import TrialStep, Weights
 from tests.cases.bilevel_cases import SMALL, make_case, relative_error, unrolled, upper_value
 
 BILEVEL = [name for name, row in METHODS.items() if row.base]
@@ -64,6 +65,24 @@ def test_a_clipped_trial_step_is_differentiated_through_its_clipping(name, share
     assert relative_error(found.total(), expected) < 1e-8
     unclipped = hypergradient(problem, weights, upper, replace(step, clip=None), "forward_mode")
     assert (relative_error(found.second_order, unclipped.second_order) > 0.1) is (share < 1)
+
+
+@pytest.mark.parametrize("clip", [None, 0.3])
+@pytest.mark.parametrize("name", BILEVEL)
+def test_a_preconditioned_trial_step_is_differentiated_through_its_preconditioner(name, clip):
+    """As AdamW and LARS take it: a factor for each weight, or one for each tensor, and decays of their own."""
+    problem, weights, upper, step = make_case(name, trial="lower")
+    if clip is not None:
+        clip *= float(torch.cat([g.flatten() for g in trial_gradient(problem, weights, upper).gradient]).norm())
+    factors = [torch.rand_like(t) + 0.1 if k % 3 else torch.rand(()).double() for k, t in enumerate(weights.tensors())]
+    decays = [0.01 * (k % 2) for k in range(len(factors))]
+    step = replace(step, preconditioner=factors, weight_decay=decays, clip=clip)
+    found = hypergradient(problem, weights, upper, step, "forward_mode")
+    value, expected = unrolled(problem, weights, upper, step)
+    assert float(found.upper_loss) == pytest.approx(float(value), rel=1e-12)
+    assert relative_error(found.total(), expected) < 1e-8
+    plain = hypergradient(problem, weights, upper, replace(step, preconditioner=None), "forward_mode")
+    assert relative_error(found.second_order, plain.second_order) > 0.1
 
 
 def scalar_problem():
@@ -127,24 +146,6 @@ def test_a_vanishing_direction_gives_a_vanishing_second_part():
         found = hypergradient(flat, weights, upper, TrialStep(0.1), mode)
         assert float(found.second_order["p"]) == 0
         assert float(found.direct["p"]) == 1
-
-
-@pytest.mark.parametrize("clip", [None, 1.5])
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_the_trial_step_is_torchs_sgd(momentum, clip):
-    torch.manual_seed(0)
-    p = torch.nn.Parameter(torch.randn(5, dtype=torch.float64))
-    optimizer = torch.optim.SGD([p], lr=0.1, momentum=momentum, weight_decay=0.01)
-    for _ in range(3):
-        gradient = torch.randn(5, dtype=torch.float64)
-        buffer = optimizer.state[p].get("momentum_buffer")
-        step = TrialStep(0.1, momentum, 0.01, None if buffer is None else [buffer.clone()], clip)
-        ahead = sgd_step(Weights({"p": p.detach().clone()}, {}), [gradient.clone()], step)
-        p.grad = gradient
-        if clip is not None:
-            torch.nn.utils.clip_grad_norm_([p], clip)
-        optimizer.step()
-        assert torch.allclose(ahead.backbone["p"], p.detach(), rtol=1e-14)
 
 
 def test_an_unknown_mode_is_named():

@@ -10,17 +10,11 @@ import torch
 
 from pretrain.backbones import build_backbone
 from pretrain.data.views import ViewSettings, make_view
-from pretrain.method.bilevel import (
-    TrialStep,
-    Weights,
-    head_slopes,
-    second_order,
-    sgd_step,
-    trial_gradient,
-    upper_gradient,
-)
-from pretrain.method.objective import METHODS, Objective, ObjectiveSettings, per_view
+from pretrain.method.bilevel import head_slopes, second_order, trial_gradient, upper_gradient
+from pretrain.method.methods import METHODS, ObjectiveSettings
+from pretrain.method.objective import Objective, per_view
 from pretrain.method.tangent import RELATIVE_STEP, feature_tangent
+from pretrain.method.trial_step import TrialStep, Weights, take
 from tests.cases.bilevel_cases import as_problem, cosine, relative_error
 
 SETTINGS = ObjectiveSettings(redundancy_widths=(128, 128), contrastive_widths=(128, 64))
@@ -62,16 +56,21 @@ def photographs():
     return make_photographs()
 
 
-@pytest.fixture(scope="module", params=["random", "trained"])
+# Steps of training, and images of the batch, as the docstring of `pretrain.method.tangent` has them.
+CASES = {"random": (0, N), "barely moved": (3, 8), "trained": (20, N)}
+
+
+@pytest.fixture(scope="module", params=CASES)
 def case(request, photographs):
     """(problem, weights, ψ, trial step) of the joint method."""
-    net, objective = networks(photographs, 20 if request.param == "trained" else 0)
+    steps, n = CASES[request.param]
+    net, objective = networks(photographs, steps)
     weights = Weights(
         {k: p.detach() for k, p in net.named_parameters()},
         {k: p.detach() for k, p in objective.head_parameters().items()},
     )
     upper = {k: p.detach() for k, p in objective.upper_parameters().items()}
-    problem = as_problem(net, objective, photographs[5], None, "trial")
+    problem = as_problem(net, objective, photographs[5][:, :n], None, "trial")
     return request.param, problem, weights, upper, TrialStep(LR, 0.0, 5e-4)
 
 
@@ -85,7 +84,7 @@ def exact(case):
     _, problem, weights, upper, step = case
     trial = trial_gradient(problem, weights, upper)
     h, gradient = trial.h, trial.gradient
-    v, _, _ = upper_gradient(problem, sgd_step(weights, gradient, step), upper)
+    v, _, _ = upper_gradient(problem, take(weights, gradient, step), upper)
     w = [t.clone().requires_grad_() for t in weights.tensors()]
     psi = {k: t.clone().requires_grad_() for k, t in upper.items()}
     named = weights.like(w)
@@ -105,7 +104,8 @@ def test_forward_mode_is_exact(case, exact):
     assert error < 1e-5
 
 
-def test_the_feature_difference_is_accurate_on_trained_weights(case, exact):
+def test_the_feature_difference_is_as_accurate_as_it_says(case, exact):
+    """In `pretrain.method.tangent` and docs/method.md: 1e-2 on trained weights, 0.2 before."""
     name, problem, weights, upper, step = case
     h, v, expected = exact
     found, release = (
@@ -120,6 +120,7 @@ def test_the_feature_difference_is_accurate_on_trained_weights(case, exact):
     if name == "trained":
         assert relative_error(found, expected) < 1e-2
         assert cosine(found, expected) > 0.9999
+    assert relative_error(found, expected) < 0.2
     assert cosine(found, expected) > 0.98
     assert relative_error(found, expected) < relative_error(release, expected)
 

@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from pretrain.errors import InputError
+from pretrain.method.balance import gradient_norms
 from pretrain.method.coding import coding_loss
 from pretrain.method.losses import barlow_twins_loss, byol_loss, nt_xent_loss
-from pretrain.method.objective import METHODS, Objective, ObjectiveSettings, resolve_method
+from pretrain.method.methods import METHODS, ObjectiveSettings, resolve_method
+from pretrain.method.objective import Objective
 from tests.cases.bilevel_cases import SMALL
 
 WIDTH, N = 8, 9
@@ -16,7 +18,8 @@ WIDTH, N = 8, 9
 
 def build(name, seed=0, **changes):
     torch.manual_seed(seed)
-    return Objective(method=METHODS[name], width=WIDTH, settings=replace(SMALL, **changes)).double()
+    settings = replace(SMALL, **changes)
+    return Objective(method=resolve_method(name, settings), width=WIDTH, settings=settings).double()
 
 
 @pytest.fixture
@@ -40,7 +43,7 @@ def features():
     ],
 )
 def test_a_method_builds_its_parts_and_no_other(name, parts):
-    assert {child for child, _ in build(name).named_children()} == parts
+    assert {child for child, _ in build(name).named_children()} == parts | {"balance"}
 
 
 @pytest.mark.parametrize(
@@ -52,7 +55,7 @@ def test_the_meta_loss_is_the_tables(name, loss):
 
 def test_the_joint_lower_loss_is_the_formula(features):
     h, _ = features
-    o = build("metamask_compmod")
+    o = build("metamask_compmod", balance="none")
     masked = h * o.mask.weights()
     zb = [o.redundancy_head(v) for v in masked]
     zc = [o.contrastive_head(v) for v in masked]
@@ -65,6 +68,30 @@ def test_the_joint_lower_loss_is_the_formula(features):
     comp = coding_loss(fused, fused, SMALL.coding_distortion, SMALL.coding_order)
     upper = nt_xent_loss(*zc, SMALL.temperature) + SMALL.comp_weight * comp
     assert o("upper", h, None, o.comp_input(h)).item() == pytest.approx(upper.item(), rel=1e-12)
+
+
+def test_balanced_terms_are_shares_of_the_step(features):
+    """Divided by the scales, weighed by w_k / Σ w: the gradients at h are as long as the weights say."""
+    h = features[0].requires_grad_()
+    o = build("metamask_compmod", redundancy=2.0, contrastive=1.0, mcr_weight=0.5)
+    losses, _ = o.losses_and_embeddings(h)
+    o.balance.update(gradient_norms(losses, h))
+    parts = {k: o.balance.coefficients(o.weights)[k] * loss for k, loss in losses.items()}
+    norms = {k: float(torch.autograd.grad(part, h, retain_graph=True)[0].norm()) for k, part in parts.items()}
+    expected = {"redundancy": 2 / 3.5, "contrastive": 1 / 3.5, "mcr": 0.5 / 3.5}
+    assert norms == pytest.approx(expected, rel=1e-6)
+    assert {k: float(s) for k, s in o.balance.shares(o.weights).items()} == pytest.approx(expected, rel=1e-6)
+    assert o.lower(losses).item() == pytest.approx(sum(part.item() for part in parts.values()), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["simclr", "barlow_twins"])
+def test_a_single_loss_is_divided_by_its_scale_alone(features, name):
+    h = features[0].requires_grad_()
+    o = build(name)
+    losses, _ = o.losses_and_embeddings(h)
+    ((loss, value),) = losses.items()
+    o.balance.update({loss: torch.tensor(4.0)})
+    assert o.lower(losses).item() == pytest.approx(value.item() / 4, rel=1e-6)
 
 
 def test_byol_compares_each_view_with_the_targets_other_view(features):
@@ -114,6 +141,8 @@ def test_compmod_draws_no_random_number_that_others_would_get(full, reduced):
 
 def test_loss_weights_can_be_changed_but_not_all_switched_off():
     assert resolve_method("metamask", ObjectiveSettings(contrastive=3.0)).contrastive == 3
+    assert resolve_method("metamask", ObjectiveSettings(balance="none")) == METHODS["metamask"]
+    assert resolve_method("metamask", ObjectiveSettings()) == replace(METHODS["metamask"], contrastive=1.0)
     with pytest.raises(InputError, match="at least one of"):
         resolve_method("simclr", ObjectiveSettings(contrastive=0.0))
     with pytest.raises(InputError, match="found 'moco'"):

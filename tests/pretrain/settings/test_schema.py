@@ -6,9 +6,12 @@ import torch
 
 from pretrain.algorithm.pretraining import Pretraining
 from pretrain.errors import InputError
+from pretrain.method.methods import METHODS
 from pretrain.settings.config_files import read_config
-from pretrain.settings.schema import Settings, load_settings
+from pretrain.settings.schema import ADAM_LR, Settings, load_settings
 from pretrain.training.optimizers import build_optimizers
+
+CONFIGS = sorted((Path(__file__).parents[3] / "configs" / "pretrain").glob("*.py"))
 
 
 def test_sections_are_filled_and_numbers_converted():
@@ -35,9 +38,22 @@ def test_sections_are_filled_and_numbers_converted():
         ({"objective": {"temperature": 0}}, "temperature"),
         ({"meta": {"hypergradient": "exact"}}, "meta.hypergradient"),
         ({"optimizer": {"clip": 0.0}}, "optimizer.clip"),
-        ({"meta": {"look_ahead": True}}, "meta.trial=lower"),
-        ({"meta": {"base": "inline", "fraction": 0.5}}, "expected 1 with base=inline"),
-        ({"optimizer": {"name": "lars"}}, "meta.trial_lr: expected a number"),
+        ({"optimizer": {"name": "lars"}, "meta": {"optimizer": "sgd"}}, "meta.mask_lr, meta.fusion_lr: expected"),
+        (
+            {"method": "metamask", "optimizer": {"name": "adamw"}, "meta": {"optimizer": "sgd"}},
+            "meta.mask_lr: expected a number",
+        ),
+        (
+            {"method": "simclr_compmod", "optimizer": {"name": "adamw"}, "meta": {"trial": "meta"}},
+            "use meta.trial=lower",
+        ),
+        ({"meta": {"optimizer": "lars"}}, "meta.optimizer: expected one of adam, sgd"),
+        ({"meta": {"betas": [0.5]}}, "meta.betas: expected two numbers"),
+        ({"meta": {"clip": 0}}, "meta.clip: expected a number above 0"),
+        ({"objective": {"balance": "norm"}}, "objective.balance: expected one of gradient, none"),
+        ({"objective": {"balance_every": 0}}, "objective.balance_every"),
+        ({"objective": {"comp_weight": -1}}, "objective.mcr_weight, comp_weight: expected numbers >= 0"),
+        ({"schedule": {"warmup_share": 1.5}}, "schedule.warmup_share"),
         (
             {"method": "simclr_compmod", "objective": {"comp_weight": 0}, "meta": {"hypergradient": "first_order"}},
             "would get no gradient",
@@ -67,13 +83,29 @@ def test_what_cannot_work_is_one_line(config, message):
         {"meta": {"hypergradient": "first_order"}},
         {"meta": {"hypergradient": "single_level"}, "optimizer": {"name": "adamw"}},
         {"optimizer": {"name": "lars"}, "meta": {"trial_lr": 0.03}},
-        {"meta": {"look_ahead": True, "trial": "lower", "upper": "lower", "every": 4}},
-        {"run": {"precision": "fp16"}, "meta": {"look_ahead": True, "trial": "lower"}},
+        {"optimizer": {"name": "adamw"}, "meta": {"optimizer": "sgd", "mask_lr": 0.03, "fusion_lr": 0.03}},
+        {"method": "simclr", "optimizer": {"name": "adamw"}, "meta": {"optimizer": "sgd"}},
         {"run": {"precision": "fp16", "compile": True}, "meta": {"precision": "bf16"}},
     ],
 )
 def test_unusual_but_meaningful_settings_are_accepted(config):
     load_settings(config)
+
+
+@pytest.mark.parametrize("path", [p for p in CONFIGS if "_cifar10_" in p.name], ids=lambda p: p.stem)
+def test_the_papers_configs_keep_the_papers_objective(path):
+    s = load_settings(read_config(path))
+    assert (s.objective.balance, s.objective.mcr, s.objective.compactness) == ("none", 0.1, 0.01)
+    assert (s.meta.trial, s.meta.optimizer, s.optimizer.name, s.meta.clip) == ("meta", "sgd", "sgd", None)
+    row = METHODS[s.method]
+    assert s.resolved_method() == row
+    assert s.upper_lr("mask") == s.optimizer.lr
+
+
+def test_rates_of_the_upper_level_are_adams_or_ws():
+    assert load_settings({}).upper_lr("mask") == ADAM_LR["mask"]
+    assert load_settings({"meta": {"fusion_lr": 0.5}}).upper_lr("fusion") == 0.5
+    assert load_settings({"meta": {"optimizer": "sgd"}, "optimizer": {"lr": 0.2}}).upper_lr("fusion") == 0.2
 
 
 def test_overrides_reach_into_sections(tmp_path):
@@ -103,9 +135,6 @@ def test_unreadable_configs_are_one_line(tmp_path, text, overrides, message):
 def test_a_missing_config_says_where_configs_are(tmp_path):
     with pytest.raises(InputError, match="configs/pretrain"):
         read_config(tmp_path / "none.py")
-
-
-CONFIGS = sorted((Path(__file__).parents[3] / "configs" / "pretrain").glob("*.py"))
 
 
 @pytest.mark.parametrize("path", [p for p in CONFIGS if not p.name.startswith("base_")], ids=lambda p: p.stem)

@@ -54,7 +54,7 @@ def test_a_run_shorter_than_that_is_warned_too(tmp_path, caplog):
 def test_every_line_has_the_upper_levels_last_values(inputs, tmp_path, every):
     from pretrain.__main__ import main
 
-    options = ["method=metamask", "meta.look_ahead=False", f"meta.every={every}", "meta.start=1", "run.log_every=10"]
+    options = ["method=metamask", f"meta.every={every}", "meta.start=1", "run.log_every=10"]
     options += ["schedule.iterations=8", "run.checkpoint_every=100", "run.keep=1"]
     assert main(arguments(inputs, tmp_path / "run", options=options)) == 0
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]

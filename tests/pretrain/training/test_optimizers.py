@@ -1,9 +1,10 @@
 import pytest
 import torch
 from torch import nn
+from torch.optim import SGD, AdamW
 
 from pretrain.algorithm.pretraining import Pretraining
-from pretrain.settings.schema import load_settings
+from pretrain.settings.schema import ADAM_DECAY, ADAM_LR, load_settings
 from pretrain.training.optimizers import LARS, build_optimizers
 
 TINY = {
@@ -41,12 +42,23 @@ def test_lars_is_the_formula():
     assert torch.allclose(b, expected[1], rtol=1e-6)
 
 
-def test_upper_variables_have_their_own_sgd():
-    model = build(method="metamask_compmod", optimizer={"lr": 0.2}, meta={"mask_lr": 0.01})
+@pytest.mark.parametrize(
+    ("meta", "kind", "rates", "decays"),
+    [
+        ({}, AdamW, {"mask": ADAM_LR["mask"], "fusion": ADAM_LR["fusion"]}, ADAM_DECAY),
+        ({"mask_lr": 0.01, "weight_decay": 0.3}, AdamW, {"mask": 0.01, "fusion": 1e-3}, {"mask": 0.3, "fusion": 0.3}),
+        ({"optimizer": "sgd", "mask_lr": 0.01}, SGD, {"mask": 0.01, "fusion": 0.2}, {"mask": 5e-4, "fusion": 5e-4}),
+    ],
+)
+def test_upper_variables_have_their_own_optimiser(meta, kind, rates, decays):
+    model = build(method="metamask_compmod", optimizer={"lr": 0.2}, meta=meta)
     optimizers = build_optimizers(model)
     assert sorted(optimizers.keys()) == ["fusion", "lower", "mask"]
-    assert optimizers["mask"].optimizer.param_groups[0]["lr"] == 0.01
-    assert optimizers["fusion"].optimizer.param_groups[0]["lr"] == 0.2
+    for name in ("mask", "fusion"):
+        (group,) = optimizers[name].optimizer.param_groups
+        assert type(optimizers[name].optimizer) is kind
+        assert (group["lr"], group["weight_decay"]) == (rates[name], decays[name])
+        assert group.get("betas", (0.5, 0.999)) == (0.5, 0.999)
     held = [{id(p) for g in o.optimizer.param_groups for p in g["params"]} for o in optimizers.values()]
     everything = {id(p) for p in model.parameters() if p.requires_grad}
     assert set().union(*held) == everything

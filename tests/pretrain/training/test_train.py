@@ -23,7 +23,7 @@ views = dict(size=32)
 run = dict(log_every=2, checkpoint_every=3)
 """
 
-LOOK_AHEAD = ["method=metamask_compmod", "meta.look_ahead=True", "meta.trial=lower", "meta.upper=lower", "meta.every=2"]
+JOINT = ["method=metamask_compmod", "optimizer.name=adamw", "meta.every=2"]
 
 
 @pytest.fixture
@@ -80,10 +80,10 @@ def test_a_run_leaves_weights_that_say_what_they_are(config, data, tmp_path):
     [
         ["method=metamask_compmod"],
         ["method=byol_compmod", "objective.bootstrap_widths=(16,16)", "objective.predictor_width=16"],
-        LOOK_AHEAD,
-        [*LOOK_AHEAD, "views.colour=device", "views.blur=0.5"],
+        JOINT,
+        [*JOINT, "views.colour=device", "views.blur=0.5"],
     ],
-    ids=["post", "byol", "look_ahead", "device_colour"],
+    ids=["post", "byol", "adamw", "device_colour"],
 )
 def test_a_resumed_run_ends_bit_for_bit_like_the_uninterrupted_one(config, data, tmp_path, options):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
@@ -155,7 +155,7 @@ def test_another_run_in_the_folder_is_refused(config, data, tmp_path, capsys):
 
 
 def test_a_folder_in_which_nothing_was_trained_is_taken_again(config, data, tmp_path, capsys):
-    fails(capsys, config, data, tmp_path / "run", "optimizer.lr=1e30", "schedule.warmup_epochs=0")
+    fails(capsys, config, data, tmp_path / "run", "optimizer.lr=1e30", "schedule.warmup_share=0")
     assert pretrain(config, data, tmp_path / "run", "schedule.iterations=2") == 0
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["iteration"] for line in lines] == [1, 2]
@@ -173,7 +173,7 @@ def test_a_corrupt_image_is_skipped_and_named_and_many_stop_the_run(config, data
 
 
 def test_a_diverging_loss_stops_with_the_files_named(config, data, tmp_path, capsys):
-    line = fails(capsys, config, data, tmp_path / "run", "optimizer.lr=1e30", "schedule.warmup_epochs=0")
+    line = fails(capsys, config, data, tmp_path / "run", "optimizer.lr=1e30", "schedule.warmup_share=0")
     assert "the loss became" in line
     assert ".png" in line
 

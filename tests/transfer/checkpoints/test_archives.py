@@ -96,6 +96,25 @@ def test_entries_that_overlap(tmp_path):
         opened.open_tree(path)
 
 
+def test_an_entry_inside_another(tmp_path):
+    """The storage's bytes are the last entry's whole record: one memory under two names, every length right."""
+    inside = b"PK\x03\x04" + bytes(22) + struct.pack("<HH", 8, 0) + b"x/data/1" + struct.pack("<3f", 1, 2, 3)
+    path = tmp_path / "x.pth"
+    torch.save(CONTENT, path)
+    with zipfile.ZipFile(path) as good:
+        entries = {name: good.read(name) for name in good.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x/data.pkl", entries["x/data.pkl"])
+        archive.writestr("x/data/0", inside)
+        archive.writestr("x/data/1", entries["x/data/1"])
+    raw = bytearray(path.read_bytes())
+    at = raw.rindex(b"PK\x01\x02")
+    raw[at + 42 : at + 46] = struct.pack("<I", raw.index(inside))
+    path.write_bytes(raw)
+    with pytest.raises(CheckpointError, match="overlapping"):
+        opened.open_tree(path)
+
+
 def test_a_flipped_bit_in_a_tensor_is_noticed(tmp_path):
     path = tmp_path / "x.pth"
     torch.save(CONTENT, path)

@@ -72,7 +72,7 @@ def test_arrays_of_objects_are_not_made(path):
 
 @pytest.mark.parametrize("shape", [(3,), (1 << 40,), (-1,), (2, 2.0), (True,), "ab", (0, 1 << 61), (1,) * 40])
 def test_an_arrays_shape_is_held_against_its_bytes(path, shape):
-    with pytest.raises(CheckpointError, match="cannot be read"):
+    with pytest.raises(CheckpointError, match=r"an array of \d+ bytes with 4|no shape of lengths"):
         _open(path, {"a": _array(shape, _dtype("f4", 3, "<", None, None, None, -1, -1, 0), bytes(4))})
 
 

@@ -1,5 +1,6 @@
 import argparse
 import json
+import time
 
 import pytest
 import torch
@@ -70,3 +71,10 @@ def test_what_has_no_end_ends():
     many = settings_of({"args": {str(n): n for n in range(100_000)}}, {})
     assert len(many) == 5_000
     assert many[0] == Setting("args", "0", 0, True)
+
+
+def test_text_made_to_be_slow():
+    text = "backbone=" + " " * 500_000 + "backbone=dict(" + "a " * 200_000
+    start = time.process_time()
+    settings_of({"args": {f"model_{n}": text for n in range(10_000)}}, {})
+    assert time.process_time() - start < 5

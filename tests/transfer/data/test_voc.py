@@ -145,3 +145,77 @@ def test_what_is_no_split(root, tmp_path):
     with pytest.raises(InputError, match="expected a VOC folder"):
         voc.parse(f"{tmp_path}:val")
     assert voc.parse(f"{root}:val").year == 2007
+
+
+@pytest.mark.parametrize("tag", ["0.jpg", "elsewhere/0.JPG", "C:\\\\data\\\\0.png", "0", "", "another.jpeg"])
+@pytest.mark.parametrize("suffix", [".png", ".PNG", ".jpeg", ".bmp", ".tif"])
+def test_an_image_of_any_format_beside_the_xml_is_its_image(root, suffix, tag):
+    (root / "JPEGImages/0.jpg").unlink()
+    Image.new("RGB", (64, 64)).save(root / f"JPEGImages/0{suffix}")
+    xml = root / "Annotations/0.xml"
+    xml.write_text(xml.read_text().replace("<size>", f"<filename>{tag}</filename><size>"))
+    data = voc.read_voc([VocSplit(root, "trainval")], ("cross", "square"), masks=False)
+    assert Path(data.content["images"][0]["file_name"]).name == f"0{suffix}"
+    assert check.check(data, masks=False) == []
+
+
+def test_a_jpeg_comes_first_and_what_the_tag_says_last(root):
+    Image.new("RGB", (64, 64)).save(root / "JPEGImages/0.png")
+    (root / "JPEGImages/1.jpg").rename(root / "JPEGImages/renamed.jpg")
+    xml = root / "Annotations/1.xml"
+    xml.write_text(xml.read_text().replace("<size>", "<filename>some/folder/renamed.jpg</filename><size>"))
+    data = voc.read_voc([VocSplit(root, "trainval")], ("cross", "square"), masks=False)
+    assert [Path(i["file_name"]).name for i in data.content["images"]][:2] == ["0.jpg", "renamed.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "names"),
+    [
+        ("a b\n c d \n", ["a b", "c d"]),
+        ("a b  1\nc d -1\ne  0\n", ["a b", "c d", "e"]),
+        ("photo 1\nphoto 2 1\nphoto -1\n", ["photo 1", "photo 2", "photo"]),  # "photo 1" is an image of its own
+        ("\ufeffone\r\ntwo\r\n", ["one", "two"]),
+    ],
+)
+def test_names_with_spaces_and_the_flags_of_class_lists(root, lines, names):
+    (root / "Annotations/photo 1.xml").write_text(one_object("cross"))
+    (root / "ImageSets/Main/odd.txt").write_text(lines, encoding="utf-8")
+    assert voc.stems(VocSplit(root, "odd"), masks=False) == names
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("<width>64</width>", "<width>64.0</width>", None),
+        ("<width>64</width>", "<width> 64 </width>", None),
+        ("<width>64</width>", "<width>64.5</width>", '<width> "64.5", which is no whole number'),
+        ("<width>64</width>", "<width>wide</width>", '<width> "wide", which is no number'),
+        ("<width>64</width>", "", "no <width>"),
+        ("<width>64</width>", "<width>0</width>", '<width> "0", which is no whole number from 1 on'),
+        ("<xmin>1</xmin>", "<xmin>nan</xmin>", '<xmin> "nan", which is no place in an image'),
+        ("<name>cross</name>", "<name>cr\noss</name>", "which is not one line"),
+        ("<name>cross</name>", "<name>cross</name><difficult>yes</difficult>", '<difficult> "yes"'),
+        ("<name>cross</name>", "<name>cross</name><difficult>1</difficult>", None),
+        ("<annotation>", "<annotation", "expected a VOC annotation file"),
+    ],
+)
+def test_numbers_and_names_of_an_xml_file(root, old, new, message):
+    (root / "Annotations/0.xml").write_text(one_object("cross").replace(old, new))
+
+    def read():
+        data = voc.read_voc([VocSplit(root, "trainval")], ("cross", "square"), masks=False)
+        check.check(data, masks=False)
+        return data.content["images"][0]
+
+    if message is None:
+        assert (read()["width"], read()["height"]) == (64, 64)
+        return
+    with pytest.raises(InputError) as error:
+        read()
+    assert message in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_what_systems_leave_beside_the_xml_files_is_not_read(root):
+    (root / "Annotations/._0.xml").write_bytes(b"\0\5\26\7")
+    assert voc.classes_of([VocSplit(root, "trainval")]) == ("cross", "square")
