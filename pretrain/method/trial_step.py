@@ -15,7 +15,17 @@ _CLIP_EPS = 1e-6  # what torch.nn.utils.clip_grad_norm_ adds to the norm
 
 @dataclass(frozen=True)
 class Weights:
-    """The lower-level weights w, split where the features are."""
+    """The lower-level weights w, split where the features are; any shapes, outside any graph.
+
+    Attributes:
+        backbone: name -> tensor, what the features are computed with.
+        heads: name -> tensor, what the losses use beside the features.
+
+    Example:
+        >>> weights = Weights(backbone={"w": torch.ones(2, 3)}, heads={"c": torch.zeros(4)})
+        >>> [tuple(t.shape) for t in weights.tensors()]
+        [(2, 3), (4,)]
+    """
 
     backbone: Tensors
     heads: Tensors
@@ -44,6 +54,12 @@ class TrialStep:
         clip: largest norm of g, c = min(1, clip / ||g||); None for no clipping (c = 1).
         preconditioner: P, per tensor a factor or one of its shape, read only: what AdamW divides by, LARS' trust ratio.
             None for plain SGD (P = 1).
+
+    Example:
+        The step of ``torch.optim.SGD(..., lr=0.1, momentum=0.9)`` that has not moved yet:
+
+        >>> TrialStep(lr=0.1, momentum=0.9).buffers is None
+        True
     """
 
     lr: float

@@ -32,10 +32,11 @@ def write_voc(images, ann, folder, splits=("trainval", "test"), difficult=()):
         Image.fromarray(mask).convert("P").save(folder / f"SegmentationObject/{stem}.png")
         size = f"<size><width>{image['width']}</width><height>{image['height']}</height></size>"
         (folder / f"Annotations/{stem}.xml").write_text(f"<annotation>{size}{objects}</annotation>")
-    stems = "\n".join(Path(image["file_name"]).stem for image in content["images"]) + "\n"
+    stems = [Path(image["file_name"]).stem for image in content["images"]]
     for kind in ("Main", "Segmentation"):
         for split in splits:
-            (folder / f"ImageSets/{kind}/{split}.txt").write_text(stems)
+            ordered = stems[::-1] if split.startswith("train") else stems  # the same list for both would be refused
+            (folder / f"ImageSets/{kind}/{split}.txt").write_text("\n".join(ordered) + "\n")
     return folder
 
 
@@ -51,6 +52,7 @@ def write_coco_home(images, ann, root):
         (root / f"coco/{split}2017").mkdir()
         for file in Path(images).iterdir():
             (root / f"coco/{split}2017" / file.name).write_bytes(file.read_bytes())
+        content["info"] = {"description": split}  # the same file for both would be refused
         (root / f"coco/annotations/instances_{split}2017.json").write_text(json.dumps(content))
 
 
@@ -85,7 +87,7 @@ def write_cityscapes_home(images, ann, root):
         left.mkdir(parents=True)
         fine.mkdir(parents=True)
         for image in content["images"]:
-            stem = f"x_{Path(image['file_name']).stem}_000000"
+            stem = f"x_{split}{Path(image['file_name']).stem}_000000"
             Image.open(Path(images) / image["file_name"]).save(left / f"{stem}_leftImg8bit.png")
             _write_cityscapes_truth(fine / f"{stem}_gtFine", image, content["annotations"])
 

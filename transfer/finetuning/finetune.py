@@ -84,7 +84,7 @@ def finetune(
         Interrupted: Ctrl-C or SIGTERM; a checkpoint was saved, which ``resume`` goes on from.
 
     Example:
-        Three numbered squares, two iterations: the smallest run, which measures nothing:
+        Three squares, two to train on and one to measure on, two iterations: the smallest run, which measures nothing:
 
         >>> import json, tempfile, transfer
         >>> from pathlib import Path
@@ -98,13 +98,16 @@ def finetune(
         ...     truth["images"].append({"id": i, "file_name": f"{i}.png", "width": 64, "height": 64})
         ...     box = {"bbox": [8 * i, 10, 24, 24], "area": 576, "iscrowd": 0}
         ...     truth["annotations"].append({"id": i, "image_id": i, "category_id": 1, **box})
-        >>> _ = (folder / "truth.json").write_text(json.dumps(truth))
-        >>> data = (folder, folder / "truth.json")
+        >>> def part(name, chosen):
+        ...     lists = {key: truth[key][chosen] for key in ("images", "annotations")}
+        ...     _ = (folder / f"{name}.json").write_text(json.dumps({**truth, **lists}))
+        ...     return folder, folder / f"{name}.json"
+        >>> train, val = part("train", slice(2)), part("val", slice(2, 3))
         >>> short = {"SOLVER.MAX_ITER": 2, "SOLVER.STEPS": (1,), "SOLVER.IMS_PER_BATCH": 2, "SOLVER.WARMUP_ITERS": 0}
         >>> small = {"INPUT.MIN_SIZE_TRAIN": (64,), "INPUT.MIN_SIZE_TEST": 64, "TEST.PRECISE_BN.NUM_ITER": 1}
         >>> settings = {**short, **small, "MODEL.MASK_ON": False, "SOLVER.BASE_LR": 0.001}
         >>> record = transfer.finetune(  # doctest: +ELLIPSIS
-        ...     "any_mask_rcnn_R_18_FPN_small", "random", data, data, folder / "run", seed=0, settings=settings
+        ...     "any_mask_rcnn_R_18_FPN_small", "random", train, val, folder / "run", seed=0, settings=settings
         ... )
         [...
         >>> record.init, record.schedule.max_iter, 0 <= record.metrics["bbox"]["AP"] <= 100

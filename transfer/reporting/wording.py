@@ -26,7 +26,7 @@ def answer(summary: Summary) -> str:
     if len({v.ours.init for v in verdicts}) == 1 < len(verdicts) and all(v.word == UNKNOWN for v in verdicts):
         shares = [f"with {percent(v.ours.fraction)} of the labels {_gain(v, False)}, {v.needs}" for v in verdicts]
         start, base = verdicts[0].ours.init, verdicts[0].baseline.init
-        return f"{start} cannot be by_run from {base} in {WORDS[summary.task]} AP: {'; '.join(shares)}."
+        return f"{start} cannot be told from {base} in {WORDS[summary.task]} AP: {'; '.join(shares)}."
     parts = []
     for fraction in summary.fractions:
         here = [verdict for verdict in verdicts if verdict.ours.fraction == fraction]
@@ -48,10 +48,10 @@ def _sentence(verdicts: Sequence[Verdict], alone: bool) -> str:
     unknown = [v for v in verdicts if v.word == UNKNOWN]
     if len(unknown) == 1:
         (one,) = unknown
-        parts.append(f"{one.ours.init} ({_gain(one, alone)}) cannot be by_run from {base} in {task} AP: {one.needs}")
+        parts.append(f"{one.ours.init} ({_gain(one, alone)}) cannot be told from {base} in {task} AP: {one.needs}")
     elif unknown:
         names = _join([f"{v.ours.init} ({_gain(v, alone)})" for v in unknown])
-        parts.append(f"{names} cannot be by_run from {base} in {task} AP")
+        parts.append(f"{names} cannot be told from {base} in {task} AP")
     return ", ".join(parts)
 
 

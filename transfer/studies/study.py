@@ -69,9 +69,23 @@ def run(
         cluster: "local" runs the queue's jobs without a queue, to try them.
         poll: seconds between two looks at the queue.
 
+    Returns:
+        the cells that are there and those that failed, and where the report lies.
+
     Raises:
         InputError: anything the user can put right; nothing has been run then.
         Interrupted: Ctrl-C or SIGTERM; what was running has been stopped, and the same call goes on.
+
+    Example:
+        A mistake is found before anything runs; ``transfer.study("digits_small", "runs/digits")`` itself takes minutes:
+
+        >>> import tempfile, transfer
+        >>> folder = tempfile.mkdtemp()
+        >>> try:
+        ...     transfer.study("digits_smal", folder)
+        ... except transfer.InputError as error:
+        ...     print("digits_small" in str(error))
+        True
     """
     out = Path(out)
     steps = open_study(study, out)

@@ -28,8 +28,8 @@ def planned(folder, **sections):
 @pytest.mark.parametrize(
     ("schedule", "iterations", "warmup"),
     [
-        ({"epochs": 3, "warmup_epochs": 0.5}, 30, 5),
-        ({"epochs": 3, "warmup_epochs": 9.0}, 30, 29),
+        ({"epochs": 3, "warmup_share": 0.5, "warmup_epochs": 0.5}, 30, 5),
+        ({"epochs": 3, "warmup_share": 0.99, "warmup_epochs": 9.0}, 30, 29),
         ({"iterations": 7, "warmup_epochs": 0.0}, 7, 0),
     ],
 )

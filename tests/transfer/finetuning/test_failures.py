@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from detectron2.data import DatasetMapper
 from PIL import Image
 
 from tests.cases.coco_sets import edit, write_coco
@@ -19,6 +18,7 @@ from tests.cases.finetuning import SMALL, TINY, refused, run
 from transfer.errors import InputError, Interrupted
 from transfer.finetuning import batches
 from transfer.finetuning.loader import Unreadable
+from transfer.finetuning.mapper import Mapper
 from transfer.records import record_file
 
 ROOT = Path(__file__).parents[3]
@@ -187,7 +187,7 @@ def test_a_mapper_that_fails_in_a_loading_process_is_one_line(data, tmp_path, ca
     def failing(self, record):
         raise KeyError("instances")
 
-    monkeypatch.setattr(DatasetMapper, "__call__", failing)
+    monkeypatch.setattr(Mapper, "__call__", failing)
     line = refused(capsys, *words(data, tmp_path / "run", "DATALOADER.NUM_WORKERS", "1"))
     assert ".png: expected an image that can be read, found KeyError: 'instances'" in line
 
@@ -205,7 +205,7 @@ def test_a_worker_that_dies(data, tmp_path, capsys, monkeypatch):
     def killed(self, record):
         os.kill(os.getpid(), signal.SIGKILL)
 
-    monkeypatch.setattr(DatasetMapper, "__call__", killed)
+    monkeypatch.setattr(Mapper, "__call__", killed)
     line = refused(capsys, *words(data, tmp_path / "run", "DATALOADER.NUM_WORKERS", "1"))
     assert "a process that loads images was ended" in line
     assert "continue with --resume and fewer DATALOADER.NUM_WORKERS" in line
