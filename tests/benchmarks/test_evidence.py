@@ -59,7 +59,7 @@ def a_plan(images, **changes):
 def test_every_start_is_a_config_that_loads(init):
     """Also with the search's options: what is refused must be refused here, not after an hour of cells."""
     size = GPU if init in GPU.parts or init.name not in [i.name for i in CPU.inits] else CPU
-    course = {"schedule.iterations": 100, "schedule.warmup_share": 0.1, "optimizer.lr": 0.1, "run.seed": 3}
+    course = {"schedule.iterations": 100, "schedule.warmup_epochs": 0.1, "optimizer.lr": 0.1, "run.seed": 3}
     config, options = command(init, size, course)
     settings = load_settings(read_config(Path(config), options))
     assert settings.schedule.iterations == 100
