@@ -11,7 +11,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from pretrain.backbones import load_backbone
-    from pretrain.method.bilevel import Problem, TrialStep, Weights, hypergradient
+    from pretrain.method.bilevel import Problem, hypergradient
+    from pretrain.method.trial_step import TrialStep, Weights
     from pretrain.probes.evaluate import evaluate
     from pretrain.training.train import train
 
@@ -21,8 +22,8 @@ _MODULES = {
     "load_backbone": "pretrain.backbones",
     "hypergradient": "pretrain.method.bilevel",
     "Problem": "pretrain.method.bilevel",
-    "Weights": "pretrain.method.bilevel",
-    "TrialStep": "pretrain.method.bilevel",
+    "Weights": "pretrain.method.trial_step",
+    "TrialStep": "pretrain.method.trial_step",
 }
 
 __all__ = ["Problem", "TrialStep", "Weights", "__version__", "evaluate", "hypergradient", "load_backbone", "train"]

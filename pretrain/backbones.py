@@ -76,7 +76,7 @@ def save_backbone(path: str | Path, backbone: nn.Module, metadata: Mapping[str, 
         raise InputError(
             f"{path}: expected finite weights, found NaN or infinity in {len(broken)} of {len(tensors)} tensors "
             f"({', '.join(broken[:3])}{', ...' if len(broken) > 3 else ''}), which is a diverged training; nothing is "
-            "written: lower optimizer.lr or raise schedule.warmup_epochs"
+            "written: lower optimizer.lr or raise schedule.warmup_share"
         )
     # Not safetensors' own `save_file`: its files can be read by nobody but their owner.
     write_bytes(path, safetensors.torch.save(tensors, metadata=header))

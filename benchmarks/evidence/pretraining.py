@@ -28,10 +28,10 @@ def command(init: Init, size: Size, course: Mapping[str, Any]) -> tuple[str, lis
 
 def schedule(iterations: int, rate: float, seed: int, size: Size, data: Photographs) -> dict[str, Any]:
     """A course of ``iterations``, a tenth of them warm-up (the upper level starts after it)."""
+    images = sum(1 for _ in data.unlabelled.iterdir())
     return {
         "schedule.iterations": iterations,
-        "schedule.warmup_share": WARM_UP,
-        "schedule.warmup_epochs": 1000,  # the share alone decides
+        "schedule.warmup_epochs": round(WARM_UP * iterations * size.pretraining["data.batch"] / images, 4),
         "optimizer.lr": rate,
         "run.seed": seed,
     }

@@ -124,14 +124,14 @@ class ScheduleSettings:
 
     Attributes:
         epochs: length of the run.
-        warmup_share: length of the warm-up, as a share of the run.
-        warmup_epochs: the longest that it may be.
+        warmup_share: length of the warm-up, as a share of the run; an epoch at most.
+        warmup_epochs: its length in epochs, where that is to decide.
         iterations: length of the run.
     """
 
     epochs: int = 100
     warmup_share: float = 0.05
-    warmup_epochs: float = 1.0
+    warmup_epochs: float | None = None
     iterations: int | None = None
 
     def __post_init__(self) -> None:
@@ -142,9 +142,9 @@ class ScheduleSettings:
                 f"schedule: expected epochs (or iterations, where given) >= 1, found epochs = {self.epochs}, "
                 f"iterations = {self.iterations}"
             )
-        if not 0 <= self.warmup_share < 1 or not 0 <= self.warmup_epochs < math.inf:
+        if not 0 <= self.warmup_share < 1 or not 0 <= (self.warmup_epochs or 0) < math.inf:
             raise InputError(
-                f"schedule.warmup_share, warmup_epochs: expected a share in [0, 1) and a number >= 0, found "
+                f"schedule.warmup_share, warmup_epochs: expected a share in [0, 1) and a number >= 0 or None, found "
                 f"{self.warmup_share} and {self.warmup_epochs}"
             )
 

@@ -66,7 +66,8 @@ def make_plan(settings: Settings, source: Source, work_dir: Path) -> Plan:
             f"schedule: expected at least one iteration, found epochs = {schedule.epochs}, iterations = "
             f"{schedule.iterations}"
         )
-    warmup = round(min(schedule.warmup_share * iterations, schedule.warmup_epochs * per_epoch))
+    share = min(schedule.warmup_share * iterations, per_epoch)
+    warmup = round(share if schedule.warmup_epochs is None else schedule.warmup_epochs * per_epoch)
     log_every = min(settings.run.log_every, max(1, iterations // 10))
     return Plan(source, work_dir, iterations, min(warmup, iterations - 1), log_every)
 

@@ -59,7 +59,7 @@ def a_plan(images, **changes):
 def test_every_start_is_a_config_that_loads(init):
     """Also with the search's options: what is refused must be refused here, not after an hour of cells."""
     size = GPU if init in GPU.parts or init.name not in [i.name for i in CPU.inits] else CPU
-    course = {"schedule.iterations": 100, "schedule.warmup_share": 0.1, "optimizer.lr": 0.1, "run.seed": 3}
+    course = {"schedule.iterations": 100, "schedule.warmup_epochs": 0.1, "optimizer.lr": 0.1, "run.seed": 3}
     config, options = command(init, size, course)
     settings = load_settings(read_config(Path(config), options))
     assert settings.schedule.iterations == 100
@@ -152,7 +152,7 @@ def test_a_training_is_judged_by_its_last_fifth_and_its_contrastive_loss(tmp_pat
 
 def test_the_warm_up_is_a_tenth(photographs):
     found = schedule(300, 0.1, 5, CPU, photographs)
-    assert found["schedule.warmup_share"] == 0.1
+    assert found["schedule.warmup_epochs"] == pytest.approx(0.1 * 300 * 32 / 48)
 
 
 def test_choices_are_made_on_other_images_than_neighbours_are_taken_from(photographs, tmp_path):

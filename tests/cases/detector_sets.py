@@ -7,10 +7,11 @@ import numpy as np
 from PIL import Image
 
 
-def write_voc(images, ann, folder, splits=("trainval", "test"), difficult=()):
+def write_voc(images, ann, folder, splits=("trainval", "test"), difficult=(), backwards=()):
     """Write the COCO-format set as a VOC folder whose splits are all the same; return the folder.
 
-    ``difficult`` holds numbers of images (from 0) whose objects are.
+    ``difficult`` holds numbers of images (from 0) whose objects are; ``backwards`` splits that list the images from the
+    last to the first: the same list to train and to measure on would be refused.
     """
     images, ann, folder = Path(images), Path(ann), Path(folder)
     parts = ("Annotations", "JPEGImages", "SegmentationObject", "ImageSets/Main", "ImageSets/Segmentation")
@@ -35,7 +36,7 @@ def write_voc(images, ann, folder, splits=("trainval", "test"), difficult=()):
     stems = [Path(image["file_name"]).stem for image in content["images"]]
     for kind in ("Main", "Segmentation"):
         for split in splits:
-            ordered = stems[::-1] if split.startswith("train") else stems  # the same list for both would be refused
+            ordered = stems[::-1] if split in backwards else stems
             (folder / f"ImageSets/{kind}/{split}.txt").write_text("\n".join(ordered) + "\n")
     return folder
 

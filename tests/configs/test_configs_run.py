@@ -38,8 +38,9 @@ def home(tmp_path_factory):
     write_coco_home(images, ann, root)
     write_lvis_home(images, ann, root)
     write_cityscapes_home(images, ann, root)
+    splits = ("trainval", "train", "val", "test")
     for year in (2007, 2012):
-        write_voc(images, ann, root / f"VOC{year}", ("trainval", "train", "val", "test"))
+        write_voc(images, ann, root / f"VOC{year}", splits, backwards=("trainval", "train"))
     return folder
 
 

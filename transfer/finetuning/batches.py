@@ -103,9 +103,7 @@ class Mapped(Dataset):  # type: ignore[misc,type-arg,unused-ignore]
         try:
             return self._mapper(record)
         except Exception as error:  # damaged files make Pillow and the mapper raise nearly everything
-            # The decoder's own errors say what was met; of any other the kind has to be named.
-            kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-            return Unreadable(record["file_name"], f"{kind}{' '.join(str(error).split())[:120]}")
+            return Unreadable(record["file_name"], mapper.why_unreadable(error))
 
 
 def _seed_all(seed: int, position: int) -> None:

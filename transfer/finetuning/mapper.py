@@ -32,6 +32,12 @@ def read(file: str | Path, channels: str) -> NDArray[Any]:
     return converted
 
 
+def why_unreadable(error: Exception) -> str:
+    """Return in a few words why an image cannot be read: what `read` says, and of any other error its kind as well."""
+    kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+    return kind + " ".join(str(error).split())[:120]
+
+
 class Mapper(DatasetMapper):
     """Detectron2's mapper, which would see 16-bit images white; augmentations and everything after them are its own.
 

@@ -155,7 +155,7 @@ def detect(run_folder: Path, classes: list[str], folder: Path, images: list[Path
             try:
                 pixels = mapper.read(file, cfg.INPUT.FORMAT)
             except Exception as error:  # damaged files make Pillow raise nearly everything
-                unreadable[str(file)] = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+                unreadable[str(file)] = mapper.why_unreadable(error)
                 continue
             number = len(content["images"]) + 1
             height, width = pixels.shape[:2]

@@ -131,7 +131,7 @@ def read_run(path: str | Path) -> Record:
 
         >>> record = transfer.read_record(folder / "run")
         >>> record.name, record.seed, record.counts.objects
-        ('run', 0, 3)
+        ('run', 0, 1)
     """
     path = Path(path)
     record = read(path)

@@ -241,7 +241,7 @@ def first_scale(value):
 
 
 def test_a_non_finite_loss_still_ends_the_training(on_the_edge, tmp_path, capsys):
-    options = [*EDGE, "method=simclr", "optimizer.lr=1e30", "schedule.warmup_share=0"]
+    options = [*EDGE, "method=simclr", "optimizer.lr=1e30", "schedule.warmup_epochs=0"]
     with patch.multiple(mixed_precision, FIRST_SCALE=1.0):
         assert main(arguments(on_the_edge[0], tmp_path / "run", options=options)) == 1
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line]

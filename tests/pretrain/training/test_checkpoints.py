@@ -73,7 +73,7 @@ def test_weights_that_are_not_finite_are_never_saved(run, capsys):
     """A finite loss at the last iteration says nothing of the weights after it."""
     checkpoints = find_checkpoints(run.work / "checkpoints")
     checkpoints[-1].unlink()
-    assert run("--allow-change", options=["optimizer.lr=1e39", "schedule.warmup_share=0"]) == 1
+    assert run("--allow-change", options=["optimizer.lr=1e39", "schedule.warmup_epochs=0"]) == 1
     line = one_line(capsys)
     assert "no longer finite after iteration 3" in line
     assert str(checkpoints[0]) in line

@@ -31,6 +31,8 @@ def planned(folder, **sections):
         ({"epochs": 3, "warmup_share": 0.5, "warmup_epochs": 0.5}, 30, 5),
         ({"epochs": 3, "warmup_share": 0.99, "warmup_epochs": 9.0}, 30, 29),
         ({"iterations": 7, "warmup_epochs": 0.0}, 7, 0),
+        ({"iterations": 100, "warmup_share": 0.04}, 100, 4),
+        ({"epochs": 100, "warmup_share": 0.04}, 1000, 10),  # an epoch at most
     ],
 )
 def test_epochs_become_iterations(tmp_path, schedule, iterations, warmup):

@@ -18,7 +18,7 @@ from tests.cases.runs import arguments
 
 
 def test_a_non_finite_loss_names_its_files_and_the_last_good_checkpoint(finished, tmp_path, capsys):
-    options = [*SHORT, "optimizer.lr=1e30", "schedule.warmup_share=0", "run.checkpoint_every=1"]
+    options = [*SHORT, "optimizer.lr=1e30", "schedule.warmup_epochs=0", "run.checkpoint_every=1"]
     assert main(arguments(finished[0], tmp_path / "run", options=options)) == 1
     line = one_line(capsys)
     assert "the loss became nan at iteration" in line

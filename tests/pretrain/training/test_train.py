@@ -155,7 +155,7 @@ def test_another_run_in_the_folder_is_refused(config, data, tmp_path, capsys):
 
 
 def test_a_folder_in_which_nothing_was_trained_is_taken_again(config, data, tmp_path, capsys):
-    fails(capsys, config, data, tmp_path / "run", "optimizer.lr=1e30", "schedule.warmup_share=0")
+    fails(capsys, config, data, tmp_path / "run", "optimizer.lr=1e30", "schedule.warmup_epochs=0")
     assert pretrain(config, data, tmp_path / "run", "schedule.iterations=2") == 0
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["iteration"] for line in lines] == [1, 2]
@@ -173,7 +173,7 @@ def test_a_corrupt_image_is_skipped_and_named_and_many_stop_the_run(config, data
 
 
 def test_a_diverging_loss_stops_with_the_files_named(config, data, tmp_path, capsys):
-    line = fails(capsys, config, data, tmp_path / "run", "optimizer.lr=1e30", "schedule.warmup_share=0")
+    line = fails(capsys, config, data, tmp_path / "run", "optimizer.lr=1e30", "schedule.warmup_epochs=0")
     assert "the loss became" in line
     assert ".png" in line
 
