@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 import time
@@ -38,12 +39,17 @@ class Interrupt:
         """Take over both signals; nothing outside the main thread, which Python gives them to."""
         if threading.current_thread() is threading.main_thread():
             self._before = {s: signal.signal(s, self._caught) for s in (signal.SIGINT, signal.SIGTERM)}
+        _HOLDERS.append(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         """Give them back."""
+        self._give_back()
+        _HOLDERS.remove(self)
+
+    def _give_back(self) -> None:
         for signum, handler in self._before.items():
             signal.signal(signum, handler)
 
@@ -74,6 +80,20 @@ class Interrupt:
         if comm.get_world_size() == 1:
             return self.signum
         return max(comm.all_gather(self.signum))
+
+
+def _in_fork() -> None:
+    """Give the signals back in a forked process: one that waits for a lock when a caught signal comes never sees it.
+
+    A pool's workers, which end by SIGTERM, would live for ever, and whoever ends the pool would wait as long.
+    """
+    for holder in reversed(_HOLDERS):
+        holder._give_back()
+    _HOLDERS.clear()
+
+
+_HOLDERS: list[Interrupt] = []  # whose blocks run in this process, the outermost first
+os.register_at_fork(after_in_child=_in_fork)
 
 
 def ignore_signals(worker: int = 0) -> None:

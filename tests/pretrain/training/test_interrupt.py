@@ -1,3 +1,4 @@
+import multiprocessing
 import os
 import signal
 import threading
@@ -6,6 +7,8 @@ import pytest
 
 from pretrain.training import interrupt
 from pretrain.training.interrupt import Interrupt
+
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 
 @pytest.fixture(autouse=True)
@@ -45,3 +48,22 @@ def test_another_thread_leaves_the_signals_alone():
     thread.start()
     thread.join()
     assert handlers == [before]
+
+
+def test_a_forked_process_has_the_signals_that_were_there_before():
+    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    with Interrupt() as asked:
+        child = os.fork()
+        if not child:
+            os._exit(0 if before == {s: signal.getsignal(s) for s in before} else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        os.kill(os.getpid(), signal.SIGTERM)  # while this process still catches them
+        assert asked.signum == signal.SIGTERM
+
+
+def test_a_pool_that_is_forked_within_can_be_ended():
+    """Its workers wait for a lock, where a signal that Python catches may never be seen."""
+    with Interrupt():
+        for _ in range(20):
+            with multiprocessing.get_context("fork").Pool(4) as pool:
+                assert pool.map(abs, [-1, 2]) == [1, 2]
