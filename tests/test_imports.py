@@ -14,6 +14,7 @@ FLOORS = {
         "errors": 0,
         "atomic": 0,
         "progress": 0,
+        "ranges": 0,
         "versions": 0,
         "backbones": 1,
         "distributed": 1,

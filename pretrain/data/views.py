@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import cv2
 import numpy as np
@@ -18,12 +18,14 @@ import numpy as np
 from pretrain.data.colour import Colour, Operation, coloured
 from pretrain.data.pixels import REDUCED_EIGHTHS, SMALLEST_SIDE, Image, decode, read_header
 from pretrain.errors import InputError
+from pretrain.ranges import ABOVE_ZERO, NOT_NEGATIVE, SHARE, OneOf, Range, check
 
 Box = tuple[int, int, int, int]  # top, left, height, width, pixels
 
 # (side of the low-pass kernel, up to which ratio of crop to view); beyond the last one the area filter serves.
 _KERNELS = ((3, 2.0), (5, 3.5), (7, 5.0))
 _AREA_FROM = 5.0
+_SOME = Range(0, 1, above=True)  # of the image's area
 
 
 @dataclass(frozen=True)
@@ -45,44 +47,29 @@ class ViewSettings:
             device (`pretrain.data.device_colour`, in float32 on the whole batch, rounding nothing).
     """
 
-    size: int = 224
-    crop_min: float = 0.08
-    crop_max: float = 1.0
-    ratio: float = 4 / 3
-    flip: float = 0.5
-    jitter: float = 0.8
-    brightness: float = 0.4
-    contrast: float = 0.4
-    saturation: float = 0.4
-    hue: float = 0.1
-    grey: float = 0.2
-    blur: float = 0.0
-    blur_min: float = 0.1
-    blur_max: float = 2.0
-    colour: str = "loader"
+    size: Annotated[int, Range(8, 4096, whole=True)] = 224
+    crop_min: Annotated[float, _SOME] = 0.08
+    crop_max: Annotated[float, _SOME] = 1.0
+    ratio: Annotated[float, Range(1)] = 4 / 3
+    flip: Annotated[float, SHARE] = 0.5
+    jitter: Annotated[float, SHARE] = 0.8
+    brightness: Annotated[float, SHARE] = 0.4
+    contrast: Annotated[float, SHARE] = 0.4
+    saturation: Annotated[float, SHARE] = 0.4
+    hue: Annotated[float, Range(0, 0.5)] = 0.1
+    grey: Annotated[float, SHARE] = 0.2
+    blur: Annotated[float, SHARE] = 0.0
+    blur_min: Annotated[float, NOT_NEGATIVE] = 0.1
+    blur_max: Annotated[float, ABOVE_ZERO] = 2.0
+    colour: Annotated[str, OneOf(("loader", "device"))] = "loader"
 
     def __post_init__(self) -> None:
-        """Refuse settings outside their range."""
-        if self.size < 8:
-            raise InputError(f"views.size: expected at least 8 pixels, found {self.size}")
-        if not 0 < self.crop_min <= self.crop_max <= 1:
-            raise InputError(
-                f"views.crop_min, crop_max: expected 0 < min <= max <= 1, found {self.crop_min}, {self.crop_max}"
-            )
-        for name in ("flip", "jitter", "grey", "blur", "brightness", "contrast", "saturation"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"views.{name}: expected a number in 0-1, found {getattr(self, name)}")
-        if not 0 <= self.hue <= 0.5:
-            raise InputError(f"views.hue: expected a number in 0-0.5, found {self.hue}")
-        if not 1 <= self.ratio < math.inf:
-            raise InputError(f"views.ratio: expected a number >= 1, found {self.ratio}")
-        if not 0 <= self.blur_min <= self.blur_max < math.inf or self.blur_max == 0:
-            raise InputError(
-                f"views.blur_min, blur_max: expected 0 <= min <= max and max > 0, found {self.blur_min} and "
-                f"{self.blur_max}"
-            )
-        if self.colour not in ("loader", "device"):
-            raise InputError(f"views.colour: expected one of loader, device, found {self.colour!r}")
+        """Refuse what is out of range, and ranges that begin behind their end."""
+        check(self, "views")
+        for low, high in (("crop_min", "crop_max"), ("blur_min", "blur_max")):
+            least, most = getattr(self, low), getattr(self, high)
+            if least > most:
+                raise InputError(f"views.{low}, {high}: expected {low} <= {high}, found {least} and {most}")
 
 
 class SampledView(NamedTuple):

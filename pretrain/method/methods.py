@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 from pretrain.errors import InputError
 from pretrain.method.balance import MODES
+from pretrain.ranges import ABOVE_ZERO, COUNT, NOT_NEGATIVE, Items, OneOf, Range, check
+
+_LAYERS, _WIDTH = Items(1, 16), Range(1, 2**16, whole=True)  # of a head
 
 
 @dataclass(frozen=True)
@@ -65,53 +69,36 @@ class ObjectiveSettings:
         predictor_width: hidden width of BYOL's predictor.
     """
 
-    balance: str = "gradient"
-    balance_every: int = 10
-    redundancy: float | None = None
-    contrastive: float | None = None
-    bootstrap: float | None = None
-    temperature: float = 0.07
-    off_diagonal_weight: float = 5e-3
+    balance: Annotated[str, OneOf(MODES)] = "gradient"
+    balance_every: Annotated[int, COUNT] = 10
+    redundancy: Annotated[float | None, NOT_NEGATIVE] = None
+    contrastive: Annotated[float | None, NOT_NEGATIVE] = None
+    bootstrap: Annotated[float | None, NOT_NEGATIVE] = None
+    temperature: Annotated[float, ABOVE_ZERO] = 0.07
+    off_diagonal_weight: Annotated[float, NOT_NEGATIVE] = 5e-3
     unbiased: bool = False
-    standardise_eps: float = 1e-5
-    mask: str = "sigmoid"
-    mcr_weight: float | None = None
-    comp_weight: float | None = None
-    comp_input: str = "masked"
+    standardise_eps: Annotated[float, NOT_NEGATIVE] = 1e-5
+    mask: Annotated[str, OneOf(("sigmoid", "identity"))] = "sigmoid"
+    mcr_weight: Annotated[float | None, NOT_NEGATIVE] = None
+    comp_weight: Annotated[float | None, NOT_NEGATIVE] = None
+    comp_input: Annotated[str, OneOf(("masked", "raw"))] = "masked"
     comp_detach: bool = False
-    coding_distortion: float = 0.06
-    coding_order: int = 4
-    coding_limit: float | None = 1.0
-    redundancy_widths: tuple[int, ...] = (2048, 2048, 2048)
-    contrastive_widths: tuple[int, ...] = (2048, 256)
-    bootstrap_widths: tuple[int, ...] = (4096, 256)
-    predictor_width: int = 4096
+    coding_distortion: Annotated[float, ABOVE_ZERO] = 0.06
+    coding_order: Annotated[int, Range(1, 64, whole=True)] = 4
+    coding_limit: Annotated[float | None, ABOVE_ZERO] = 1.0
+    redundancy_widths: Annotated[tuple[int, ...], _LAYERS, _WIDTH] = (2048, 2048, 2048)
+    contrastive_widths: Annotated[tuple[int, ...], _LAYERS, _WIDTH] = (2048, 256)
+    bootstrap_widths: Annotated[tuple[int, ...], _LAYERS, _WIDTH] = (4096, 256)
+    predictor_width: Annotated[int, _WIDTH] = 4096
 
     def __post_init__(self) -> None:
-        """Refuse what could only fail later."""
-        if self.balance not in MODES:
-            raise InputError(f"objective.balance: expected one of {', '.join(MODES)}, found {self.balance!r}")
-        if self.balance_every < 1:
-            raise InputError(f"objective.balance_every: expected a whole number >= 1, found {self.balance_every}")
-        if min(self.mcr, self.compactness) < 0:
-            raise InputError(
-                f"objective.mcr_weight, comp_weight: expected numbers >= 0, found {self.mcr} and {self.compactness}"
-            )
-        if self.temperature <= 0:
-            raise InputError(f"objective.temperature: expected a number above 0, found {self.temperature}")
-        if self.comp_input not in ("masked", "raw"):
-            raise InputError(f"objective.comp_input: expected masked or raw, found {self.comp_input!r}")
-        if self.mask not in ("sigmoid", "identity"):
-            raise InputError(f"objective.mask: expected sigmoid or identity, found {self.mask!r}")
-        if self.coding_order < 2 or self.coding_order % 2:
+        """Refuse what is out of range."""
+        check(self, "objective")
+        if self.coding_order % 2:
             raise InputError(
                 f"objective.coding_order: expected an even number (odd orders reward one dominant direction), "
                 f"found {self.coding_order}; use 2 or 4"
             )
-        if self.coding_limit is not None and self.coding_limit <= 0:
-            raise InputError(f"objective.coding_limit: expected a number above 0 or None, found {self.coding_limit}")
-        if self.coding_distortion <= 0:
-            raise InputError(f"objective.coding_distortion: expected a number above 0, found {self.coding_distortion}")
 
     @property
     def mcr(self) -> float:

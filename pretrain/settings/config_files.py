@@ -79,5 +79,5 @@ def _put(values: dict[str, Any], keys: list[str], value: Any) -> None:
 def _value(text: str) -> Any:
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # all of which odd text brings about
         return {"true": True, "false": False, "none": None}.get(text.lower(), text)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pretrain.errors import InputError
+from pretrain.ranges import brief
 
 T = TypeVar("T")
 
@@ -33,13 +34,14 @@ def decode(cls: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
     arguments: dict[str, Any] = {}
     for key, value in values.items():
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
+            near = difflib.get_close_matches(str(key), known, n=1)
             hint = f"did you mean {prefix}{near[0]}?" if near else f"known: {', '.join(known)}"
-            raise InputError(f"config: expected a known key, found {prefix}{key}; {hint}")
+            name = key if isinstance(key, str) and key.isidentifier() else brief(key)
+            raise InputError(f"config: expected a known key, found {prefix}{name}; {hint}")
         kind = hints[key]
         if dataclasses.is_dataclass(kind):
             if not isinstance(value, Mapping):
-                raise InputError(f"config {prefix}{key}: expected a section (a dictionary), found {value!r}")
+                raise InputError(f"config {prefix}{key}: expected a section (a dictionary), found {brief(value)}")
             arguments[key] = decode(typing.cast(type, kind), value, f"{prefix}{key}.")
         else:
             arguments[key] = _typed(f"{prefix}{key}", value, kind)
@@ -54,11 +56,18 @@ def _typed(name: str, value: Any, kind: Any) -> Any:
         if option is types.NoneType and value is None:
             return None
         if option is float and isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
+            return _float(name, value)
         if option in (int, str, bool) and type(value) is option:
             return value
         if typing.get_origin(option) is tuple and isinstance(value, list | tuple):
             inner = typing.get_args(option)[0]
             return tuple(_typed(name, v, inner) for v in value)
     wanted = " or ".join(getattr(o, "__name__", str(o)) for o in options)
-    raise InputError(f"config {name}: expected {wanted}, found {value!r}")
+    raise InputError(f"config {name}: expected {wanted}, found {brief(value)}")
+
+
+def _float(name: str, value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # Python's whole numbers know no end
+        raise InputError(f"config {name}: expected a number, found one of {value.bit_length()} bits") from None

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 from pretrain.data.views import ViewSettings
 from pretrain.errors import InputError
-from pretrain.method.methods import Method, ObjectiveSettings, compared_width, resolve_method
+from pretrain.method.methods import METHODS, Method, ObjectiveSettings, compared_width, resolve_method
+from pretrain.ranges import OneOf, check
 from pretrain.settings.decode import decode
 from pretrain.settings.sections import (
     BackboneSettings,
@@ -30,7 +31,7 @@ ADAM_DECAY = {"mask": 0.5, "fusion": 0.0}
 class Settings:
     """A whole config file: the method's name and one section each."""
 
-    method: str = "metamask_compmod"
+    method: Annotated[str, OneOf(tuple(METHODS))] = "metamask_compmod"
     backbone: BackboneSettings = field(default_factory=BackboneSettings)
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
     meta: MetaSettings = field(default_factory=MetaSettings)
@@ -42,6 +43,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Check what no section can check alone."""
+        check(self)
         _check_accumulation(self)
         check_meta(self)
 

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
-from pretrain.backbones import IMAGENET_MEAN, IMAGENET_STD
-from pretrain.errors import InputError
+from pretrain.backbones import ARCHITECTURES, IMAGENET_MEAN, IMAGENET_STD, STEMS
 from pretrain.method.bilevel import MODES
+from pretrain.ranges import (
+    ABOVE_ZERO,
+    BELOW_ONE,
+    COUNT,
+    LARGEST,
+    NOT_NEGATIVE,
+    NOT_NEGATIVE_COUNT,
+    SHARE,
+    Items,
+    OneOf,
+    Range,
+    check,
+)
 
 
 @dataclass(frozen=True)
 class BackboneSettings:
     """arch: resnet18, resnet34, resnet50 or resnet101; stem: imagenet or small."""
 
-    arch: str = "resnet50"
-    stem: str = "imagenet"
+    arch: Annotated[str, OneOf(ARCHITECTURES)] = "resnet50"
+    stem: Annotated[str, OneOf(STEMS)] = "imagenet"
+
+    def __post_init__(self) -> None:
+        """Refuse what is out of range."""
+        check(self, "backbone")
 
 
 @dataclass(frozen=True)
@@ -46,41 +61,26 @@ class MetaSettings:
             of training (MEC's code: 8 and 0.1).
     """
 
-    hypergradient: str = "feature_difference"
-    precision: str = "fp32"
-    base: str | None = None
-    trial: str = "lower"
-    every: int = 1
-    start: int | None = None
-    clip: float | None = 3.0
-    trial_lr: float | None = None
-    optimizer: str = "adam"
-    betas: tuple[float, ...] = (0.5, 0.999)
-    mask_lr: float | None = None
-    fusion_lr: float | None = None
-    momentum: float | None = None
-    weight_decay: float | None = None
-    warmup_scale: float = 8.0
-    warmup_share: float = 0.1
+    hypergradient: Annotated[str, OneOf((*MODES, "single_level"))] = "feature_difference"
+    precision: Annotated[str, OneOf(("fp32", "bf16"))] = "fp32"
+    base: Annotated[str | None, OneOf(("post", "inline"))] = None
+    trial: Annotated[str, OneOf(("meta", "lower"))] = "lower"
+    every: Annotated[int, COUNT] = 1
+    start: Annotated[int | None, NOT_NEGATIVE_COUNT] = None
+    clip: Annotated[float | None, ABOVE_ZERO] = 3.0
+    trial_lr: Annotated[float | None, ABOVE_ZERO] = None
+    optimizer: Annotated[str, OneOf(("adam", "sgd"))] = "adam"
+    betas: Annotated[tuple[float, ...], Items(2, 2), BELOW_ONE] = (0.5, 0.999)
+    mask_lr: Annotated[float | None, ABOVE_ZERO] = None
+    fusion_lr: Annotated[float | None, ABOVE_ZERO] = None
+    momentum: Annotated[float | None, BELOW_ONE] = None
+    weight_decay: Annotated[float | None, NOT_NEGATIVE] = None
+    warmup_scale: Annotated[float, Range(1)] = 8.0
+    warmup_share: Annotated[float, SHARE] = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse what could only fail later."""
-        _one_of("meta.hypergradient", self.hypergradient, (*MODES, "single_level"))
-        _one_of("meta.precision", self.precision, ("fp32", "bf16"))
-        _one_of("meta.base", self.base, ("post", "inline", None))
-        _one_of("meta.trial", self.trial, ("meta", "lower"))
-        _one_of("meta.optimizer", self.optimizer, ("adam", "sgd"))
-        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
-            raise InputError(f"meta.betas: expected two numbers in [0, 1), found {self.betas}")
-        if self.clip is not None and self.clip <= 0:
-            raise InputError(f"meta.clip: expected a number above 0 or None, found {self.clip}")
-        if self.every < 1:
-            raise InputError(f"meta.every: expected a whole number >= 1, found {self.every}")
-        if self.warmup_scale < 1 or not 0 <= self.warmup_share <= 1:
-            raise InputError(
-                f"meta.warmup_scale, warmup_share: expected >= 1 and 0-1, found {self.warmup_scale} and "
-                f"{self.warmup_share}"
-            )
+        """Refuse what is out of range."""
+        check(self, "meta")
 
 
 @dataclass(frozen=True)
@@ -97,25 +97,16 @@ class OptimizerSettings:
             batch: every loss sees one micro-batch, the gradients are averaged, the meta step sees the last one.
     """
 
-    name: str = "sgd"
-    lr: float = 0.03
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    clip: float | None = None
-    accumulate: int = 1
+    name: Annotated[str, OneOf(("sgd", "lars", "adamw"))] = "sgd"
+    lr: Annotated[float, ABOVE_ZERO] = 0.03
+    momentum: Annotated[float, BELOW_ONE] = 0.9
+    weight_decay: Annotated[float, NOT_NEGATIVE] = 5e-4
+    clip: Annotated[float | None, ABOVE_ZERO] = None
+    accumulate: Annotated[int, COUNT] = 1
 
     def __post_init__(self) -> None:
-        """Refuse settings outside their range."""
-        if self.accumulate < 1:
-            raise InputError(f"optimizer.accumulate: expected a whole number >= 1, found {self.accumulate}")
-        _one_of("optimizer.name", self.name, ("sgd", "lars", "adamw"))
-        if self.clip is not None and self.clip <= 0:
-            raise InputError(f"optimizer.clip: expected a number above 0 or None, found {self.clip}")
-        if self.lr <= 0 or not 0 <= self.momentum < 1 or self.weight_decay < 0:
-            raise InputError(
-                f"optimizer: expected lr > 0, momentum in [0, 1) and weight_decay >= 0, found {self.lr}, "
-                f"{self.momentum}, {self.weight_decay}"
-            )
+        """Refuse what is out of range."""
+        check(self, "optimizer")
 
 
 @dataclass(frozen=True)
@@ -129,24 +120,14 @@ class ScheduleSettings:
         iterations: length of the run.
     """
 
-    epochs: int = 100
-    warmup_share: float = 0.05
-    warmup_epochs: float | None = None
-    iterations: int | None = None
+    epochs: Annotated[int, COUNT] = 100
+    warmup_share: Annotated[float, BELOW_ONE] = 0.05
+    warmup_epochs: Annotated[float | None, NOT_NEGATIVE] = None
+    iterations: Annotated[int | None, COUNT] = None
 
     def __post_init__(self) -> None:
-        """Refuse settings outside their range."""
-        length = self.epochs if self.iterations is None else self.iterations
-        if length < 1:
-            raise InputError(
-                f"schedule: expected epochs (or iterations, where given) >= 1, found epochs = {self.epochs}, "
-                f"iterations = {self.iterations}"
-            )
-        if not 0 <= self.warmup_share < 1 or not 0 <= (self.warmup_epochs or 0) < math.inf:
-            raise InputError(
-                f"schedule.warmup_share, warmup_epochs: expected a share in [0, 1) and a number >= 0 or None, found "
-                f"{self.warmup_share} and {self.warmup_epochs}"
-            )
+        """Refuse what is out of range."""
+        check(self, "schedule")
 
 
 @dataclass(frozen=True)
@@ -160,24 +141,15 @@ class DataSettings:
         mean, std: of the input normalisation, RGB, for pixels in 0-1; travels with the weights.
     """
 
-    batch: int = 256
-    workers: int = 4
-    max_unreadable: float = 0.05
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[float, ...] = IMAGENET_STD
+    batch: Annotated[int, Range(2, LARGEST, whole=True)] = 256  # batch norm and negatives need two
+    workers: Annotated[int, Range(0, 1024, whole=True)] = 4
+    max_unreadable: Annotated[float, SHARE] = 0.05
+    mean: Annotated[tuple[float, ...], Items(3, 3), Range(-1e6, 1e6)] = IMAGENET_MEAN
+    std: Annotated[tuple[float, ...], Items(3, 3), Range(1e-6, 1e6)] = IMAGENET_STD
 
     def __post_init__(self) -> None:
-        """Refuse settings outside their range."""
-        if self.batch < 2:
-            raise InputError(f"data.batch: expected at least 2 images (batch norm and negatives), found {self.batch}")
-        if self.workers < 0 or not 0 <= self.max_unreadable <= 1:
-            raise InputError(
-                f"data.workers, data.max_unreadable: expected a whole number >= 0 and a number in 0-1, found "
-                f"{self.workers} and {self.max_unreadable}"
-            )
-        numbers = len(self.mean) == len(self.std) == 3 and all(map(math.isfinite, (*self.mean, *self.std)))
-        if not numbers or min(self.std) <= 0:
-            raise InputError(f"data.mean, data.std: expected 3 numbers each, std > 0, found {self.mean}, {self.std}")
+        """Refuse what is out of range."""
+        check(self, "data")
 
 
 @dataclass(frozen=True)
@@ -198,29 +170,16 @@ class RunSettings:
             class folders (`pretrain.training.online_knn`); 0 for none.
     """
 
-    seed: int = 0
-    precision: str = "fp32"
+    seed: Annotated[int, Range(0, 2**32 - 1, whole=True)] = 0
+    precision: Annotated[str, OneOf(("fp32", "bf16", "fp16"))] = "fp32"
     compile: bool = False
     channels_last: bool = False
-    log_every: int = 10
-    checkpoint_every: int = 500
-    keep: int = 2
-    target_momentum: float = 0.99
-    knn_every: int = 0
+    log_every: Annotated[int, COUNT] = 10
+    checkpoint_every: Annotated[int, COUNT] = 500
+    keep: Annotated[int, COUNT] = 2
+    target_momentum: Annotated[float, SHARE] = 0.99
+    knn_every: Annotated[int, NOT_NEGATIVE_COUNT] = 0
 
     def __post_init__(self) -> None:
-        """Refuse settings outside their range."""
-        _one_of("run.precision", self.precision, ("fp32", "bf16", "fp16"))
-        if not 0 <= self.seed < 2**32:
-            raise InputError(f"run.seed: expected a whole number from 0 to 2^32 - 1, found {self.seed}")
-        if not 0 <= self.target_momentum <= 1:
-            raise InputError(f"run.target_momentum: expected a number in 0-1, found {self.target_momentum}")
-        if min(self.log_every, self.checkpoint_every, self.keep) < 1:
-            raise InputError("run.log_every, checkpoint_every, keep: expected whole numbers >= 1")
-        if self.knn_every < 0:
-            raise InputError(f"run.knn_every: expected a whole number of epochs, 0 for never, found {self.knn_every}")
-
-
-def _one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
-    if value not in allowed:
-        raise InputError(f"{name}: expected one of {', '.join(map(str, allowed))}, found {value!r}")
+        """Refuse what is out of range."""
+        check(self, "run")
