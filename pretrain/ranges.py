@@ -59,7 +59,7 @@ class Range:
         kind = "a whole number" if self.whole else "a number"
         if self.high == math.inf:
             return f"{kind} {'above' if self.above else '>='} {self.low:g}"
-        low = f"above {self.low:g}" if self.above else f"from {self.low:g}"
+        low = f"above {self.low:.12g}" if self.above else f"from {self.low:.12g}"
         return f"{kind} {low} to {'below ' if self.below else ''}{self.high:.12g}"
 
 
@@ -111,12 +111,13 @@ def _range(hint: Any) -> tuple[list[Allowed], bool]:
     return allowed, types.NoneType in options
 
 
-def check(settings: Any, section: str = "") -> None:
+def check(settings: Any, section: str = "", *, flags: bool = False) -> None:
     """Refuse the first field of a dataclass's instance whose value is out of range.
 
     Args:
         settings: of a dataclass whose fields are ``Annotated`` with what they may be; others are not checked.
         section: what stands before the fields' names in the message.
+        flags: the fields are flags of a command: ``weight_decays`` is ``--weight-decays``.
 
     Raises:
         InputError: one line naming the field, what it may be and what it is.

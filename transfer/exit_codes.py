@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from transfer.errors import InputError, Interrupted
 
-# What the system says -> what a command needs there, and what to do.
-_OUTSIDE = {
+# What the system says -> what a command needs there, and what to do; docs/checks.md shows the table.
+OUTSIDE = {
     errno.ENOSPC: ("room for the output", "make room"),
     errno.EDQUOT: ("room in the quota", "make room"),
     errno.EFBIG: ("room for the output", "make room"),
@@ -52,5 +52,5 @@ def exit_code(prog: str, work: Callable[[], int]) -> int:
 def outside(error: OSError) -> str:
     """Return the line for what the system refused."""
     place = error.filename if error.filename is not None else "the system"
-    expected, action = _OUTSIDE.get(error.errno or 0, ("it to work", "put it right, then start again"))
+    expected, action = OUTSIDE.get(error.errno or 0, ("it to work", "put it right, then start again"))
     return f"{place}: expected {expected}, found {error.strerror or error}; {action}"

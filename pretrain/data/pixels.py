@@ -63,7 +63,7 @@ def read_header(encoded: bytes) -> JpegHeader | None:
 
 
 def decode(encoded: bytes, header: JpegHeader | None = None, eighths: int = 8) -> Image | None:
-    """Pixels of an encoded image, by the rule of all stages (docs/data-checks.md): `transfer.files.pixels` has it too.
+    """Pixels of an encoded image, by the rule of all stages (docs/checks.md): `transfer.files.pixels` has it too.
 
     Args:
         encoded: the bytes of an image file.

@@ -25,12 +25,21 @@ from pretrain.probes.features import Input, extract_features
 from pretrain.probes.frozen import Frozen, load_frozen
 from pretrain.probes.labelled import LabelledImages, labelled_splits
 from pretrain.probes.protocol import KnnProtocol, LinearProtocol, named_protocol
+from pretrain.ranges import COUNT, Range, brief
 from pretrain.versions import versions
 
 SCHEMA = "pretrain.evaluation/1"
 HELD_OUT = 0.2  # share of the training split that the weight decay is chosen on
 FEATURES = "pooled backbone features h, without a mask"
 _RANKED = 10_000  # images that the effective rank is taken over, at most
+_SIDE = Range(8, 4096, whole=True)  # pixels
+_RANGES = {
+    "batch": COUNT,
+    "workers": Range(0, 1024, whole=True),
+    "size": _SIDE,
+    "resize": _SIDE,
+    "seed": Range(0, 2**32 - 1, whole=True),
+}
 _CONVERGED = 1e-3  # largest gradient entry of a probe that counts as fitted
 
 log = logging.getLogger("pretrain")
@@ -106,9 +115,10 @@ def evaluate(
     out = None if out is None else Path(out)
     if out is not None:
         _check_out(out, force)
-    for name, value, lowest in (("batch", batch, 1), ("workers", workers, 0), ("size", size, 8), ("seed", seed, 0)):
-        if value is not None and value < lowest:
-            raise InputError(f"--{name}: expected a whole number >= {lowest}, found {value}")
+    given = {"batch": batch, "workers": workers, "size": size, "resize": resize, "seed": seed}
+    for name, value in given.items():
+        if value is not None and value not in _RANGES[name]:
+            raise InputError(f"--{name}: expected {_RANGES[name]}, found {brief(value)}")
     where = _device(device)
     frozen = load_frozen(str(weights), seed)
     how = _input(frozen, size, resize)
@@ -215,9 +225,11 @@ def _device(device: str | None) -> torch.device:
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.empty(0, device=device).device
+        number = torch.zeros(1, device=device)
+        number.item()  # which the device "meta" does not have
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"--device: expected a device that is here, found {device} ({one_line(error)})") from None
+    return number.device
 
 
 def _input(frozen: Frozen, size: int | None, resize: int | None) -> Input:

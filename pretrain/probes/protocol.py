@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import Annotated
 
 from pretrain.errors import InputError
+from pretrain.ranges import COUNT, Items, Range, check
 
 WEIGHT_DECAYS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
@@ -15,22 +16,19 @@ class KnnProtocol:
     """Weighted k-nearest neighbours by cosine similarity (Wu et al. 2018, section 3.4).
 
     Attributes:
-        k: neighbours, >= 1; 5 in CompMod's and MetaMask's tables.
-        temperature: τ > 0 of the vote exp(similarity / τ).
+        k: neighbours; 5 in CompMod's and MetaMask's tables.
+        temperature: τ of the vote exp(similarity / τ).
 
     Raises:
         InputError: a number out of its range.
     """
 
-    k: int = 5
-    temperature: float = 0.07
+    k: Annotated[int, COUNT] = 5
+    temperature: Annotated[float, Range(1e-6, 1e6)] = 0.07  # beyond, the votes are no float32
 
     def __post_init__(self) -> None:
         """Refuse what could only fail later."""
-        if self.k < 1:
-            raise InputError(f"--k: expected a whole number >= 1, found {self.k}")
-        if not 0 < self.temperature < math.inf:
-            raise InputError(f"--temperature: expected a number above 0, found {self.temperature}")
+        check(self, flags=True)
 
 
 @dataclass(frozen=True)
@@ -44,12 +42,11 @@ class LinearProtocol:
         InputError: none, or a number out of its range.
     """
 
-    weight_decays: tuple[float, ...] = WEIGHT_DECAYS
+    weight_decays: Annotated[tuple[float, ...], Items(1, 100), Range(0, 1e6)] = WEIGHT_DECAYS
 
     def __post_init__(self) -> None:
         """Refuse what could only fail later."""
-        if not self.weight_decays or not all(0 <= w < math.inf for w in self.weight_decays):
-            raise InputError(f"--weight-decays: expected numbers >= 0, found {', '.join(map(str, self.weight_decays))}")
+        check(self, flags=True)
 
 
 PROTOCOLS: dict[str, type[KnnProtocol] | type[LinearProtocol]] = {"knn": KnnProtocol, "linear": LinearProtocol}

@@ -20,7 +20,7 @@ _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the pickle of PyTorch's
 _MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
 _LONGEST_LINE = 1 << 16
-_LARGEST_DIRECTORY = 8 << 20  # bytes; a thousand storages take a hundred thousand
+LARGEST_DIRECTORY = 8 << 20  # bytes; a thousand storages take a hundred thousand
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
@@ -94,8 +94,8 @@ class _Bounded:
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
 
     def read(self, count: int = -1) -> bytes:
-        content = self._file.read(_LARGEST_DIRECTORY + 1 if count < 0 else min(count, _LARGEST_DIRECTORY + 1))
-        if len(content) > _LARGEST_DIRECTORY:
+        content = self._file.read(LARGEST_DIRECTORY + 1 if count < 0 else min(count, LARGEST_DIRECTORY + 1))
+        if len(content) > LARGEST_DIRECTORY:
             raise zipfile.BadZipFile("a directory larger than any checkpoint's")
         return content
 

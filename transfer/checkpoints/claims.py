@@ -82,6 +82,7 @@ _ORIGINS = re.compile(r"^(?:tv|gluon|ssl|swsl|ig)_")
 
 def _architecture(setting: Setting, taken: Taken) -> list[Finding]:
     named = setting.key in _ARCH_KEYS or (setting.key == "name" and setting.part in _NAME_PARTS)
+    named = named or (setting.key == "type" and setting.part == "backbone")  # MMCV's registries
     if setting.key == "depth" and setting.part == "backbone" and type(setting.value) is int:
         return [(True, f"{_quoted(setting)} over the tensors of {taken.spec.name}")] * (
             setting.value != taken.spec.depth
@@ -99,7 +100,7 @@ def _architecture(setting: Setting, taken: Taken) -> list[Finding]:
 def _named(text: str, setting: Setting, taken: Taken) -> list[Finding]:
     bare = _ORIGINS.sub("", _segment(text))
     compact, own = _compact(bare), _compact(taken.spec.name)
-    if compact in (own, "resnet", "resnext", "resnets") or bare == f"{taken.spec.name}_v1b":
+    if compact in (own, "resnet", "resnext", "resnets", "resnetcifar") or bare == f"{taken.spec.name}_v1b":
         return []
     words = {_compact(word) for word in re.split(r"[^a-z0-9]+", bare)}
     known = {_compact(name) for name in SPECS}
@@ -122,7 +123,7 @@ def _compact(name: str) -> str:
 
 # Settings under which the same tensors compute something else.
 
-_PLAIN: dict[str, tuple[Any, ...]] = {  # key -> values that leave a ResNet as it is
+PLAIN: dict[str, tuple[Any, ...]] = {  # key -> values that leave a ResNet as it is
     "replace_stride_with_dilation": (None, False, []),
     "output_stride": (32, None),
     "aa_layer": (None, "", False),
@@ -134,12 +135,18 @@ _PLAIN: dict[str, tuple[Any, ...]] = {  # key -> values that leave a ResNet as i
     "downsample_in_bottleneck": (False, None),
     "downsample_in_first_stage": (False, None),
     "zero_mean_weights": (False, None),
+    **dict.fromkeys(("bn_eps", "norm_eps", "batch_norm_eps"), (1e-5, None)),
 }
-_PLAIN_OF_BLOCK: dict[str, tuple[Any, ...]] = {  # the same for keys that only a `backbone` block uses this way
+PLAIN_OF_BLOCK: dict[str, tuple[Any, ...]] = {  # the same for keys that only a `backbone` block uses this way
     "strides": ([1, 2, 2, 2], None),
     "dilations": ([1, 1, 1, 1], None),
     "dilation": (1, None, False),
+    "eps": (1e-5, None),
 }
+_BLOCK_PARTS = (*_NAME_PARTS, "norm_cfg")
+ACTIVATION_KEYS = ("act_layer", "act_fn", "act", "activation", "nonlinearity", "type")
+_OTHER_ACTIVATIONS = ("celu", "elu", "gelu", "hardswish", "hswish", "identity", "leakyrelu", "mish", "prelu", "relu6",
+                      "selu", "sigmoid", "silu", "softplus", "swish", "tanh")  # fmt: skip
 _NORM_KEYS = ("norm_layer", "norm")
 _OTHER_NORMS = ("group", "gn", "layernorm", "instance", "evo", "filterresponse")
 
@@ -150,12 +157,25 @@ def _arithmetic(setting: Setting, taken: Taken) -> list[Finding]:
     value = list(setting.value) if isinstance(setting.value, tuple) else setting.value
     if setting.key == "style" and setting.part in _NAME_PARTS:
         return _style(setting, taken)
-    plain = _PLAIN.get(setting.key) or (_PLAIN_OF_BLOCK.get(setting.key) if setting.part in _NAME_PARTS else None)
+    plain = PLAIN.get(setting.key) or (PLAIN_OF_BLOCK.get(setting.key) if setting.part in _BLOCK_PARTS else None)
     if plain and value not in plain and not (isinstance(value, list) and not any(value)):
         return [(True, f"{_quoted(setting)}, which computes something else from these tensors")]
     if setting.key in _NORM_KEYS and isinstance(value, str) and value.lower().startswith(_OTHER_NORMS):
         return [(True, f"{_quoted(setting)}, which is no batch norm")]
-    return []
+    return _activation(setting)
+
+
+def _activation(setting: Setting) -> list[Finding]:
+    if setting.key not in ACTIVATION_KEYS or not isinstance(setting.value, str):
+        return []
+    name = _compact(setting.value.lower()[:200].rpartition(".")[2])
+    if name not in _OTHER_ACTIVATIONS:
+        return []
+    of_network = setting.key == "act_layer" or setting.part in (*_NAME_PARTS, "act_cfg")
+    if setting.key == "type" and not of_network:
+        return []
+    # In a script's flat arguments an activation may be the head's: a doubt.
+    return [(of_network, f"{_quoted(setting)}, where a ResNet has ReLU")]
 
 
 def _style(setting: Setting, taken: Taken) -> list[Finding]:

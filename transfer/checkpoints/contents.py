@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+# What else a file may be -> what to do about it; docs/checks.md shows the table.
+KINDS = {
+    **dict.fromkeys(
+        ("a gzip archive", "a bzip2 archive", "an xz archive", "a Zstandard archive", "a 7-Zip archive",
+         "a RAR archive", "a tar archive"),
+        "unpack it and give the checkpoint inside",
+    ),
+    "an empty zip archive": "copy or download it again",
+    "an HDF5 file (Keras, TensorFlow)": "convert it to PyTorch where it was made",
+    "a single NumPy array": "give a checkpoint with named tensors",
+    "an image": "give a checkpoint",
+    "a program": "give a checkpoint",
+    "a GGUF file": "give a PyTorch or safetensors checkpoint",
+    "a Git LFS pointer, which stands for the file": "fetch the file with git lfs pull",
+    "a web page": "download the file itself, not the page about it",
+    "JSON text": "give the checkpoint, not its settings or its index",
+    "text": "give the checkpoint itself",
+}  # fmt: skip
 _MAGIC = (
-    (b"\x1f\x8b", "a gzip archive", "unpack it and give the checkpoint inside"),
-    (b"BZh", "a bzip2 archive", "unpack it and give the checkpoint inside"),
-    (b"\xfd7zXZ", "an xz archive", "unpack it and give the checkpoint inside"),
-    (b"\x28\xb5\x2f\xfd", "a Zstandard archive", "unpack it and give the checkpoint inside"),
-    (b"7z\xbc\xaf", "a 7-Zip archive", "unpack it and give the checkpoint inside"),
-    (b"Rar!", "a RAR archive", "unpack it and give the checkpoint inside"),
-    (b"PK\x05\x06", "an empty zip archive", "copy or download it again"),
-    (b"\x89HDF", "an HDF5 file (Keras, TensorFlow)", "convert it to PyTorch where it was made"),
-    (b"\x93NUMPY", "a single NumPy array", "give a checkpoint with named tensors"),
-    (b"\x89PNG", "an image", "give a checkpoint"),
-    (b"\xff\xd8\xff", "an image", "give a checkpoint"),
-    (b"\x7fELF", "a program", "give a checkpoint"),
-    (b"GGUF", "a GGUF file", "give a PyTorch or safetensors checkpoint"),
-    (b"version https://git-lfs", "a Git LFS pointer, which stands for the file", "fetch the file with git lfs pull"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"BZh", "a bzip2 archive"),
+    (b"\xfd7zXZ", "an xz archive"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
+    (b"7z\xbc\xaf", "a 7-Zip archive"),
+    (b"Rar!", "a RAR archive"),
+    (b"PK\x05\x06", "an empty zip archive"),
+    (b"\x89HDF", "an HDF5 file (Keras, TensorFlow)"),
+    (b"\x93NUMPY", "a single NumPy array"),
+    (b"\x89PNG", "an image"),
+    (b"\xff\xd8\xff", "an image"),
+    (b"\x7fELF", "a program"),
+    (b"GGUF", "a GGUF file"),
+    (b"version https://git-lfs", "a Git LFS pointer, which stands for the file"),
 )
 _TAR_AT = 257
 _MARKUP = (b"<!doctype", b"<html", b"<?xml", b"<head")
@@ -36,19 +54,22 @@ def described(start: bytes) -> tuple[str, str] | None:
     Args:
         start: the first kilobyte or less.
     """
-    for magic, kind, advice in _MAGIC:
+    kind = _kind(start)
+    return None if kind is None else (kind, KINDS[kind])
+
+
+def _kind(start: bytes) -> str | None:
+    for magic, kind in _MAGIC:
         if start.startswith(magic):
-            return kind, advice
+            return kind
     if start[_TAR_AT : _TAR_AT + 5] == b"ustar":
-        return "a tar archive", "unpack it and give the checkpoint inside"
+        return "a tar archive"
     text = start[:_SAMPLE].lstrip(b"\xef\xbb\xbf \t\r\n")
     if text.lower().startswith(_MARKUP):
-        return "a web page", "download the file itself, not the page about it"
+        return "a web page"
     if text[:1] == b"{" and _is_text(text):
-        return "JSON text", "give the checkpoint, not its settings or its index"
-    if _is_text(start[:_SAMPLE]):
-        return "text", "give the checkpoint itself"
-    return None
+        return "JSON text"
+    return "text" if _is_text(start[:_SAMPLE]) else None
 
 
 def _is_text(sample: bytes) -> bool:

@@ -28,30 +28,30 @@ def describe(
         InputError: no such file, or an unknown ``arch`` or ``convention``.
         CheckpointError: not safe to load, or no layout that is known.
     """
-    seen = examine(path, prefix, arch, convention=convention)
-    comparison, fed = seen.comparison, seen.convention
-    dtypes = {str(tensor.dtype).removeprefix("torch.") for tensor in seen.located.state.values()}
+    examination = examine(path, prefix, arch, convention=convention)
+    comparison, fed = examination.comparison, examination.convention
+    dtypes = {str(tensor.dtype).removeprefix("torch.") for tensor in examination.located.state.values()}
     return {
-        "file": str(seen.path),
-        "sha256": seen.sha256,
-        "layout": seen.located.layout.name,
-        "prefix": seen.located.path,
-        "others": seen.others,
-        "arch": seen.spec.name if seen.spec else None,
-        "stem": seen.stem if seen.spec else None,
-        "found": comparison.found if comparison else len(seen.located.state),
+        "file": str(examination.path),
+        "sha256": examination.sha256,
+        "layout": examination.located.layout.name,
+        "prefix": examination.located.path,
+        "others": examination.others,
+        "arch": examination.spec.name if examination.spec else None,
+        "stem": examination.stem if examination.spec else None,
+        "found": comparison.found if comparison else len(examination.located.state),
         "expected": comparison.expected if comparison else None,
         "dtype": sorted(dtypes),
         "mean": list(fed.mean) if fed else None,
         "std": list(fed.std) if fed else None,
         "channel_order": fed.channel_order if fed else None,
         "stride_in_1x1": fed.stride_in_1x1 if fed else None,
-        "normalisation_from": seen.origin,
-        "dropped": seen.located.dropped,
-        "metadata": seen.metadata,
+        "normalisation_from": examination.origin,
+        "dropped": examination.located.dropped,
+        "metadata": examination.metadata,
         "safe": True,  # an unsafe file does not get this far: reading refuses it by name
-        "problems": seen.problems,
-        "doubts": seen.doubts,
+        "problems": examination.problems,
+        "doubts": examination.doubts,
     }
 
 

@@ -16,7 +16,7 @@ FORMAT = "pretrain.backbone/1"
 
 # Which header values are JSON text; all others are plain words (docs/design.md, contract 1).
 _JSON_KEYS = ("mean", "std", "settings", "epoch", "iteration", "seed", "data", "versions", "stride_in_1x1", "source")
-_LONGEST = 1 << 20  # characters of all values together; a run's settings take some thousands
+LONGEST = 1 << 20  # characters of all values together; a run's settings take some thousands
 _MOST_VALUES = 20_000
 _DEEPEST = 32
 
@@ -27,8 +27,8 @@ def decode_metadata(header: dict[str, str], path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: a value that should be JSON is not, or not of its key's kind.
     """
-    if sum(map(len, header.values())) > _LONGEST:
-        raise _damaged(path, f"at most {_LONGEST} characters", "more")
+    if sum(map(len, header.values())) > LONGEST:
+        raise _damaged(path, f"at most {LONGEST} characters", "more")
     decoded: dict[str, Any] = dict(header)
     for key in _JSON_KEYS:
         if key not in header:
@@ -68,7 +68,7 @@ def converted_metadata(tree: Any, path: str | Path = "the file") -> dict[str, An
 
 def _checked(metadata: dict[Any, Any], path: str | Path) -> dict[str, Any]:
     """A copy that is plain JSON of bounded size, every known key of its kind."""
-    left = [_MOST_VALUES, _LONGEST]
+    left = [_MOST_VALUES, LONGEST]
     try:
         plain: dict[str, Any] = _copied(metadata, left, 0)
     except ValueError as error:
@@ -100,7 +100,7 @@ def _copied_key(text: Any, left: list[int]) -> str:
         raise ValueError(f"a {type(text).__name__} as a key")
     left[1] -= len(text)
     if left[1] < 0:
-        raise ValueError(f"more than {_LONGEST} characters")
+        raise ValueError(f"more than {LONGEST} characters")
     return text
 
 

@@ -37,6 +37,15 @@ _STORAGES = {
     "QInt32": torch.int32,
     "Untyped": torch.uint8,
 }
+# PyTorch's functions for tensors whose numbers cannot be had here -> what such a tensor is.
+UNREADABLE = {
+    "_rebuild_meta_tensor_no_storage": "a meta tensor, which has no numbers",
+    "_rebuild_nested_tensor": "a nested tensor",
+    "_rebuild_qtensor": "a quantized tensor",
+    "_rebuild_sparse_tensor": "a sparse tensor",
+    "_rebuild_wrapper_subclass": "a tensor of a special class",
+    "_rebuild_device_tensor_from_numpy": "a tensor of a special device",
+}
 Spend = Callable[[int], None]
 
 
@@ -62,16 +71,8 @@ def numpy_functions(spend: Spend) -> dict[str, Callable[..., Any]]:
 
 def torch_functions() -> dict[str, Callable[..., Any]]:
     """Globals that make tensors, and the wrappers around them that leave a tensor as it is."""
-    kinds = {
-        "_rebuild_meta_tensor_no_storage": "a meta tensor, which has no numbers",
-        "_rebuild_nested_tensor": "a nested tensor",
-        "_rebuild_qtensor": "a quantized tensor",
-        "_rebuild_sparse_tensor": "a sparse tensor",
-        "_rebuild_wrapper_subclass": "a tensor of a special class",
-        "_rebuild_device_tensor_from_numpy": "a tensor of a special device",
-    }
     functions: dict[str, Callable[..., Any]] = {
-        f"torch._utils.{name}": lambda *_, why=why: Unreadable(why) for name, why in kinds.items()
+        f"torch._utils.{name}": lambda *_, why=why: Unreadable(why) for name, why in UNREADABLE.items()
     }
     for name in ("_rebuild_parameter", "_rebuild_parameter_with_state", "_rebuild_device_tensor_from_cpu_tensor"):
         functions[f"torch._utils.{name}"] = lambda data, *_: data

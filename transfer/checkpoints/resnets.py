@@ -112,9 +112,9 @@ def recognise(shapes: Mapping[str, Shape], candidates: Iterable[Spec] = SPECS.va
     for spec in candidates:
         for stem in STEMS:
             wanted = expected(spec, stem)
-            found = sum(shapes.get(name) == shape for name, shape in wanted.items())
+            matching = sum(shapes.get(name) == shape for name, shape in wanted.items())
             # Shared over all there are on either side: R50 is a subset of R101, so counting alone is not enough.
-            score = found / (len(wanted) + len(shapes) - found)
-            if 2 * found >= len(wanted) and (best is None or score > best[0]):
+            score = matching / (len(wanted) + len(shapes) - matching)
+            if 2 * matching >= len(wanted) and (best is None or score > best[0]):
                 best = (score, spec, stem)
     return None if best is None else best[1:]

@@ -15,14 +15,16 @@ _HOLDERS = ("args", "opt", "opts", "cfg", "config", "configs", "hparams", "hyper
             "meta", "settings", "metadata", "model_args", "model_kwargs", "configuration")  # fmt: skip
 # The parts of settings that are about the backbone; a neck's strides or a head's norm say nothing here.
 _BACKBONE_PARTS = ("backbone", "encoder", "model", "network", "net", "trunk", "resnet", "kwargs", "backbone_kwargs",
-                   "model_args", "model_kwargs", "backbone_args", "encoder_args", "resnets")  # fmt: skip
+                   "model_args", "model_kwargs", "backbone_args", "encoder_args", "resnets", "norm_cfg",
+                   "act_cfg")  # fmt: skip
 _MOST_VALUES = 5_000
 _DEEPEST = 12
 _LONGEST_TEXT = 1 << 20
 # Every repetition is bounded: the text is a stranger's.
 _BLOCK = re.compile(r"""['"]?backbone['"]?\s{0,20}[=:]\s{0,20}(?:dict)?\s{0,20}([({])""")
 _PAIR = re.compile(
-    r"""['"]?(\w{1,40})['"]?\s{0,20}[=:]\s{0,20}('[^'\n]{0,200}'|"[^"\n]{0,200}"|[\[(][\d\s,.]{0,200}[\])]|\w{1,40}|[\d.]{1,20})"""
+    r"""['"]?(\w{1,40})['"]?\s{0,20}[=:]\s{0,20}('[^'\n]{0,200}'|"[^"\n]{0,200}"|[\[(][\d\s,.]{0,200}[\])]"""
+    r"""|\d{0,20}\.?\d{1,20}(?:e[-+]?\d{1,4})?\b|\w{1,40})"""
 )
 
 
@@ -140,4 +142,13 @@ def _literal(text: str) -> Any:
         return [int(part) if part.isdecimal() and len(part) < 10 else part for part in numbers]
     if text in ("True", "False", "None", "true", "false", "null"):
         return {"T": True, "t": True, "F": False, "f": False}.get(text[0])
-    return int(text) if text.isdecimal() and len(text) < 10 else text
+    return _number(text)
+
+
+def _number(text: str) -> int | float | str:
+    if text.isdecimal() and len(text) < 10:
+        return int(text)
+    try:
+        return float(text)
+    except ValueError:
+        return text

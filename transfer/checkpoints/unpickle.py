@@ -92,7 +92,7 @@ class Machine:
                 raise EOFError("the pickle ends before its STOP")
             self.budget.step()
             if code == b".":
-                return self._settled(self.stack.pop())
+                return self._filled(self.stack.pop())
             if code not in _OPERATIONS:
                 raise pickle.UnpicklingError(f"the byte {code!r}, which is no instruction of a checkpoint's pickle")
             reader, operation = _OPERATIONS[code]
@@ -127,10 +127,10 @@ class Machine:
         self.memo[len(self.memo) if index is None else index] = self.stack[-1]
 
     def _get(self, index: int) -> None:
-        self.stack.append(self._settled(self.memo[index]))
+        self.stack.append(self._filled(self.memo[index]))
 
     @staticmethod
-    def _settled(value: Any) -> Any:
+    def _filled(value: Any) -> Any:
         # The memo holds an array from before it was filled.
         return value.array if isinstance(value, PendingArray) and value.array is not None else value
 

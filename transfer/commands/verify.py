@@ -25,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--convention", help="how SOURCE was fed: imagenet, imagenet228 or msra (default: as the file says)"
     )
     parser.add_argument(
+        "--widen", action="store_true", help="take SOURCE in half or double precision, as float32 (default: refuse)"
+    )
+    parser.add_argument(
         "--images", type=Path, metavar="DIR", help="compare on the first 4 images of DIR (default: made up)"
     )
 
@@ -34,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from transfer.checkpoints.checkpoint import read
     from transfer.conversion.proof import verify
 
-    source = read(args.source, args.prefix, args.arch, convention=args.convention)
+    source = read(args.source, args.prefix, args.arch, convention=args.convention, widen=args.widen)
     for doubt in source.doubts:
         print(f"transfer verify: warning: {source.path}: {doubt}", file=sys.stderr)
     proofs = verify(source, args.target, args.to, args.head, pixels=args.images)

@@ -18,6 +18,7 @@ from transfer.checkpoints import completeness, names
 from transfer.checkpoints.checkpoint import Checkpoint, read
 from transfer.checkpoints.metadata import encode_metadata
 from transfer.conversion import proof, proof_images, targets
+from transfer.detectors.loaded import check_path
 from transfer.detectors.overlay import detectron2_overlay, to_yaml
 from transfer.errors import CheckpointError, InputError
 from transfer.files import atomic, places
@@ -109,6 +110,8 @@ def _check(source: Checkpoint, to: str, out: Path, head: str | None) -> None:
         raise InputError(f"--head is for Detectron2: expected --to detectron2, found --to {to}; leave --head out")
     if out.suffix not in (suffixes := targets.suffixes(to)):
         raise InputError(f"--out {out} has the wrong suffix: expected {' or '.join(suffixes)}, found {out.suffix!r}")
+    if to == "detectron2":
+        check_path(out.absolute())
     if why := targets.obstacle(source, to):
         raise InputError(f"{to} cannot hold this network: {why}; convert it for detectron2")
 

@@ -45,7 +45,7 @@ def run_detectron2(
     imported("detectron2")
     cfg = _detectron2_config(path, metadata, head)
     model = _detectron2_parts(cfg, head)
-    loaded = load_counted(model, f"{path}?matching_heuristics=True" if by_suffix else str(path), state)
+    loaded = load_counted(model, str(path), state, by_suffix=by_suffix)
     return Run(_detectron2_features(model.eval(), _as_configured(images, cfg)) if loaded.complete else {}, loaded)
 
 

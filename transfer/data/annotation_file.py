@@ -94,8 +94,8 @@ def _check_lists(content: Any, file: Path) -> None:
     for name in _LISTS:
         entries = content.get(name)
         if not isinstance(entries, list) or (not entries and name != "annotations"):
-            found = f"{len(entries)} entries" if isinstance(entries, list) else _listed(content)
-            raise InputError(f'{file}: expected a list "{name}" with entries, found {found}; give {WHAT}')
+            content_kind = f"{len(entries)} entries" if isinstance(entries, list) else _listed(content)
+            raise InputError(f'{file}: expected a list "{name}" with entries, found {content_kind}; give {WHAT}')
 
 
 def _listed(content: dict[str, Any]) -> str:

@@ -210,8 +210,8 @@ def _check_header(path: Path, image: dict[str, Any], problems: Problems) -> None
         return
     if upright == wanted:
         return
-    found = f"{image['file_name']}, {upright[0]}x{upright[1]} for {wanted[0]}x{wanted[1]}"
-    problems.add("stored size" if stored == wanted else "other size", found)
+    sizes = f"{image['file_name']}, {upright[0]}x{upright[1]} for {wanted[0]}x{wanted[1]}"
+    problems.add("stored size" if stored == wanted else "other size", sizes)
 
 
 def _sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -85,11 +85,11 @@ def check_same_classes(train: tuple[str, ...], val: tuple[str, ...]) -> None:
     if train == val:
         return
     only_train, only_val = [n for n in train if n not in val], [n for n in val if n not in train]
-    found = f"only in train: {_names(only_train)}; only in val: {_names(only_val)}"
+    difference = f"only in train: {_names(only_train)}; only in val: {_names(only_val)}"
     if not only_train and not only_val:
-        found = f"train in the order {_names(train)}, val in the order {_names(val)}"
+        difference = f"train in the order {_names(train)}, val in the order {_names(val)}"
     raise InputError(
-        f"the categories of train and val differ: expected the same names in the same order of ids, found {found}"
+        f"the categories of train and val differ: expected the same names in the same order of ids, found {difference}"
     )
 
 

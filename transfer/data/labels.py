@@ -83,12 +83,14 @@ def save(folder: Path, labels: Labels, records: list[dict[str, Any]]) -> None:
 def check_same(folder: Path, labels: Labels | None) -> None:
     """Raise InputError when the run in ``folder`` was started with another part of the labels."""
     file = folder / FILE_NAME
-    found = None
+    earlier = None
     if file.is_file():
         content = json.loads(file.read_text(encoding="utf-8"))
-        found = Labels(content["labels"], content["seed"])
-    if found != labels:
-        raise InputError(f"--resume: expected --labels as the run was started, {_words(found)}, found {_words(labels)}")
+        earlier = Labels(content["labels"], content["seed"])
+    if earlier != labels:
+        raise InputError(
+            f"--resume: expected --labels as the run was started, {_words(earlier)}, found {_words(labels)}"
+        )
 
 
 def _words(labels: Labels | None) -> str:

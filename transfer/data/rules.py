@@ -1,4 +1,4 @@
-"""What is checked of a data set: the table that the checks, their messages and docs/data-checks.md are made from."""
+"""What is checked of a data set: the table that the checks, their messages and docs/checks.md are made from."""
 
 from __future__ import annotations
 

@@ -180,7 +180,7 @@ def _one(name: str, *, masks: bool) -> Split:
     check_installed(kind, name)
     if kind == "pascal_voc":
         return registered_voc(name, name)[0]
-    with _told_of(name):
+    with _logged_as(name):
         if kind == "coco":
             _check_detectron2_reads(metadata.image_root, Path(metadata.json_file))
             return from_files(metadata.image_root, metadata.json_file, masks=masks)[0]
@@ -198,7 +198,7 @@ def _check_detectron2_reads(images: str, file: Path) -> None:
 
 
 @contextmanager
-def _told_of(name: str) -> Iterator[None]:
+def _logged_as(name: str) -> Iterator[None]:
     """Say of whatever is wrong in the block which of Detectron2's data sets it is about."""
     try:
         yield
@@ -236,7 +236,7 @@ def registered_voc(name: str, annotations: str) -> tuple[Split, dict[str, Any]]:
     Raises:
         InputError: files that are not there, or a set that cannot be used.
     """
-    with _told_of(name):
+    with _logged_as(name):
         classes = tuple(MetadataCatalog.get(name).thing_classes)
         return from_voc([voc_behind(name)], classes, annotations, masks=False)
 

@@ -153,10 +153,10 @@ def _common(splits: list[VocSplit]) -> Path:
 def _add_image(
     content: dict[str, Any], root: Path, prefix: Path, stem: str, classes: tuple[str, ...], masks: bool
 ) -> None:
-    found = read_xml(root / "Annotations" / f"{stem}.xml")
-    image = _image(content, prefix / "JPEGImages" / _file_name(root, stem, found), found.width, found.height)
-    numbers = _numbers(root / "SegmentationObject" / f"{stem}.png", found) if masks else None
-    for i, entry in enumerate(found.objects):
+    xml = read_xml(root / "Annotations" / f"{stem}.xml")
+    image = _image(content, prefix / "JPEGImages" / _file_name(root, stem, xml), xml.width, xml.height)
+    numbers = _numbers(root / "SegmentationObject" / f"{stem}.png", xml) if masks else None
+    for i, entry in enumerate(xml.objects):
         if entry.name not in classes:
             raise InputError(
                 f"{root / 'Annotations' / stem}.xml: expected the classes of the training data, found {entry.name}; "

@@ -49,8 +49,8 @@ def read_xml(file: Path) -> VocImage:
     except FileNotFoundError:
         raise InputError(f"{file}: expected the image's annotations, found nothing") from None
     except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:  # LookupError: an unknown encoding
-        found = " ".join(str(error).split())[:200]
-        raise InputError(f"{file}: expected a VOC annotation file, found {found}; correct it") from None
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{file}: expected a VOC annotation file, found {reason}; correct it") from None
 
 
 def _object(entry: ElementTree.Element) -> VocObject:

@@ -7,12 +7,16 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from transfer.checkpoints import names
+from transfer.checkpoints import names, opened
 from transfer.checkpoints.completeness import listed
+from transfer.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -57,27 +61,34 @@ def load_counted(
     *,
     file_names: Collection[str] = (),
     whole: bool = False,
+    by_suffix: bool = False,
 ) -> Loaded:
     """Load ``file`` into a model of NaNs by Detectron2's own loader, and count what arrived.
+
+    Detectron2 gets to see what our own reader makes of the file, never its bytes: a checkpoint of its own kind may come
+    from anywhere too.
 
     Names are no proof: the loader matches suffixes and skips what does not fit with a warning. What it leaves alone
     stays NaN and cannot pass for a lucky initialisation (norms start at 1 and 0).
 
     Args:
         model: a detector, or its backbone and heads under the names they have there; all its tensors are replaced.
-        file: what the loader is given.
+        file: the file, which Detectron2's loader would take; a pickle (``.pkl``) only from its own model zoo.
         state: what a converted file holds, under bare Detectron2 names: values are compared too. None counts what is
             no longer NaN.
         file_names: without ``state``, the bare names in a converted file.
         whole: without ``state``, count the whole detector rather than the backbone.
-    """
-    from detectron2.checkpoint import DetectionCheckpointer
+        by_suffix: match names by suffix although the file does not ask for it.
 
+    Raises:
+        InputError, CheckpointError: the file cannot be opened safely.
+    """
+    check_path(file)
     with torch.no_grad():
         for tensor in model.state_dict().values():
             tensor.fill_(math.nan if tensor.is_floating_point() else 0)
     with _quiet("fvcore.common.checkpoint", "detectron2.checkpoint.c2_model_loading"):
-        DetectionCheckpointer(model).load(file, checkpointables=[])
+        _loader(model, by_suffix).load(file, checkpointables=[])
     if state is not None:
         return count_loaded(model, state)
     backbone = backbone_tensors(model)
@@ -88,6 +99,38 @@ def load_counted(
         tuple(name for name, tensor in counted.items() if bool(tensor.isnan().any())),
         tuple(name for name in file_names if name not in places),
     )
+
+
+def check_path(path: str | Path) -> None:
+    """Refuse a path that Detectron2's loader takes for another one.
+
+    Raises:
+        InputError: a question mark in the name of the file or of a folder above it.
+    """
+    if "?" in str(path):
+        raise InputError(
+            f"{path}: expected a path without a question mark, after which Detectron2 reads options, found one; "
+            "rename it"
+        )
+
+
+def _loader(model: nn.Module, by_suffix: bool) -> Any:
+    from detectron2.checkpoint import DetectionCheckpointer
+
+    class Loader(DetectionCheckpointer):  # type: ignore[misc,unused-ignore]
+        """Detectron2's matching of names and shapes, on tensors that our own reader took from the file."""
+
+        def _load_file(self, filename: str) -> dict[str, Any]:
+            if filename.endswith(".pkl"):
+                content: dict[str, Any] = super()._load_file(filename)
+            else:
+                tree, _ = opened.open_tree(Path(filename))
+                content = tree if isinstance(tree.get("model"), dict) else {"model": tree}
+                tensors = {k: v for k, v in content["model"].items() if isinstance(v, Tensor | np.ndarray)}
+                content = {**content, "model": tensors}
+            return {**content, "matching_heuristics": True} if by_suffix else content
+
+    return Loader(model)
 
 
 def count_loaded(model: nn.Module, state: Mapping[str, Tensor]) -> Loaded:

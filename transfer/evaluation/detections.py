@@ -104,7 +104,7 @@ def read(file: Path, truth: GroundTruth, tasks: Sequence[str] | None = None, raw
     return Detections(file, sha256, wanted, image_ids, category_ids, scores, boxes, masks)
 
 
-# What is wanted of each field of a detection, for messages and docs/data-checks.md.
+# What is wanted of each field of a detection, for messages and docs/checks.md.
 FIELDS = {
     "image_id": "an image_id of the ground truth",
     "category_id": "a category_id of the ground truth",

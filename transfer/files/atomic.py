@@ -60,8 +60,10 @@ def check_new_folder(path: Path) -> None:
     if path.is_dir() and not any(path.iterdir()):
         return
     if path.exists() or path.is_symlink():
-        found = "a folder with files in it" if path.is_dir() else "a file"
-        raise InputError(f"{path} is taken: expected a new or empty folder, found {found}; name another or remove it")
+        obstacle = "a folder with files in it" if path.is_dir() else "a file"
+        raise InputError(
+            f"{path} is taken: expected a new or empty folder, found {obstacle}; name another or remove it"
+        )
 
 
 def _umask() -> int:

@@ -15,7 +15,7 @@ from transfer.errors import InputError
 
 _UTF8_MARK = b"\xef\xbb\xbf"
 _OTHER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\0\0\xfe\xff": "UTF-32"}
-# What is refused of the file itself, for docs/data-checks.md: the line begins with the file.
+# What is refused of the file itself, for docs/checks.md: the line begins with the file.
 REFUSALS = {
     "is missing": "no file there",
     "cannot be read": "a folder, no permission, a broken disk",

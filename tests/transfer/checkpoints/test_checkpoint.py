@@ -29,20 +29,25 @@ def state():
     return backbone(network())
 
 
-def _same(found, wanted):
-    assert list(found) == list(wanted)
-    assert all(torch.equal(found[key], wanted[key]) for key in wanted)
+def _same(tensors, wanted):
+    assert list(tensors) == list(wanted)
+    assert all(torch.equal(tensors[key], wanted[key]) for key in wanted)
 
 
 def test_our_own_file(state, tmp_path):
-    found = read(save_own(tmp_path / "backbone.safetensors", state))
-    _same(found.state, state)
-    assert (found.arch, found.stem, found.origin, found.convention) == ("resnet18", "imagenet", "file", IMAGENET)
-    assert found.metadata["settings"] == {"lr": 0.1}
-    assert found.metadata["seed"] == 7
-    assert found.metadata["source"]["file"] == "backbone.safetensors"
-    assert found.metadata["source"]["sha256"] == found.sha256
-    assert found.dropped == []
+    checkpoint = read(save_own(tmp_path / "backbone.safetensors", state))
+    _same(checkpoint.state, state)
+    assert (checkpoint.arch, checkpoint.stem, checkpoint.origin, checkpoint.convention) == (
+        "resnet18",
+        "imagenet",
+        "file",
+        IMAGENET,
+    )
+    assert checkpoint.metadata["settings"] == {"lr": 0.1}
+    assert checkpoint.metadata["seed"] == 7
+    assert checkpoint.metadata["source"]["file"] == "backbone.safetensors"
+    assert checkpoint.metadata["source"]["sha256"] == checkpoint.sha256
+    assert checkpoint.dropped == []
 
 
 def test_our_own_file_may_hold_nothing_else(state, tmp_path):
@@ -64,9 +69,9 @@ def test_damaged_metadata(state, tmp_path, changes):
 
 def test_small_stem_is_recognised(tmp_path):
     state = backbone(small_stem(network()))
-    found = read(save_own(tmp_path / "x.safetensors", state, stem="small"))
-    assert found.stem == "small"
-    _same(found.state, state)
+    checkpoint = read(save_own(tmp_path / "x.safetensors", state, stem="small"))
+    assert checkpoint.stem == "small"
+    _same(checkpoint.state, state)
 
 
 def _drop(state):
@@ -130,8 +135,8 @@ def test_each_fault_is_named(state, tmp_path, fault, message):
 
 def test_half_precision_is_widened_when_asked(state, tmp_path):
     torch.save({name: tensor.half() for name, tensor in state.items()}, tmp_path / "x.pth")
-    found = read(tmp_path / "x.pth", widen=True)
-    _same(found.state, {name: tensor.half().float() for name, tensor in state.items()})
+    checkpoint = read(tmp_path / "x.pth", widen=True)
+    _same(checkpoint.state, {name: tensor.half().float() for name, tensor in state.items()})
 
 
 def test_wrong_arch_prefix_and_convention(tmp_path):
@@ -154,9 +159,9 @@ def test_prefix_picks_another_encoder(tmp_path, prefix):
 
 def test_other_backbones_are_listed(tmp_path):
     torch.save(LAYOUTS["DINO (teacher)"](network()), tmp_path / "x.pth")
-    seen = examine(tmp_path / "x.pth")
-    assert seen.others == ["student/backbone."]
-    _same(read(tmp_path / "x.pth", prefix=seen.others[0]).state, backbone(network(seed=99)))
+    examination = examine(tmp_path / "x.pth")
+    assert examination.others == ["student/backbone."]
+    _same(read(tmp_path / "x.pth", prefix=examination.others[0]).state, backbone(network(seed=99)))
 
 
 def test_averaged_weights_come_after_the_trained_ones(state, tmp_path):
@@ -202,34 +207,34 @@ def _caffe2(state):
     """The MSRA file's names and contents: convolutions, scales and biases; no running statistics."""
     branches = {"conv1": "branch2a", "conv2": "branch2b", "conv3": "branch2c", "downsample": "branch1"}
     branches |= {"bn1": "branch2a_bn", "bn2": "branch2b_bn", "bn3": "branch2c_bn"}
-    found = {}
+    blobs = {}
     for name, tensor in state.items():
         *path, leaf = name.split(".")
         if leaf.startswith("running"):
             continue
         if len(path) == 1:
-            found["conv1_w" if path == ["conv1"] else f"res_conv1_bn_{leaf[0].replace('w', 's')}"] = tensor.numpy()
+            blobs["conv1_w" if path == ["conv1"] else f"res_conv1_bn_{leaf[0].replace('w', 's')}"] = tensor.numpy()
             continue
         branch = branches[path[2]] + ("_bn" if path[2:] == ["downsample", "1"] else "")
         leaf = "b" if leaf == "bias" else "s" if branch.endswith("bn") else "w"
-        found[f"res{int(path[0][-1]) + 1}_{path[1]}_{branch}_{leaf}"] = tensor.numpy()
-    return found
+        blobs[f"res{int(path[0][-1]) + 1}_{path[1]}_{branch}_{leaf}"] = tensor.numpy()
+    return blobs
 
 
 def test_msra_pickle(tmp_path):
     state = backbone(network("resnet50"))
     content = {**_caffe2(state), "fc1000_w": torch.zeros(2, 2).numpy(), "conv1_b": torch.zeros(64).numpy()}
-    found = read(save_pickle(tmp_path / "R-50.pkl", content))
-    assert found.convention == MSRA
-    assert list(found.state) == list(state)
+    checkpoint = read(save_pickle(tmp_path / "R-50.pkl", content))
+    assert checkpoint.convention == MSRA
+    assert list(checkpoint.state) == list(state)
     for name, tensor in state.items():
         if name.endswith("running_mean"):
-            assert not found.state[name].any()
+            assert not checkpoint.state[name].any()
         elif name.endswith("running_var"):
             # What Detectron2's FrozenBatchNorm2d starts with: one over its square root is exactly 1 again.
-            assert torch.equal((found.state[name] + 1e-5).rsqrt(), torch.ones_like(tensor))
+            assert torch.equal((checkpoint.state[name] + 1e-5).rsqrt(), torch.ones_like(tensor))
         else:
-            assert torch.equal(found.state[name], tensor)
+            assert torch.equal(checkpoint.state[name], tensor)
 
 
 def test_detectron2_pickle_and_detectors(state, tmp_path):
@@ -241,11 +246,11 @@ def test_detectron2_pickle_and_detectors(state, tmp_path):
     c4 = {("roi_heads." if k.startswith("res5") else "backbone.") + k: v for k, v in renamed.items()}
     torch.save({"model": {**c4, "roi_heads.res5.norm.weight": torch.zeros(512)}}, tmp_path / "c4.pth")
     for name in ("zoo.pkl", "fpn.pth", "c4.pth"):
-        found = read(tmp_path / name)
-        _same(found.state, state)
-        assert found.convention is None
-    assert found.head == "c4"
-    assert found.dropped == ["roi_heads.res5.norm.weight"]
+        checkpoint = read(tmp_path / name)
+        _same(checkpoint.state, state)
+        assert checkpoint.convention is None
+    assert checkpoint.head == "c4"
+    assert checkpoint.dropped == ["roi_heads.res5.norm.weight"]
 
 
 def test_converted_metadata_are_read_and_absent_ones_are_empty(state, tmp_path):
@@ -274,9 +279,13 @@ def test_hugging_faces_resnet(state, tmp_path):
     renamed = {to_huggingface_by_hand(name): tensor for name, tensor in state.items()}
     renamed["classifier.1.weight"] = torch.ones(2, 2)
     save_file(renamed, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    found = read(tmp_path / "model.safetensors")
-    _same(found.state, state)
-    assert (found.layout, found.naming, found.prefix) == ("Hugging Face transformers", "huggingface", "resnet.")
+    checkpoint = read(tmp_path / "model.safetensors")
+    _same(checkpoint.state, state)
+    assert (checkpoint.layout, checkpoint.naming, checkpoint.prefix) == (
+        "Hugging Face transformers",
+        "huggingface",
+        "resnet.",
+    )
     bare = {name.removeprefix("resnet."): tensor for name, tensor in renamed.items()}
     save_file(bare, tmp_path / "bare.safetensors")
     _same(read(tmp_path / "bare.safetensors").state, state)

@@ -71,6 +71,12 @@ def test_names_that_leave_it_open():
         ("aa_layer", "avg", "imagenet", 1),
         ("norm_layer", "GroupNorm", "imagenet", 1),
         ("norm_layer", "BatchNorm2d", "imagenet", 0),
+        ("bn_eps", 1e-3, "imagenet", 1),
+        ("bn_eps", None, "imagenet", 0),
+        ("norm_eps", 1e-5, "imagenet", 0),
+        ("act_layer", "silu", "imagenet", 1),
+        ("act_layer", "torch.nn.ReLU", "imagenet", 0),
+        ("act_layer", "nn.Hard_Swish", "imagenet", 1),
     ],
 )
 def test_settings_that_change_the_network(key, value, stem, wanted):
@@ -80,10 +86,24 @@ def test_settings_that_change_the_network(key, value, stem, wanted):
 @pytest.mark.parametrize(
     ("key", "value", "wanted"),
     [("style", "caffe", 1), ("style", "pytorch", 0), ("strides", (1, 2, 1, 1), 1), ("strides", (1, 2, 2, 2), 0),
-     ("dilations", [1, 1, 2, 4], 1), ("depth", 101, 1), ("depth", 50, 0), ("avg_down", True, 1), ("conv_cfg", None, 0)],
+     ("dilations", [1, 1, 2, 4], 1), ("depth", 101, 1), ("depth", 50, 0), ("avg_down", True, 1), ("conv_cfg", None, 0),
+     ("type", "ResNet", 0), ("type", "mmdet.ResNet", 0), ("type", "ResNetV1d", 1), ("type", "ResNet_CIFAR", 0),
+     ("type", "BN", 0), ("type", "Swish", 1), ("activation", "gelu", 1), ("activation", "relu", 0), ("eps", 1e-3, 1)],
 )  # fmt: skip
 def test_mmcvs_blocks(key, value, wanted):
     assert _weighed(key, value, "backbone")[0] == wanted
+
+
+def test_blocks_within_a_block():
+    assert _weighed("eps", 1e-3, "norm_cfg") == (1, 0)
+    assert _weighed("eps", 1e-8, "optimizer") == (0, 0)
+    assert _weighed("type", "SiLU", "act_cfg") == (1, 0)
+    assert _weighed("type", "TridentResNet", "backbone") == (0, 1)
+
+
+def test_an_activation_among_a_scripts_arguments_may_be_the_heads():
+    assert _weighed("activation", "gelu", "args") == (0, 1)
+    assert _weighed("type", "tanh", "args") == (0, 0)
 
 
 def test_basic_blocks_have_no_caffe_strides():
@@ -112,6 +132,19 @@ def test_files_that_say_they_are_another_network(state, tmp_path):
     bolts = {"first_conv": False, "maxpool1": False, "arch": "resnet18"}
     lightning = {"state_dict": {f"encoder.{k}": v for k, v in state.items()}, "hyper_parameters": bolts}
     _refused(tmp_path, lightning, "first_conv = False over a 7x7 stem")
+
+
+def test_another_epsilon_or_activation_in_a_block_of_mmcvs(state, tmp_path):
+    for block in (
+        "backbone=dict(type='ResNet', depth=18, norm_cfg=dict(type='BN', eps=0.001))",
+        {"backbone": {"type": "ResNet", "norm_cfg": {"type": "BN", "eps": 1e-3}}},
+    ):
+        _refused(tmp_path, {"meta": {"cfg": block}, "state_dict": state}, "eps = 0.001")
+    block = {"backbone": {"type": "ResNet", "act_cfg": {"type": "Swish"}}, "neck": {"norm_cfg": {"eps": 1e-3}}}
+    _refused(tmp_path, {"meta": {"cfg": {"model": block}}, "state_dict": state}, "'Swish', where a ResNet has ReLU")
+    block["backbone"].pop("act_cfg")
+    torch.save({"meta": {"cfg": {"model": block}}, "state_dict": state}, tmp_path / "x.pth")
+    assert read(tmp_path / "x.pth").doubts == []
 
 
 def test_caffe_strides_in_meta_cfg(tmp_path):
@@ -151,8 +184,8 @@ def test_indices_of_an_nn_sequential(tmp_path):
     def doubts(model, left_out):
         parts = [child for name, child in model.named_children() if name not in left_out]
         torch.save(nn.Sequential(*parts).state_dict(), tmp_path / "x.pth")
-        found = examine(tmp_path / "x.pth")
-        return found.problems, found.doubts
+        examination = examine(tmp_path / "x.pth")
+        return examination.problems, examination.doubts
 
     assert doubts(network(), ("fc",)) == ([], [])
     problems, _ = doubts(network(), ("fc", "maxpool"))

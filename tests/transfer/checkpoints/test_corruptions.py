@@ -78,16 +78,16 @@ HARMLESS = ("fc.weight", "layer", "conv", "bn")
 def _accepted(state):
     """What the reader makes of a state dict: the tensors by torchvision name, or None when it refuses."""
     try:
-        found = locate.locate(state)[0]
+        located = locate.locate(state)[0]
     except CheckpointError:
         return None
-    recognised = resnets.recognise({name: tuple(t.shape) for name, t in found.state.items()}, [TINY])
-    if recognised is None or found.strange:
+    recognised = resnets.recognise({name: tuple(t.shape) for name, t in located.state.items()}, [TINY])
+    if recognised is None or located.strange:
         return None
-    comparison = completeness.compare(found.state, resnets.expected(*recognised))
+    comparison = completeness.compare(located.state, resnets.expected(*recognised))
     if comparison.problems() or comparison.dtypes:
         return None
-    return found.state
+    return located.state
 
 
 def test_ten_thousand_in_memory():
@@ -99,21 +99,21 @@ def test_ten_thousand_in_memory():
         state = dict(good)
         for _ in range(rng.choice([1, 1, 1, 2, 3])):
             CORRUPTIONS[number % len(CORRUPTIONS)](state, rng)
-        found = _accepted(state)
-        if found is None:
+        accepted_state = _accepted(state)
+        if accepted_state is None:
             refused += 1
             continue
         # Accepted: it must be complete, sound, and exactly what the file says under each name.
-        assert {name: tuple(tensor.shape) for name, tensor in found.items()} == dict(WANTED)
-        for name, tensor in found.items():
+        assert {name: tuple(tensor.shape) for name, tensor in accepted_state.items()} == dict(WANTED)
+        for name, tensor in accepted_state.items():
             held = state[name] if name in state else state[f"module.{name}"]
             assert tensor.dtype == torch.float32
             assert tensor.data_ptr() == held.data_ptr()
             assert bool(torch.isfinite(tensor).all())
             assert not (name.endswith("running_var") and bool((tensor < 0).any()))
         # Nothing of a backbone was left lying about.
-        assert not [key for key in set(state) - set(found) if not key.startswith(("fc.", "module."))]
-        for name in found:
+        assert not [key for key in set(state) - set(accepted_state) if not key.startswith(("fc.", "module."))]
+        for name in accepted_state:
             assert names.from_detectron2(names.to_detectron2(name)) == name
     # Swaps of equal shapes and wrappers are no faults; nearly all the rest is.
     assert 8_000 < refused < 9_900
@@ -146,18 +146,18 @@ def test_through_files(tmp_path, monkeypatch, kind):
         if number % 2 == 0:
             _bytes(path, rng)
         try:
-            found = read(path)
+            checkpoint = read(path)
         except InputError as error:
             messages.append(str(error))
             continue
         accepted += 1
-        assert {name: tuple(tensor.shape) for name, tensor in found.state.items()} == dict(WANTED)
-        assert all(bool(torch.isfinite(tensor).all()) for tensor in found.state.values())
+        assert {name: tuple(tensor.shape) for name, tensor in checkpoint.state.items()} == dict(WANTED)
+        assert all(bool(torch.isfinite(tensor).all()) for tensor in checkpoint.state.values())
         # The zip format has checksums; the two others have none, and a flipped bit in a number is a number.
         if kind == "pth":
             assert all(
                 torch.equal(tensor, state.get(name, state.get(f"module.{name}")))
-                for name, tensor in found.state.items()
+                for name, tensor in checkpoint.state.items()
             )
     assert accepted < 67
     assert not any("\n" in message for message in messages)
@@ -167,5 +167,5 @@ def test_the_check_itself_sees_each_kind_of_fault():
     for number, corrupt in enumerate(CORRUPTIONS):
         state = _good(2)
         corrupt(state, random.Random(number + 10))
-        found = completeness.compare(state, WANTED)
-        assert found.problems() or found.dtypes or corrupt is _swap
+        comparison = completeness.compare(state, WANTED)
+        assert comparison.problems() or comparison.dtypes or corrupt is _swap

@@ -17,11 +17,11 @@ def test_the_backbone_of_each_project_comes_out_exactly(name, tmp_path):
     content = LAYOUTS[name](model)  # which may replace the stem and add heads
     wanted = {key: backbone(model)[key] for key in names}
     torch.save(content, tmp_path / "x.pth")
-    found = read(tmp_path / "x.pth")
-    assert found.layout == name
-    assert found.arch == "resnet18"
-    assert list(found.state) == list(wanted)
-    assert all(torch.equal(found.state[key], wanted[key]) for key in wanted)
+    checkpoint = read(tmp_path / "x.pth")
+    assert checkpoint.layout == name
+    assert checkpoint.arch == "resnet18"
+    assert list(checkpoint.state) == list(wanted)
+    assert all(torch.equal(checkpoint.state[key], wanted[key]) for key in wanted)
 
 
 def test_every_row_has_a_fixture_or_a_reason():

@@ -21,10 +21,10 @@ def test_groups_are_the_dictionaries_that_hold_tensors():
         "list": [one],
         "model_ema": {"a": one},
     }
-    found = locate.groups(tree)
-    assert list(found) == ["model", "x.y", "model_ema"]
-    assert found["x.y"]["z"].dtype == torch.float32
-    assert found["x.y"]["z"].tolist() == [1, 1]
+    groups = locate.groups(tree)
+    assert list(groups) == ["model", "x.y", "model_ema"]
+    assert groups["x.y"]["z"].dtype == torch.float32
+    assert groups["x.y"]["z"].tolist() == [1, 1]
 
 
 def test_cycles_and_depths_end():
@@ -44,9 +44,9 @@ def test_what_is_beside_the_backbone_is_dropped_and_what_is_in_it_is_strange(sta
         "backbone.fc.weight": torch.zeros(1),
         "backbone.layer1.0.se.w": torch.zeros(1),
     }
-    found = locate.locate(tree)[0]
-    assert found.dropped == ["head.weight", "backbone.fc.weight"]
-    assert found.strange == ["backbone.layer1.0.se.w"]
+    located = locate.locate(tree)[0]
+    assert located.dropped == ["head.weight", "backbone.fc.weight"]
+    assert located.strange == ["backbone.layer1.0.se.w"]
 
 
 def test_a_prefix_may_name_its_container(state):
@@ -70,9 +70,9 @@ def test_affine_norms_get_statistics_that_change_nothing(state):
         "res_conv1_bn_b": state["bn1.bias"],
     }
     caffe2 = next(row for row in locate.LAYOUTS if row.names == "caffe2")
-    found = locate.extract(names, caffe2).state
+    state = locate.extract(names, caffe2).state
     norm = torch.nn.BatchNorm2d(64).eval()
-    norm.load_state_dict({k.removeprefix("bn1."): v for k, v in found.items() if k.startswith("bn1.")}, strict=False)
+    norm.load_state_dict({k.removeprefix("bn1."): v for k, v in state.items() if k.startswith("bn1.")}, strict=False)
     x = torch.randn(2, 64, 3, 3)
     wanted = x * state["bn1.weight"].view(-1, 1, 1) + state["bn1.bias"].view(-1, 1, 1)
     assert torch.allclose(norm(x), wanted, atol=1e-6)

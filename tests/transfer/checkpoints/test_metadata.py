@@ -38,9 +38,9 @@ def test_damaged_json_names_its_key(key):
 
 
 def test_who_says_how_it_was_fed():
-    said = metadata_of(MSRA)
-    assert convention_of(BARE, said, "imagenet") == (IMAGENET, "user")
-    assert convention_of(BARE, said, None) == (MSRA, "file")
+    metadata = metadata_of(MSRA)
+    assert convention_of(BARE, metadata, "imagenet") == (IMAGENET, "user")
+    assert convention_of(BARE, metadata, None) == (MSRA, "file")
     assert convention_of(BARE, {}, None) == (IMAGENET, "layout")
     assert convention_of(SILENT, {}, None) == (None, "unknown")
 

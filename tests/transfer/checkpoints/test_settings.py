@@ -78,3 +78,9 @@ def test_text_made_to_be_slow():
     start = time.process_time()
     settings_of({"args": {f"model_{n}": text for n in range(10_000)}}, {})
     assert time.process_time() - start < 5
+
+
+def test_numbers_in_configs_kept_as_text():
+    text = "backbone=dict(a=1e-3, b=0.001, c=.5, d=10, e=True, f=eps, g=3x3, h=1.5)"
+    rows = {key: value for (_, key), value in _rows({"meta": {"cfg": text}}).items() if len(key) == 1}
+    assert rows == {"a": 1e-3, "b": 1e-3, "c": 0.5, "d": 10, "e": True, "f": "eps", "g": "3x3", "h": 1.5}

@@ -29,15 +29,15 @@ def _load(content, protocol=2):
 def test_plain_containers_and_arrays(protocol):
     content = {"a": np.arange(4, dtype="f4").reshape(2, 2), "b": [1, (2.5, None)],
                "c": collections.OrderedDict(x={1, 2}), "d": b"bytes", "e": 3 + 4j}  # fmt: skip
-    found = _load(content, protocol)
-    assert np.array_equal(found.pop("a"), content.pop("a"))
-    assert found == content
+    loaded = _load(content, protocol)
+    assert np.array_equal(loaded.pop("a"), content.pop("a"))
+    assert loaded == content
 
 
 def test_tensors_and_parameters():
-    found = _load({"t": torch.arange(6).view(2, 3).t(), "p": torch.nn.Parameter(torch.ones(2))})
-    assert torch.equal(found["t"], torch.arange(6).view(2, 3).t())
-    assert torch.equal(found["p"], torch.ones(2))
+    loaded = _load({"t": torch.arange(6).view(2, 3).t(), "p": torch.nn.Parameter(torch.ones(2))})
+    assert torch.equal(loaded["t"], torch.arange(6).view(2, 3).t())
+    assert torch.equal(loaded["p"], torch.ones(2))
 
 
 @pytest.mark.parametrize(
@@ -69,9 +69,9 @@ def test_references_out_of_the_file_are_refused():
 def test_getattr_looks_nothing_up():
     # builtins.getattr(collections.OrderedDict, "fromkeys") would be the first step out of the box.
     code = b"cbuiltins\ngetattr\n(ccollections\nOrderedDict\nS'fromkeys'\ntR."
-    found = _run(code)
-    assert type(found) is stand_ins.Inert
-    assert found == {}
+    loaded = _run(code)
+    assert type(loaded) is stand_ins.Inert
+    assert loaded == {}
     with pytest.raises(pickle.UnpicklingError, match="call of what is no known"):
         _run(code[:-1] + b")R.")
 

@@ -31,6 +31,18 @@ def test_source_and_target_may_change_sides(pair):
     assert main(["verify", str(pair[1]), str(pair[0]), "--to", "torchvision"]) == 0
 
 
+def test_a_source_in_half_precision_is_compared_when_that_is_asked_for(pair, tmp_path, capsys):
+    content = torch.load(pair[1], weights_only=True)
+    content["model"] = {name: tensor.half() for name, tensor in content["model"].items()}
+    torch.save(content, tmp_path / "half.pth")
+    words = ["verify", str(tmp_path / "half.pth"), str(tmp_path / "d.pth"), "--head", "fpn"]
+    convert.convert(read(tmp_path / "half.pth", widen=True), "detectron2", tmp_path / "d.pth")
+    assert main(words) == 1
+    assert "in float16 instead of float32 (--widen takes them)" in capsys.readouterr().err
+    assert main([*words, "--widen"]) == 0
+    assert main(["verify", str(tmp_path / "half.pth"), str(pair[1]), "--head", "fpn", "--widen"]) == 1
+
+
 def test_another_backbone_is_told_from_this(pair, tmp_path, capsys):
     other = save_own(tmp_path / "other.safetensors", backbone(network(seed=1)))
     assert main(["verify", str(other), str(pair[1]), "--head", "fpn"]) == 1

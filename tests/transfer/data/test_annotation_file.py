@@ -96,9 +96,9 @@ def test_a_placeholder_is_no_class_in_training_and_measuring(files, tmp_path, ca
     assert "1 categories without an annotation" in caplog.text
     assert list(truth.classes.values()) == ["square", "cross"]
     entries = json.loads(files[1].read_text())["annotations"]
-    found = [{k: a[k] for k in ("image_id", "category_id", "bbox")} | {"score": 0.5} for a in entries]
+    entries_of_results = [{k: a[k] for k in ("image_id", "category_id", "bbox")} | {"score": 0.5} for a in entries]
     results = tmp_path / "results.json"
-    results.write_text(json.dumps([*found, {**found[0], "category_id": 0, "score": 0.9}]))
+    results.write_text(json.dumps([*entries_of_results, {**entries_of_results[0], "category_id": 0, "score": 0.9}]))
     read_found = detections.read(results, truth)
     assert "1 detections of categories without an annotation: left out" in caplog.text
     assert len(read_found) == 4

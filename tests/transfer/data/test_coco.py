@@ -40,7 +40,7 @@ def test_run_length_codes_are_recognised_and_are_the_square(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ([], "expected a COCO object, found list"),
         ({"images": []}, 'expected a list "images" with entries, found 0 entries'),
@@ -52,11 +52,11 @@ def test_run_length_codes_are_recognised_and_are_the_square(tmp_path):
         ),
     ],
 )
-def test_what_is_no_coco_file(tmp_path, content, said):
+def test_what_is_no_coco_file(tmp_path, content, message):
     write_json(tmp_path / "ann.json", content)
     with pytest.raises(InputError) as error:
         datasets.read_coco(tmp_path, tmp_path / "ann.json")
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 def test_missing_folder_file_and_broken_json(tmp_path, coco):

@@ -39,13 +39,13 @@ def parts(kind):
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     """A set with polygons, run lengths and crowds, detections of it, and its AP of boxes and masks."""
-    truth, found = detection_sets.make(0, images=5, classes=4, many=10)
+    truth, results = detection_sets.make(0, images=5, classes=4, many=10)
     folder = tmp_path_factory.mktemp("whole")
     truth["categories"] = truth["categories"][:3]
-    found = [entry for entry in found if entry["category_id"] < 4]
-    detection_sets.write(folder, truth, found)
+    results = [entry for entry in results if entry["category_id"] < 4]
+    detection_sets.write(folder, truth, results)
     assert evaluate(folder, folder / "record.json") == 0
-    return truth, found, aps(folder / "record.json")
+    return truth, results, aps(folder / "record.json")
 
 
 def evaluate(folder, out):
@@ -58,7 +58,7 @@ def aps(record):
     return [metrics[task]["AP"] for task in ("bbox", "segm")]
 
 
-def reference(truth, found):
+def reference(truth, results):
     """The AP that pycocotools makes of both files as they are; None where it stops."""
     values = []
     for task, other in (("bbox", "segmentation"), ("segm", "bbox")):
@@ -69,7 +69,7 @@ def reference(truth, found):
                 for number, entry in enumerate(coco.dataset["annotations"], 1):
                     entry["id"] = number  # which it would take for no match
                 coco.createIndex()
-                entries = [{k: v for k, v in e.items() if k != other} for e in json.loads(found)]
+                entries = [{k: v for k, v in e.items() if k != other} for e in json.loads(results)]
                 run = COCOeval(coco, coco.loadRes(entries), task)
                 run.evaluate()
                 run.accumulate()
@@ -80,9 +80,9 @@ def reference(truth, found):
     return values
 
 
-def check_measured(folder, before, said):
+def check_measured(folder, before, warnings):
     now = aps(folder / "record.json")
-    if now == pytest.approx(before, nan_ok=True) or said:
+    if now == pytest.approx(before, nan_ok=True) or warnings:
         return
     theirs = reference((folder / "ann.json").read_bytes(), (folder / "results.json").read_bytes())
     assert now == pytest.approx([t if n is not None else None for t, n in zip(theirs, now, strict=True)])
@@ -95,13 +95,13 @@ def check_measured(folder, before, said):
     [pytest.param(kind, *p.values, marks=p.marks) for kind in CASES if kind != "voc" for p in parts(kind)],
 )
 def test_a_damaged_file_is_one_line_or_the_right_numbers(world, tmp_path, capsys, caplog, kind, part):
-    truth, found, before = world
+    truth, results, before = world
     refused = 0
     for case in range(part * PART, (part + 1) * PART):
         rng = damages.generator(case, sorted(CASES).index(kind))
         folder = tmp_path / str(case)
-        detection_sets.write(folder, truth, found)
-        file, content = ("ann.json", truth) if kind == "ground truth" else ("results.json", found)
+        detection_sets.write(folder, truth, results)
+        file, content = ("ann.json", truth) if kind == "ground truth" else ("results.json", results)
         (folder / file).write_bytes(damages.json_bytes(content, rng))
         caplog.clear()
         capsys.readouterr()

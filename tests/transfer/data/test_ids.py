@@ -48,9 +48,9 @@ def perfect(folder, kind, n=6):
     with open(ann, encoding="utf-8") as file:
         truth = json.load(file)
     fields = ("image_id", "category_id", "bbox", "segmentation")
-    found = [{key: a[key] for key in fields} | {"score": 0.9} for a in truth["annotations"]]
+    detected = [{key: a[key] for key in fields} | {"score": 0.9} for a in truth["annotations"]]
     results = folder / "results.json"
-    results.write_text(json.dumps(found))
+    results.write_text(json.dumps(detected))
     return images, folder / "ann.json", results
 
 
@@ -59,14 +59,14 @@ def perfect(folder, kind, n=6):
 def test_perfect_detections_are_worth_100_under_any_ids(tmp_path, kind, engine):
     _, gt, results = perfect(tmp_path / "set", kind)
     truth = ground_truth.read(gt)
-    found = detections.read(results, truth)
-    measured = measure.measure(truth, found, engine, cross_check=True)
+    detected = detections.read(results, truth)
+    measured = measure.measure(truth, detected, engine, cross_check=True)
     for task in ("bbox", "segm"):
         assert measured.metrics[task]["AP"] == pytest.approx(100)
         assert measured.per_class[task] == dict.fromkeys(measured.per_class[task], pytest.approx(100))
         assert len(measured.per_class[task]) == 3
-        assert tide.errors(truth, found, task).ap50 == pytest.approx(100)
-        assert (match(Objects(truth, task), found).object >= 0).all()
+        assert tide.errors(truth, detected, task).ap50 == pytest.approx(100)
+        assert (match(Objects(truth, task), detected).object >= 0).all()
     assert sorted(truth.sizes) == list(range(1, 7))
     with gt.open(encoding="utf-8") as file:
         content = json.load(file)
@@ -79,10 +79,10 @@ def test_one_unit_beside_an_id_is_another_id(tmp_path, kind):
     """Neighbouring whole numbers stay apart, however large."""
     _, gt, results = perfect(tmp_path / "set", kind)
     truth = ground_truth.read(gt)
-    found = json.loads(results.read_text())
-    last = max(entry["image_id"] for entry in found)
-    found[0]["image_id"] = f"{last} " if isinstance(last, str) else last + 1
-    results.write_text(json.dumps(found))
+    detected = json.loads(results.read_text())
+    last = max(entry["image_id"] for entry in detected)
+    detected[0]["image_id"] = f"{last} " if isinstance(last, str) else last + 1
+    results.write_text(json.dumps(detected))
     with pytest.raises(InputError, match="detection 0: expected an image_id of the ground truth, found"):
         detections.read(results, truth)
 

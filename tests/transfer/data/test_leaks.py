@@ -25,9 +25,9 @@ def sets(tmp_path):
 
 
 def test_sets_of_their_own_leak_nothing(sets):
-    found = leaks.find(*sets)
-    assert found == Leaks(0, 0, 0, 0)
-    assert leaks.lines(found) == []
+    counts = leaks.find(*sets)
+    assert counts == Leaks(0, 0, 0, 0)
+    assert leaks.lines(counts) == []
 
 
 def test_each_kind_is_counted_once_for_an_image(sets, tmp_path):
@@ -38,9 +38,9 @@ def test_each_kind_is_counted_once_for_an_image(sets, tmp_path):
     named = shutil.copy(val[0], folder / Path(train[2]).name)
     linked = folder / "through"
     linked.symlink_to(Path(train[0]).parent)  # another way to the same file
-    found = leaks.find(train, [*val, train[0], str(linked / Path(train[3]).name), copied, named])
-    assert found == Leaks(same_file=2, same_bytes=1, same_name=1, pretraining=0)
-    assert [line.split(" ")[0] for line in leaks.lines(found)] == ["2", "1", "1"]
+    counts = leaks.find(train, [*val, train[0], str(linked / Path(train[3]).name), copied, named])
+    assert counts == Leaks(same_file=2, same_bytes=1, same_name=1, pretraining=0)
+    assert [line.split(" ")[0] for line in leaks.lines(counts)] == ["2", "1", "1"]
 
 
 def test_only_files_of_one_size_are_read(sets, monkeypatch):
@@ -72,8 +72,8 @@ def test_files_that_are_gone_are_no_leak(sets):
 )
 def test_what_the_weights_say_they_were_pretrained_on(sets, tmp_path, data, count):
     (tmp_path / "list.txt").write_text(f"val/images/{Path(sets[1][0]).name}\ntrain/images/0.png\n")
-    found = leaks.find(*sets, {"path": data.format(root=tmp_path), "images": 1, "fingerprint": "0"})
-    assert found.pretraining == count
+    counts = leaks.find(*sets, {"path": data.format(root=tmp_path), "images": 1, "fingerprint": "0"})
+    assert counts.pretraining == count
 
 
 @pytest.mark.parametrize("data", [None, {}, "text", {"path": None}, {"path": ""}, {"path": 5}])

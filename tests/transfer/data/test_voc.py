@@ -115,7 +115,7 @@ def test_the_catalogs_names_of_vocs_masks(coco, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda r: (r / "Annotations/0.xml").unlink(), "0.xml: expected the image's annotations, found nothing"),
         (lambda r: (r / "Annotations/0.xml").write_text("<a>"), "0.xml: expected a VOC annotation file, found"),
@@ -130,11 +130,11 @@ def test_the_catalogs_names_of_vocs_masks(coco, tmp_path, monkeypatch):
         ),
     ],
 )
-def test_what_is_wrong_with_a_folder(root, change, said):
+def test_what_is_wrong_with_a_folder(root, change, message):
     change(root)
     with pytest.raises(InputError) as error:
         voc.read_voc([VocSplit(root, "val")], ("cross", "square"), masks=True)
-    assert said in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 

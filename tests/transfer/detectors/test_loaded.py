@@ -1,9 +1,13 @@
+import os
+import pickle
+
 import pytest
 import torch
 from torch import nn
 
 from tests.cases.checkpoints import Parts
 from transfer.detectors.loaded import Loaded, count_loaded, load_counted
+from transfer.errors import CheckpointError, InputError
 
 
 def _norm(value):
@@ -72,3 +76,35 @@ def test_a_whole_detector_is_counted_with_its_heads(file, tmp_path):
     assert load_counted(_model(), str(file), whole=True).expected == 8
     torch.save({"model": _model().state_dict()}, tmp_path / "whole.pth")
     assert load_counted(_model(), str(tmp_path / "whole.pth"), whole=True) == Loaded(8)
+
+
+def test_names_are_matched_by_suffix_where_the_file_does_not_ask_for_it_but_the_caller(tmp_path):
+    torch.save({"model": _state("stem", 3.0)}, tmp_path / "x.pth")
+    assert load_counted(_model(), str(tmp_path / "x.pth")).loaded == 0
+    model = _model()
+    assert load_counted(model, str(tmp_path / "x.pth"), by_suffix=True) == Loaded(4)
+    assert torch.equal(model.backbone.bottom_up.stem.weight.detach(), torch.full((2,), 3.0))
+
+
+def test_a_file_that_asks_for_code_never_reaches_detectron2(tmp_path, monkeypatch):
+    """Its loader would be stopped by PyTorch alone, or not at all before PyTorch 2.6."""
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("PyTorch's reader was asked"))
+    (tmp_path / "x.pth").write_bytes(pickle.dumps({"model": Code()}, protocol=2))
+    with pytest.raises(CheckpointError, match=r"not safe to load: .* found the global posix\.system"):
+        load_counted(_model(), str(tmp_path / "x.pth"))
+
+
+class Code:
+    def __reduce__(self):
+        return os.system, ("false",)
+
+
+def test_what_is_no_tensor_is_left_out_as_detectron2_would_not(tmp_path):
+    state = {**_state("stem", 1.0), "sparse": torch.eye(2).to_sparse(), "name": "R-18"}
+    torch.save({"model": state, "matching_heuristics": True}, tmp_path / "x.pth")
+    assert load_counted(_model(), str(tmp_path / "x.pth")) == Loaded(4)
+
+
+def test_a_path_with_a_question_mark_is_one_line(tmp_path):
+    with pytest.raises(InputError, match="expected a path without a question mark"):
+        load_counted(_model(), str(tmp_path / "why?" / "x.pth"))
