@@ -25,7 +25,8 @@ def read_config(config: str | Path | Mapping[str, Any], overrides: Sequence[str]
     so that the commands of the README work outside a checkout too.
 
     Raises:
-        InputError: no such file, not a readable config, or an override that is not ``key=value``.
+        InputError: no such file, not a readable config, a file without a method, or an override that is not
+            ``key=value``.
     """
     values = copy.deepcopy(dict(config)) if isinstance(config, Mapping) else _from_file(Path(config))
     for override in overrides:
@@ -33,6 +34,11 @@ def read_config(config: str | Path | Mapping[str, Any], overrides: Sequence[str]
         if not equals or not key:
             raise InputError(f"--cfg-options: expected KEY=VALUE, found {override!r}")
         _put(values, key.split("."), _value(text))
+    if not isinstance(config, Mapping) and "method" not in values:
+        raise InputError(
+            f"config {config}: expected one that names a method, found one that others are built on; name one of "
+            "those, or add --cfg-options method=NAME"
+        )
     return values
 
 
@@ -43,7 +49,7 @@ def _from_file(path: Path) -> dict[str, Any]:
         raise
     except OSError as error:
         raise InputError(f"config {path} cannot be read: {error.strerror}") from None
-    except Exception as error:  # a config is a program: whatever it raises is a fault in it
+    except (Exception, SystemExit) as error:  # a config is a program: whatever it raises is a fault in it
         raise InputError(f"config {path} cannot be read: {one_line(error)}; mend the file") from None
     values: dict[str, Any] = config.to_dict()
     return values

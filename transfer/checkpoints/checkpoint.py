@@ -225,9 +225,11 @@ def _problems(examination: Examination, widen: bool, candidates: list[resnets.Sp
     claimed, held = 4 * sum(tensor.numel() for tensor in located.state.values()), examination.path.stat().st_size
     if claimed > _MOST_TIMES * held:
         yield f"tensors of {claimed} bytes in a file of {held}"
-    if comparison.dtypes and not widen:
-        kinds = sorted({str(dtype).removeprefix("torch.") for dtype in comparison.dtypes.values()})
-        yield f"{len(comparison.dtypes)} tensors in {', '.join(kinds)} instead of float32 (--widen takes them)"
+    # Of all other kinds the comparison has said already that they are unsound.
+    wide = [dtype for dtype in comparison.dtypes.values() if dtype in completeness.TRAINED_IN]
+    if wide and not widen:
+        kinds = sorted({str(dtype).removeprefix("torch.") for dtype in wide})
+        yield f"{len(wide)} tensors in {', '.join(kinds)} instead of float32 (--widen takes them)"
     for key, own in (("arch", spec.name), ("stem", examination.stem)):
         if key in examination.metadata and examination.metadata[key] != own:
             yield f"the tensors of {key} {own} under metadata that say {printable(examination.metadata[key])}"

@@ -12,7 +12,7 @@ from torch import Tensor
 from transfer.checkpoints.resnets import Shape
 from transfer.errors import CheckpointError
 
-_TRAINED_IN = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+TRAINED_IN = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 SHOWN = 3  # names listed before the rest is only counted
 
 
@@ -106,7 +106,7 @@ def _is_finite(tensor: Tensor) -> bool:
 
 
 def _unsound(name: str, tensor: Tensor) -> str | None:
-    if tensor.dtype not in _TRAINED_IN:
+    if tensor.dtype not in TRAINED_IN:
         return f"{str(tensor.dtype).removeprefix('torch.')} instead of floating point of 16 bits or more"
     if not _is_finite(tensor):
         return "NaN or infinite values"

@@ -44,6 +44,7 @@ def test_an_override_is_a_value_of_python_or_a_text(text, value):
     [
         ("method = ", [], "cannot be read"),
         ("method = nothing", [], "cannot be read"),
+        ("raise SystemExit", [], "cannot be read: SystemExit; mend the file"),
         ("method = 'simclr'", ["data.batch"], "expected KEY=VALUE"),
         ("method = 'simclr'", ["method.name=1"], "expected a section"),
     ],
@@ -52,6 +53,13 @@ def test_unreadable_configs_are_one_line(tmp_path, text, overrides, message):
     (tmp_path / "c.py").write_text(text)
     with pytest.raises(InputError, match=message):
         read_config(tmp_path / "c.py", overrides)
+
+
+@pytest.mark.parametrize("name", ["base_r18_any", "base_r18_cifar10.py", "base_r50_imagenet"])
+def test_a_config_that_others_are_built_on_runs_only_with_a_method(name):
+    with pytest.raises(InputError, match=f"config {name}: expected one that names a method, found one that others"):
+        read_config(Path(name), ["data.batch=32"])
+    assert read_config(Path(name), ["method=simclr"])["method"] == "simclr"
 
 
 def test_a_missing_config_says_where_configs_are(tmp_path):

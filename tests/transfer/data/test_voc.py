@@ -10,7 +10,7 @@ from scipy.io import savemat
 
 from tests.cases.coco_sets import write_coco
 from tests.cases.detector_sets import write_voc
-from transfer.data import check, voc, voc_instances
+from transfer.data import check, voc
 from transfer.data.voc import VocSplit
 from transfer.errors import InputError
 
@@ -104,16 +104,6 @@ def test_sbds_masks_come_without_vocs_own_images(root, tmp_path):
     assert check.check(data, masks=True) == []
 
 
-def test_the_catalogs_names_of_vocs_masks(coco, tmp_path, monkeypatch):
-    images, ann = write_coco(tmp_path / "pascal", 3, classes=("person", "car"))
-    write_voc(images, ann, tmp_path / "VOC2012", ("train", "val"))
-    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
-    records = voc_instances.load("voc_2012_instance_val")
-    assert len(records) == 3
-    assert records[0]["annotations"][0]["category_id"] == voc.PASCAL.index("person")
-    assert coco_mask.area(records[0]["annotations"][0]["segmentation"]) == 24 * 24
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -181,39 +171,6 @@ def test_names_with_spaces_and_the_flags_of_class_lists(root, lines, names):
     (root / "Annotations/photo 1.xml").write_text(one_object("cross"))
     (root / "ImageSets/Main/odd.txt").write_text(lines, encoding="utf-8")
     assert voc.stems(VocSplit(root, "odd"), masks=False) == names
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("<width>64</width>", "<width>64.0</width>", None),
-        ("<width>64</width>", "<width> 64 </width>", None),
-        ("<width>64</width>", "<width>64.5</width>", '<width> "64.5", which is no whole number'),
-        ("<width>64</width>", "<width>wide</width>", '<width> "wide", which is no number'),
-        ("<width>64</width>", "", "no <width>"),
-        ("<width>64</width>", "<width>0</width>", '<width> "0", which is no whole number from 1 on'),
-        ("<xmin>1</xmin>", "<xmin>nan</xmin>", '<xmin> "nan", which is no place in an image'),
-        ("<name>cross</name>", "<name>cr\noss</name>", "which is not one line"),
-        ("<name>cross</name>", "<name>cross</name><difficult>yes</difficult>", '<difficult> "yes"'),
-        ("<name>cross</name>", "<name>cross</name><difficult>1</difficult>", None),
-        ("<annotation>", "<annotation", "expected a VOC annotation file"),
-    ],
-)
-def test_numbers_and_names_of_an_xml_file(root, old, new, message):
-    (root / "Annotations/0.xml").write_text(one_object("cross").replace(old, new))
-
-    def read():
-        data = voc.read_voc([VocSplit(root, "trainval")], ("cross", "square"), masks=False)
-        check.check(data, masks=False)
-        return data.content["images"][0]
-
-    if message is None:
-        assert (read()["width"], read()["height"]) == (64, 64)
-        return
-    with pytest.raises(InputError) as error:
-        read()
-    assert message in str(error.value)
-    assert len(str(error.value).splitlines()) == 1
 
 
 def test_what_systems_leave_beside_the_xml_files_is_not_read(root):

@@ -13,6 +13,28 @@ def test_detectron2s_own_defaults_are_in_range_and_every_key_is_one_of_its():
     assert set(ranges.RANGES) <= set(config.leaves(cfg))
 
 
+# Of parts that no config of this project builds, or numbers that mean something whatever they are.
+LEFT_TO_DETECTRON2 = ("MODEL.KEYPOINT_ON", "MODEL.ROI_KEYPOINT_HEAD.", "MODEL.SEM_SEG_HEAD.", "MODEL.PANOPTIC_FPN.",
+                      "MODEL.PROPOSAL_GENERATOR.", "DATASETS.", "TEST.KEYPOINT_OKS_SIGMAS", "VERSION",
+                      "MODEL.RESNETS.DEPTH", "MODEL.RESNETS.DEFORM_", "MODEL.ANCHOR_GENERATOR.ANGLES",
+                      "MODEL.RPN.BOUNDARY_THRESH", "MODEL.RPN.CONV_DIMS",
+                      "MODEL.RPN.IOU_LABELS", "MODEL.ROI_HEADS.IOU_LABELS", "MODEL.RETINANET.IOU_LABELS",
+                      "GLOBAL.")  # fmt: skip
+
+
+def numbers(value):
+    if isinstance(value, list | tuple):
+        return bool(value) and all(map(numbers, value))
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def test_every_number_of_detectron2s_defaults_has_a_range_or_is_left_to_it():
+    cfg = get_cfg()
+    keys = [key for key in config.leaves(cfg) if numbers(config.lookup(cfg, key))]
+    assert len(keys) > 80
+    assert [key for key in keys if key not in ranges.RANGES and not key.startswith(LEFT_TO_DETECTRON2)] == []
+
+
 @pytest.mark.parametrize(
     ("allowed", "good", "bad"),
     [
