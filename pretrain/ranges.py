@@ -126,9 +126,8 @@ def check(settings: Any, section: str = "", *, flags: bool = False) -> None:
         value = getattr(settings, name)
         if (value is None and optional) or all(value in one for one in allowed):
             continue
-        raise InputError(
-            f"{section}{'.' * bool(section)}{name}: expected {words(allowed, optional)}, found {brief(value)}"
-        )
+        full = f"--{name.replace('_', '-')}" if flags else f"{section}.{name}" if section else name
+        raise InputError(f"{full}: expected {words(allowed, optional)}, found {brief(value)}")
 
 
 def words(allowed: list[Allowed], optional: bool) -> str:

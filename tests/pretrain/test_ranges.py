@@ -52,6 +52,15 @@ def test_the_first_field_out_of_range_is_named(values, message):
     assert str(error.value) == message
 
 
+def test_fields_of_a_command_are_named_as_its_flags():
+    @dataclass
+    class Flags:
+        weight_decays: Annotated[tuple[float, ...], NOT_NEGATIVE] = ()
+
+    with pytest.raises(InputError, match=r"^--weight-decays: expected a number >= 0, found "):
+        check(Flags((-1.0,)), flags=True)
+
+
 def test_what_is_in_range_passes_and_no_range_is_no_check():
     check(Example())
     check(Example(rate=1e9, free=math.nan))

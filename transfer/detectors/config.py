@@ -60,7 +60,7 @@ def _check_yaml(path: Path) -> None:
         raise InputError(f"{path}: expected a config file, found nothing; a _BASE_ names it") from None
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: of a date that is none, too
         raise InputError(f"{path}: expected a YAML file, found {_one_line(error)}") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected config keys, found {type(content).__name__}")

@@ -14,6 +14,7 @@ the two equal. The rule:
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +32,7 @@ _THROUGH_ALPHA = {"P": "RGBA", "PA": "RGBA", "La": "LA", "RGBa": "RGBA"}
 _TO_RGB = {"1", "L", "LA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", *_THROUGH_ALPHA}
 _WHOLE = {"I;16", "I;16L", "I;16B", "I;16N"}
 _BITS_PER_SAMPLE = 258
+_ADDRESS = re.compile(r" <_io\.BytesIO object at 0x[0-9a-f]+>")
 
 
 def decode(encoded: bytes) -> Pixels:
@@ -46,7 +48,12 @@ def decode(encoded: bytes) -> Pixels:
     except Refused:
         raise
     except Exception as error:  # what the readers of damaged files stumble on has no common base
-        raise ValueError(f"{type(error).__name__}: {' '.join(str(error).split())[:120]}") from None
+        raise ValueError(_reason(error)) from None
+
+
+def _reason(error: Exception) -> str:
+    # Pillow names the buffer by its address, which says nothing and is another one each time.
+    return f"{type(error).__name__}: {' '.join(_ADDRESS.sub('', str(error)).split())[:120]}"
 
 
 class Refused(ValueError):
@@ -63,7 +70,9 @@ def read(file: str | Path, what: str = "an image") -> Pixels:
         return decode(Path(file).read_bytes())
     except FileNotFoundError:
         raise InputError(f"{file} is missing: expected {what}, found nothing; restore it") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: expected {what}, found {error.strerror}; check it") from None
+    except ValueError as error:
         raise InputError(f"{file} cannot be read: expected {what}, found {error}; restore or convert it") from None
 
 
@@ -87,7 +96,7 @@ def sizes(encoded: bytes) -> tuple[tuple[int, int], tuple[int, int]]:
     except Refused:
         raise
     except Exception as error:  # as in decode
-        raise ValueError(f"{type(error).__name__}: {' '.join(str(error).split())[:120]}") from None
+        raise ValueError(_reason(error)) from None
     upright = (stored[1], stored[0]) if orientation in (5, 6, 7, 8) else (stored[0], stored[1])
     return upright, (stored[0], stored[1])
 

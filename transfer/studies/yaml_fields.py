@@ -44,7 +44,7 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
         content = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)
     except InputError as error:
         raise InputError(f"{path}: {error}; rename or remove one") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: of a date that is none, too
         raise InputError(f"{path}: expected a YAML file, found {' '.join(str(error).split())[:200]}") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected keys and values, found {_shown(content)}")
@@ -78,6 +78,7 @@ def decode(cls: type[T], values: Any, at: str) -> T:
     return cls(**{key: _typed(hints[key], value, f"{at}.{key}") for key, value in values.items()})
 
 
+_LARGEST = 1e300
 _WORDS = {
     bool: "true or false",
     int: "a whole number",
@@ -97,7 +98,7 @@ def _typed(kind: Any, value: Any, at: str) -> Any:
         inner = typing.get_args(option)
         if option is Any or (option in (bool, str, int) and type(value) is option):
             return value
-        if option is float and type(value) in (int, float):
+        if option is float and type(value) in (int, float) and abs(value) < _LARGEST:  # also no NaN
             return float(value)
         if option is str and type(value) in (int, float):
             return f"{value:g}" if isinstance(value, float) else str(value)

@@ -53,6 +53,8 @@ def test_an_unknown_config_names_its_neighbours():
         ("SOLVER:\n  BASE_LR: fast\nVERSION: 2\n", "expected a Detectron2 config, found Type mismatch"),
         ("- 1\n", "expected config keys, found list"),
         ("a: [1\n", "expected a YAML file, found while parsing"),
+        ("SOLVER: 2026-13-45\n", "expected a YAML file, found month must be in"),
+        (f"SEED: {'9' * 5000}\n", "expected a YAML file, found Exceeds the limit"),
         ("_BASE_: gone.yaml\n", r"gone\.yaml: expected a config file, found nothing; a _BASE_ names it"),
         ("OUTPUT_DIR: !!python/object/apply:os.getcwd []\n", "expected a YAML file, found could not determine"),
     ],

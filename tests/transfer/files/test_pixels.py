@@ -29,8 +29,8 @@ def test_a_file_is_read_whatever_its_suffix(tmp_path):
     [
         (None, "x.png is missing: expected a photo, found nothing; restore it"),
         (encoded()[:90], "x.png cannot be read: expected a photo, found OSError"),
-        (b"", "x.png cannot be read: expected a photo, found UnidentifiedImageError"),
-        (b"P6 65535 65535 255\n", "found 65535x65535 pixels, more than 178956970; restore or convert it"),
+        (b"", "expected a photo, found UnidentifiedImageError: cannot identify image file; restore or convert it"),
+        (b"P6 65535 65535 255\n", "limit of 178956970 pixels"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_one_line(tmp_path, content, message):
@@ -43,7 +43,7 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path, content, message):
 
 
 def test_a_folder_is_no_image(tmp_path):
-    with pytest.raises(InputError, match=r"cannot be read: expected an image, found .*directory"):
+    with pytest.raises(InputError, match="cannot be read: expected an image, found Is a directory; check it"):
         pixels.read(tmp_path)
 
 
@@ -51,7 +51,7 @@ def test_a_header_alone_says_both_sizes():
     exif = Image.Exif()
     exif[0x0112] = 6
     turned = encoded("JPEG", exif=exif.tobytes())
-    start = turned[: turned.index(b"\xff\xda") + 12]
+    start = turned[: turned.index(b"\xff\xda") + 64]
     assert pixels.sizes(start) == ((6, 9), (9, 6))
     assert pixels.sizes(encoded()) == ((9, 6), (9, 6))
     with pytest.raises(ValueError, match="UnidentifiedImageError"):

@@ -66,6 +66,8 @@ def test_a_study_is_read_as_it_is_written(tmp_path):
         ),
         ("  options:\n", "  schedule_scale: 2\n  options:\n", r"schedule_scale: expected it to set SOLVER\.MAX_ITER"),
         ("  options:\n", "  lr: 0.1\n  options:\n    SOLVER.BASE_LR: 1\n", r"lr: expected it to set SOLVER\.BASE_LR"),
+        ("seeds: [0, 1]", "terms: {equal: compute, seconds: .inf}", r"terms\.seconds: expected a number, found inf"),
+        ("seeds: [0, 1]", "terms: {warmup: .nan}", r"terms\.warmup: expected a number, found nan"),
         ("seeds: [0, 1]", "terms: {equal: compute}", r"terms\.seconds: expected more than 0 with equal: compute"),
         ("seeds: [0, 1]", "terms: {search: {share: 0.5}}", r"terms\.search: expected options with values to try"),
     ],
@@ -79,7 +81,7 @@ def test_what_no_study_can_mean_is_one_line(tmp_path, old, new, says):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("text", ["", "- a\n", "a: [\n", "text"])
+@pytest.mark.parametrize("text", ["", "- a\n", "a: [\n", "text", "a: 2026-13-45\n", f"a: {'9' * 5000}\n", "[" * 5000])
 def test_what_is_no_study_file_is_one_line(tmp_path, text):
     with pytest.raises(InputError, match="expected") as error:
         read_study(write(tmp_path, text))
