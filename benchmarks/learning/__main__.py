@@ -141,7 +141,7 @@ def _shares(folders: dict[int, Path]) -> dict[str, float]:
     lines = [line for folder in folders.values() for line in _metrics(folder)]
     names = sorted({key for line in lines for key in line if key.startswith("share_")})
     values = {name: [line[name] for line in lines if name in line] for name in names}
-    return {name.removeprefix("share_"): 100 * sum(found) / len(found) for name, found in values.items()}
+    return {name.removeprefix("share_"): 100 * sum(shares) / len(shares) for name, shares in values.items()}
 
 
 def _metrics(folder: Path) -> list[dict[str, Any]]:
