@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.learning.judge import Look
-from benchmarks.learning.table import Row, as_table, curves, differences
+from benchmarks.learning.table import Row, as_table, courses, curves, differences
 
 
 def looks(*knn):
@@ -20,6 +20,11 @@ ROWS = [
         {0: 200.0, 1: 200.0},
         {0: (0.4, 0.6), 1: (0.41, 0.59)},
         {"redundancy": 49.6, "contrastive": 50.4},
+        [
+            {"iteration": t, "mask_p05": 0.5 - t / 100, "mask_median": 0.5, "mask_p95": 0.5 + t / 100}
+            | {"mask_saturated": 0.25, "share_redundancy": 0.6, "share_contrastive": 0.4, "loss": 1.0}
+            for t in range(1, 10)
+        ],
     ),
 ]
 
@@ -46,7 +51,15 @@ def test_only_seeds_of_both_rows_count():
     assert "±" not in differences(rows)
 
 
+def test_the_course_of_a_mask_has_its_first_and_last_line():
+    lines = courses(ROWS, points=3).splitlines()[2:]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert [row[1] for row in cells] == ["1", "5", "9"]
+    assert cells[2] == ["metamask", "9", "0.410", "0.500", "0.590", "25", "redundancy 60.0, contrastive 40.0"]
+    assert courses(ROWS[:2]) == ""
+
+
 def test_curves_are_a_picture(tmp_path):
     curves(ROWS, tmp_path / "learning.png")
     with Image.open(tmp_path / "learning.png") as picture:
-        assert picture.width == pytest.approx(1210, abs=5)
+        assert picture.width == pytest.approx(1650, abs=5)
