@@ -133,6 +133,14 @@ def test_each_fault_is_named(state, tmp_path, fault, message):
     assert "\n" not in str(caught.value)
 
 
+def test_what_is_no_floating_point_is_not_promised_to_be_widened(state, tmp_path):
+    torch.save(
+        {**state, "bn1.weight": state["bn1.weight"] > 0, "bn1.bias": state["bn1.bias"].half()}, tmp_path / "x.pth"
+    )
+    with pytest.raises(CheckpointError, match=r"bool instead of .*; 1 tensors in float16 instead of float32 \(--widen"):
+        read(tmp_path / "x.pth")
+
+
 def test_half_precision_is_widened_when_asked(state, tmp_path):
     torch.save({name: tensor.half() for name, tensor in state.items()}, tmp_path / "x.pth")
     checkpoint = read(tmp_path / "x.pth", widen=True)
