@@ -70,4 +70,4 @@ def _float(name: str, value: float) -> float:
     try:
         return float(value)
     except OverflowError:  # Python's whole numbers know no end
-        raise InputError(f"config {name}: expected a number, found one of {value.bit_length()} bits") from None
+        raise InputError(f"config {name}: expected a number, found one of {int(value).bit_length()} bits") from None
