@@ -49,7 +49,7 @@ def build(folder: Path, images: int, per_image: int, seed: int = 0) -> tuple[Pat
     """
     rng = np.random.default_rng(seed)
     truth: list[dict[str, Any]] = []
-    found: list[dict[str, Any]] = []
+    detections: list[dict[str, Any]] = []
     for image_id in range(1, images + 1):
         here = []
         for _ in range(OBJECTS):
@@ -70,12 +70,12 @@ def build(folder: Path, images: int, per_image: int, seed: int = 0) -> tuple[Pat
             mask = {"size": [HEIGHT, WIDTH], "counts": code["counts"].decode()}
             score = float(np.float32(rng.random()))
             entry = {"image_id": image_id, "category_id": category, "bbox": _rounded(box), "score": score}
-            found.append({**entry, "segmentation": mask})
+            detections.append({**entry, "segmentation": mask})
     listed = [{"id": i, "file_name": f"{i}.jpg", "height": HEIGHT, "width": WIDTH} for i in range(1, images + 1)]
     names = [{"id": i, "name": f"class {i}"} for i in range(1, CLASSES + 1)]
     paths = folder / "ann.json", folder / "results.json"
     paths[0].write_text(json.dumps({"images": listed, "annotations": truth, "categories": names}))
-    paths[1].write_text(json.dumps(found))
+    paths[1].write_text(json.dumps(detections))
     return paths
 
 
@@ -154,12 +154,12 @@ def measure(gt: Path, results: Path, rounds: int) -> dict[str, Any]:
         engines = {kind: Engine(kind, gt, results, task) for kind in ("hotcoco", "pycocotools")}
         seconds: dict[str, list[float]] = {kind: [] for kind in engines}
         for r in range(rounds):
-            found = {}
+            metrics = {}
             for kind, engine in engines.items():
                 progress(f"{task}, round {r + 1} of {rounds}: {kind}")
-                taken, found[kind] = engine.run()
+                taken, metrics[kind] = engine.run()
                 seconds[kind].append(taken)
-            if not np.allclose(found["hotcoco"], found["pycocotools"], rtol=0, atol=1e-12):
+            if not np.allclose(metrics["hotcoco"], metrics["pycocotools"], rtol=0, atol=1e-12):
                 raise RuntimeError(f"{task}: the engines disagree; their times mean nothing")
         rows[task] = _row(seconds["hotcoco"], seconds["pycocotools"], TARGETS[task])
     whole: dict[str, list[float]] = {"ours": [], "plain": []}

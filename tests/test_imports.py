@@ -104,9 +104,9 @@ def within(package, path):
 
 @pytest.mark.parametrize("package", FLOORS)
 def test_every_module_has_a_place_and_every_place_a_module(package):
-    found = modules(package)
-    assert len(found) >= LEAST_MODULES[package]
-    assert {place(package, p) for p in found} == FLOORS[package].keys()
+    paths = modules(package)
+    assert len(paths) >= LEAST_MODULES[package]
+    assert {place(package, p) for p in paths} == FLOORS[package].keys()
 
 
 @pytest.mark.parametrize("package", FLOORS)
@@ -119,15 +119,15 @@ def test_the_picture_in_the_docs_is_the_tree(package):
 
 @pytest.mark.parametrize("package", FLOORS)
 def test_a_file_imports_from_its_own_folder_and_from_lower_floors(package):
-    floors, seen = FLOORS[package], 0
+    floors, arrows = FLOORS[package], 0
     for path in modules(package):
         own = place(package, path)
         for name in within(package, path):
-            seen += 1
+            arrows += 1
             other = place(package, ROOT / f"{name.replace('.', '/')}.py")
             allowed = other == own or floors[other] < floors[own] or (package, other) in SHARED
             assert allowed, f"{path.relative_to(ROOT)} (floor {floors[own]}) imports {name} (floor {floors[other]})"
-    assert seen > 2 * LEAST_MODULES[package]
+    assert arrows > 2 * LEAST_MODULES[package]
 
 
 @pytest.mark.parametrize("package", FLOORS)

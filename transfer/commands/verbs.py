@@ -15,7 +15,7 @@ def advice(words: Sequence[str]) -> str | None:
         words: Python's own command line (``sys.orig_argv``).
     """
     flags = ((i, re.fullmatch(r"-[bBdEiIOPqsSuvx]*m(.*)", word)) for i, word in enumerate(words))
-    place, flag = next(((i, found) for i, found in flags if found), (0, None))
+    place, flag = next(((i, match) for i, match in flags if match), (0, None))
     module = "" if flag is None else flag[1] or "".join(words[place + 1 : place + 2])
     package, _, verb = module.rpartition(".")
     if package.partition(".")[0] != "transfer" or verb not in VERBS or module == "transfer.demo":  # which can be run

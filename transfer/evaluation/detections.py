@@ -240,21 +240,21 @@ def _has_truth_values(values: list[Any]) -> bool:
     return bool in set(map(type, flat))
 
 
-def _tasks(entries: list[Any], truth: GroundTruth, asked: Sequence[str] | None, file: Path) -> tuple[str, ...]:
-    if asked is not None:
-        if "segm" in asked and not truth.has_masks:
+def _tasks(entries: list[Any], truth: GroundTruth, tasks: Sequence[str] | None, file: Path) -> tuple[str, ...]:
+    if tasks is not None:
+        if "segm" in tasks and not truth.has_masks:
             raise InputError(
                 f"{truth.file}: expected a segmentation for every object, which segm is measured on, found some "
                 "without; measure --tasks bbox"
             )
-        return tuple(task for task in TASKS if task in asked)
+        return tuple(task for task in TASKS if task in tasks)
     boxes = _all_have(entries, "bbox", file)
     masks = truth.has_masks and _all_have(entries, "segmentation", file)
-    found = tuple(task for task, there in (("bbox", boxes), ("segm", masks)) if there)
-    if not found:
+    measurable = tuple(task for task, there in (("bbox", boxes), ("segm", masks)) if there)
+    if not measurable:
         needs = "bbox" if not truth.has_masks else "bbox or segmentation"
         raise InputError(f"{file}: expected {needs} in every detection, found some without; nothing can be measured")
-    return found
+    return measurable
 
 
 def _all_have(entries: list[Any], key: str, file: Path) -> bool:

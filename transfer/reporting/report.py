@@ -20,12 +20,11 @@ from transfer.records.record_file import read_run
 from transfer.records.stages import Stage, read_stages
 from transfer.reporting import csv_latex, curves
 from transfer.reporting import published as published_results
-from transfer.reporting.extra_tables import extra_tables
+from transfer.reporting.extra_tables import Studied, extra_tables
 from transfer.reporting.figures import kept_curves
 from transfer.reporting.gallery import Choice, Gallery, gallery
 from transfer.reporting.markdown import Picture, to_markdown
 from transfer.reporting.page import Extras, page
-from transfer.reporting.studied import Studied
 from transfer.reporting.summary import Summary, summarise
 from transfer.reporting.wording import answer
 
