@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from benchmarks.sets import collage
-from benchmarks.sets.annotations import seen
+from benchmarks.sets.annotations import visible_part
 from tests.cases.cutout_sets import COLOURS, GREY, write_cutouts
 from transfer.errors import InputError
 
@@ -70,7 +70,7 @@ def test_the_draws_keep_their_order(files, index):
     made = collage.compose(f"0/train/{index}", files, 64, 4)
     assert made.categories == [category for category, _ in DRAWN[index]]
     for mask, (_, box) in zip(made.masks, DRAWN[index], strict=True):
-        assert seen("any", mask).box == pytest.approx(box, abs=1)  # another Pillow may round a rim differently
+        assert visible_part("any", mask).box == pytest.approx(box, abs=1)  # another Pillow may round a rim differently
 
 
 def test_a_folder_without_cutouts_is_refused(tmp_path):

@@ -30,7 +30,7 @@ def finished(data, tmp_path_factory):
 
 
 def test_the_results_are_those_of_the_runs_own_evaluation(finished, data, tmp_path):
-    out = tmp_path / "out/found.json"
+    out = tmp_path / "out/detections.json"
     assert transfer.main(["predict", str(finished), "--images", data[0], "--out", str(out), "--score", "0"]) == 0
     detections = json.loads(out.read_text())
     own = json.loads((finished / record_file.read(finished).detections).read_text())
