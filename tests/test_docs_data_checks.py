@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from transfer.data.rules import CHANGED, COUNTED, COUNTED_ONLY, REFUSED, RULES
-from transfer.evaluation.detections import FIELDS, PLACES
+from transfer.evaluation.detection_fields import FIELDS
+from transfer.evaluation.detections import PLACES
 from transfer.files.json_files import REFUSALS
 
 PAGE = Path(__file__).parent.parent / "docs/data-checks.md"

@@ -91,3 +91,26 @@ def _runs(mask):
     changes = np.flatnonzero(np.diff(flat)) + 1
     runs = np.diff([0, *changes.tolist(), flat.size]).tolist()
     return [0, *runs] if flat[0] else runs
+
+
+def edit(place, value):
+    """Return a function that changes one field of detection 7 of a list; KeyError as value takes it out."""
+
+    def change(results):
+        entry = results[7]
+        for key in place[:-1]:
+            entry = entry[key]
+        if value is KeyError:
+            del entry[place[-1]]
+        else:
+            entry[place[-1]] = value
+
+    return change
+
+
+def read(folder, truth, results, tasks=None):
+    """Write both as files and read the detections; return them."""
+    from transfer.evaluation import detections, ground_truth
+
+    gt, file = write(folder, truth, results)
+    return detections.read(file, ground_truth.read(gt), tasks)

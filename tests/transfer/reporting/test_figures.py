@@ -6,7 +6,7 @@ from tests.cases.records import make_record
 from transfer.comparison.bootstrap import ImageResamples
 from transfer.records.record import Data, Split, Tide
 from transfer.reporting import figures
-from transfer.reporting.curves import Finetuning, Pretraining
+from transfer.reporting.curves import Finetuning
 from transfer.reporting.summary import summarise
 
 TIDE = Tide(50.0, 5.0, 12.0, 1.0, 0.5, 3.0, 20.0, 9.0, 30.0)
@@ -92,24 +92,3 @@ def test_many_classes_are_cut_to_those_that_changed_most():
     assert shown[0] == "class49"
     assert shown[-1] == "class0"
     assert len(shown) == 24
-
-
-def test_pretraining_runs_of_one_method_are_told_apart():
-    points = ((1.0, 5.0), (2.0, 4.0))
-    some = [Pretraining(name, "metamask", {"loss": points}, (0.4, 0.5, 0.6)) for name in ("x", "y")]
-    drawn = figures.pretraining(some)
-    assert [figure.title for figure in drawn] == ["Pretraining loss", "Mask of metamask, x", "Mask of metamask, y"]
-    assert [name for _, name in drawn[0].legend] == ["metamask, x", "metamask, y"]
-    assert "3 feature dimensions; 0.5 at the start" in drawn[1].note
-
-
-def test_a_mask_without_a_sigmoid_is_not_said_to_lie_between_0_and_1():
-    drawn = figures.pretraining([Pretraining("x", "metamask", {}, (-0.5, 1.5), "identity")])
-    assert "1 at the start" in drawn[0].note
-    assert "0–1" not in drawn[0].svg
-
-
-def test_nearest_neighbours_are_a_curve_of_their_own_images():
-    drawn = figures.pretraining([Pretraining("x", "simclr", {"knn": ((1.0, 50.0), (2.0, 60.0))}, ())])
-    assert [figure.title for figure in drawn] == ["kNN accuracy of the frozen features"]
-    assert "held-out training images" in drawn[0].note
