@@ -191,8 +191,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(as_table(figures["rows"]))
     print(
         f"\n{images} images, {images * per_image} detections, {detections.CLASSES} classes, "
-        f"{figures['bytes'] / 1e6:.0f} MB of JSON; {machine['machine']}, {machine['threads']} threads for hotcoco and one for pycocotools, "
-        f"{machine['load']:.1f} processes running at the start"
+        f"{figures['bytes'] / 1e6:.0f} MB of JSON; {machine['machine']}, {machine['threads']} threads for hotcoco "
+        f"and one for pycocotools, {machine['load']:.1f} processes running at the start"
     )
     outputs.write(args, figures)
     return 0

