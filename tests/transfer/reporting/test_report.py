@@ -106,7 +106,7 @@ def test_stages_stand_in_the_report(three_runs, tmp_path):
     assert "<code>python -m transfer.demo.digits</code>" in (tmp_path / "out/report.html").read_text()
     for bad in ("{", "[1]", '[{"stage": "data"}]', '[{"stage": "a", "seconds": "soon", "command": ""}]'):
         stages.write_text(bad)
-        with pytest.raises(InputError, match="expected a list of stages"):
+        with pytest.raises(InputError, match="expected a JSON list of stage"):
             report(three_runs, tmp_path / "other", "random", stages=stages)
 
 
