@@ -60,11 +60,11 @@ def measure(case: Case, rounds: int, device: torch.device, progress: Callable[[s
             progress(f"{case}: first step, {name}")
             first[name] = timing.timed(work, device)[0]
     wall, cpu = timing.in_turn(works, rounds, device, lambda text: progress(f"{case}: {text}"))
-    found = {"case": str(case), **vars(case), "first": first, "plain": timing.spread(wall["plain"])}
-    found["time"] = timing.ratios(wall["compiled"], wall["plain"])
+    figures = {"case": str(case), **vars(case), "first": first, "plain": timing.spread(wall["plain"])}
+    figures["time"] = timing.ratios(wall["compiled"], wall["plain"])
     if device.type == "cpu":
-        found["cpu_time"] = timing.ratios(cpu["compiled"], cpu["plain"])
-    return found
+        figures["cpu_time"] = timing.ratios(cpu["compiled"], cpu["plain"])
+    return figures
 
 
 @contextmanager

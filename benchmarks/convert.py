@@ -58,8 +58,8 @@ def measure(arch: str) -> dict[str, object]:
             start = time.perf_counter()
             back = folder / f"{to}-back.pth"
             proofs += convert.convert(read(there), "torchvision", back)
-            found = read(back).state
-            if any(not torch.equal(found[key], wanted[key]) for key in wanted):
+            state = read(back).state
+            if any(not torch.equal(state[key], wanted[key]) for key in wanted):
                 raise AssertionError(f"{to} and back is not bit-identical")
             seconds[f"back from {to}"] = time.perf_counter() - start
             worst = max([worst, *(error for proof in proofs for _, error in proof.errors.values())])

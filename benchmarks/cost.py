@@ -52,8 +52,8 @@ def _times(case: Case, rounds: int, device: torch.device, progress: Callable[[st
     data, modes = random_views(case, device), (PLAIN, *MODES)
     # A cycle from its start each time.
     works = {mode.name: partial(Trainee(case, mode, device).steps, data, mode.cycle) for mode in modes}
-    found = in_turn(works, rounds, device, lambda text: progress(f"{case}: {text}"))
-    wall, cpu = ({mode.name: [s / mode.cycle for s in seconds[mode.name]] for mode in modes} for seconds in found)
+    timings = in_turn(works, rounds, device, lambda text: progress(f"{case}: {text}"))
+    wall, cpu = ({mode.name: [s / mode.cycle for s in seconds[mode.name]] for mode in modes} for seconds in timings)
     return wall, cpu
 
 

@@ -26,69 +26,17 @@ from typing import Any
 
 import hotcoco
 import numpy as np
-from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from benchmarks import outputs
 from benchmarks.outputs import progress
+from benchmarks.sets import detections
 from transfer.__main__ import main as transfer
 from transfer.records.record import TASKS
 from transfer.reporting.markdown import table
 
 TARGETS = {"bbox": 100.0, "segm": 30.0, "files to record": 10.0}
-HEIGHT, WIDTH, CLASSES = 480, 640, 80
-OBJECTS = 7  # an image, as in COCO val2017 (36 781 in 5000)
-
-
-def build(folder: Path, images: int, per_image: int, seed: int = 0) -> tuple[Path, Path]:
-    """Write a ground truth and a results file; return their paths.
-
-    Three of four detections lie near an object and most of these have its class, so that every path of the matching
-    is taken; masks are polygons of 12 corners, detections' are run-length codes, as Detectron2 writes them.
-    """
-    rng = np.random.default_rng(seed)
-    truth: list[dict[str, Any]] = []
-    found: list[dict[str, Any]] = []
-    for image_id in range(1, images + 1):
-        here = []
-        for _ in range(OBJECTS):
-            w, h = np.clip(rng.lognormal(4, 0.9, 2), 6, (WIDTH - 2, HEIGHT - 2))
-            box = np.array([rng.uniform(0, WIDTH - w), rng.uniform(0, HEIGHT - h), w, h])
-            here.append((box, int(rng.integers(1, CLASSES + 1))))
-            polygon = _polygon(rng, box)
-            entry = {"image_id": image_id, "category_id": here[-1][1], "bbox": _rounded(box), "iscrowd": 0}
-            truth.append({**entry, "id": len(truth) + 1, "area": box[2] * box[3] * 0.75, "segmentation": [polygon]})
-        for _ in range(per_image):
-            box, category = here[rng.integers(OBJECTS)]
-            if rng.random() < 0.25:
-                box = np.array([rng.uniform(0, WIDTH / 2), rng.uniform(0, HEIGHT / 2), WIDTH / 5, HEIGHT / 5])
-            box = box + rng.normal(0, 0.06, 4) * np.tile(box[2:], 2)
-            if rng.random() < 0.3:
-                category = int(rng.integers(1, CLASSES + 1))
-            code = coco_mask.frPyObjects([_polygon(rng, box)], HEIGHT, WIDTH)[0]
-            mask = {"size": [HEIGHT, WIDTH], "counts": code["counts"].decode()}
-            score = float(np.float32(rng.random()))
-            entry = {"image_id": image_id, "category_id": category, "bbox": _rounded(box), "score": score}
-            found.append({**entry, "segmentation": mask})
-    listed = [{"id": i, "file_name": f"{i}.jpg", "height": HEIGHT, "width": WIDTH} for i in range(1, images + 1)]
-    names = [{"id": i, "name": f"class {i}"} for i in range(1, CLASSES + 1)]
-    paths = folder / "ann.json", folder / "results.json"
-    paths[0].write_text(json.dumps({"images": listed, "annotations": truth, "categories": names}))
-    paths[1].write_text(json.dumps(found))
-    return paths
-
-
-def _polygon(rng: np.random.Generator, box: np.ndarray) -> list[float]:
-    angles = np.linspace(0, 2 * np.pi, 12, endpoint=False)
-    radii = rng.uniform(0.8, 1.0, 12)
-    x = np.clip(box[0] + box[2] / 2 * (1 + radii * np.cos(angles)), 0, WIDTH)
-    y = np.clip(box[1] + box[3] / 2 * (1 + radii * np.sin(angles)), 0, HEIGHT)
-    return _rounded(np.stack([x, y], 1).ravel())
-
-
-def _rounded(values: np.ndarray) -> list[float]:
-    return [round(float(v), 2) for v in values]
 
 
 def entries(results: Path, task: str) -> list[dict[str, Any]]:
@@ -154,12 +102,12 @@ def measure(gt: Path, results: Path, rounds: int) -> dict[str, Any]:
         engines = {kind: Engine(kind, gt, results, task) for kind in ("hotcoco", "pycocotools")}
         seconds: dict[str, list[float]] = {kind: [] for kind in engines}
         for r in range(rounds):
-            found = {}
+            metrics = {}
             for kind, engine in engines.items():
                 progress(f"{task}, round {r + 1} of {rounds}: {kind}")
-                taken, found[kind] = engine.run()
+                taken, metrics[kind] = engine.run()
                 seconds[kind].append(taken)
-            if not np.allclose(found["hotcoco"], found["pycocotools"], rtol=0, atol=1e-12):
+            if not np.allclose(metrics["hotcoco"], metrics["pycocotools"], rtol=0, atol=1e-12):
                 raise RuntimeError(f"{task}: the engines disagree; their times mean nothing")
         rows[task] = _row(seconds["hotcoco"], seconds["pycocotools"], TARGETS[task])
     whole: dict[str, list[float]] = {"ours": [], "plain": []}
@@ -236,15 +184,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     figures: dict[str, Any] = {"machine": _machine(), "images": images, "detections": images * per_image}
     with tempfile.TemporaryDirectory() as folder:
         progress(f"building {images} images with {images * per_image} detections")
-        gt, results = build(Path(folder), images, per_image)
+        gt, results = detections.build(Path(folder), images, per_image)
         figures["bytes"] = gt.stat().st_size + results.stat().st_size
         figures["rows"] = measure(gt, results, args.rounds or (1 if args.quick else 2))
     machine = figures["machine"]
     print(as_table(figures["rows"]))
     print(
-        f"\n{images} images, {images * per_image} detections, {CLASSES} classes, {figures['bytes'] / 1e6:.0f} MB of "
-        f"JSON; {machine['machine']}, {machine['threads']} threads for hotcoco and one for pycocotools, "
-        f"{machine['load']:.1f} processes running at the start"
+        f"\n{images} images, {images * per_image} detections, {detections.CLASSES} classes, "
+        f"{figures['bytes'] / 1e6:.0f} MB of JSON; {machine['machine']}, {machine['threads']} threads for hotcoco "
+        f"and one for pycocotools, {machine['load']:.1f} processes running at the start"
     )
     outputs.write(args, figures)
     return 0

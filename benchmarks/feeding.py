@@ -94,8 +94,14 @@ def measure_feeding(feeding: Feeding, progress: Callable[[str], None] = lambda _
             fixed = iter([batch] * feeding.steps)
             pure.append(_rate(feeding, model, optimizers, fixed))
     ratio = [t / p for t, p in zip(training, pure, strict=True)]
-    found = {name: spread(v) for name, v in (("ratio", ratio), ("pure", pure), ("training", training))}
-    return {"case": str(feeding), **vars(feeding), "threads": torch.get_num_threads(), "cores": os.cpu_count(), **found}
+    spreads = {name: spread(v) for name, v in (("ratio", ratio), ("pure", pure), ("training", training))}
+    return {
+        "case": str(feeding),
+        **vars(feeding),
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+        **spreads,
+    }
 
 
 def _batches(plan: Plan, settings: Settings, count: int) -> Generator[dict[str, Any], None, None]:

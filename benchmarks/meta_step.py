@@ -43,11 +43,11 @@ def as_table(figures: dict[str, Any]) -> str:
         for column in columns:
             t = column[mode.name]["time"]
             row += [_number(t["median"]), f"{t['low']:.2f} to {t['high']:.2f}", _number(column[mode.name]["memory"])]
-        found = {} if truth is None else truth["rows"][mode.name]
+        measured = {} if truth is None else truth["rows"][mode.name]
         for variable in ("mask", "fusion"):
-            values = found.get(variable, {})
+            values = measured.get(variable, {})
             row += [_number(values.get(k), 4) for k in ("cosine", "lowest_cosine", "norm_ratio", "mean_cosine")]
-        knn = found.get("knn")
+        knn = measured.get("knn")
         rows.append([*row, "–" if knn is None else f"{knn['accuracy']:.1f} ± {knn['standard_error']:.1f}"])
     return table(header, rows)
 
@@ -86,8 +86,8 @@ def _truth(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     for mode in MODES:
         progress(f"truth: {mode.name}, {settings.steps} steps")
         rows[mode.name] = run(mode, case, args.truth, settings, device)
-    said = f"{case}, {settings.steps} steps, every {settings.every}, lr {settings.lr}"
-    return {"settings": said, "case": vars(case), **vars(settings), "rows": rows}
+    description = f"{case}, {settings.steps} steps, every {settings.every}, lr {settings.lr}"
+    return {"settings": description, "case": vars(case), **vars(settings), "rows": rows}
 
 
 def _parser() -> argparse.ArgumentParser:

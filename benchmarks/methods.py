@@ -53,8 +53,8 @@ def pretrain(name: str, args: argparse.Namespace) -> dict[str, Any]:
         _python("pretrain", *command, *resume, "--cfg-options", *(f"{k}={v}" for k, v in options.items()))
         seconds = None if resume else time.perf_counter() - began
         timing.write_text(json.dumps({"seconds": seconds, "iterations": args.iterations}), encoding="utf-8")
-    found: dict[str, Any] = json.loads(timing.read_text(encoding="utf-8"))
-    return found
+    content: dict[str, Any] = json.loads(timing.read_text(encoding="utf-8"))
+    return content
 
 
 def evaluate(weights: str, record: Path, args: argparse.Namespace) -> dict[str, Any]:
@@ -73,8 +73,8 @@ def evaluate(weights: str, record: Path, args: argparse.Namespace) -> dict[str, 
             args.seed,
         ]
         _python("pretrain", "evaluate", weights, *rest)
-    found: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
-    return found
+    content: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+    return content
 
 
 def row(name: str, record: dict[str, Any], timing: dict[str, Any], random: dict[str, Any] | None) -> dict[str, Any]:
@@ -167,10 +167,10 @@ def _compare(args: argparse.Namespace) -> None:
         timing = pretrain(name, args)
         record = evaluate(str(args.out / name / WEIGHTS), args.out / name / knn, args)
         rows.append(row(name, record, timing, random))
-    said = f"{args.iterations} iterations, n = {args.batch}, {args.size} px, seed {args.seed}"
+    run = f"{args.iterations} iterations, n = {args.batch}, {args.size} px, seed {args.seed}"
     machine = f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"
     queries = random["data"]["test"]["n"]
-    print(f"\n{as_table(rows)}\n\n{said}; {queries} queries; {machine}.")
+    print(f"\n{as_table(rows)}\n\n{run}; {queries} queries; {machine}.")
     settings = {k: v for k, v in vars(args).items() if k in ("iterations", "batch", "size", "seed")}
     outputs.write(args, {"settings": settings, "queries": queries, "machine": machine, "rows": rows})
 

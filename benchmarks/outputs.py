@@ -28,13 +28,13 @@ def status(program: str, work: Callable[[], object], interrupted: str) -> int:
     try:
         work()
     except (Failed, PretrainInputError, TransferInputError, OSError) as error:
-        said, code = str(error), 1
+        message, code = str(error), 1
     except KeyboardInterrupt:
-        said, code = f"interrupted; {interrupted}", 130
+        message, code = f"interrupted; {interrupted}", 130
     else:
         return 0
     progress("")
-    print(f"{program}: {said}", file=sys.stderr)
+    print(f"{program}: {message}", file=sys.stderr)
     return code
 
 

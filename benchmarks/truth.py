@@ -68,7 +68,7 @@ class Watched(Pretraining):
     Attributes:
         compare_every: iterations.
         others: batches to take the mean over.
-        seen: per comparison and upper variable, the cosine and the norm ratio, and the cosine with the mean.
+        comparisons: of each and upper variable, the cosine and the norm ratio, and the cosine with the mean.
     """
 
     compare_every = 1
@@ -76,7 +76,7 @@ class Watched(Pretraining):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.seen: list[dict[str, tuple[float, float, float]]] = []
+        self.comparisons: list[dict[str, tuple[float, float, float]]] = []
         self._next = 0
         self._batch: Batch | None = None
         self._exact = UpperLevel(self.backbone, self.objective, MetaSettings(hypergradient="forward_mode"))
@@ -86,15 +86,15 @@ class Watched(Pretraining):
         self._batch = forward.batch
         return forward
 
-    def _move_upper(self, found: Hypergradient, optim: OptimWrapperDict) -> dict[str, Tensor]:
+    def _move_upper(self, hypergradient: Hypergradient, optim: OptimWrapperDict) -> dict[str, Tensor]:
         if int(self.iteration) >= self._next:
             assert self._batch is not None
-            step, total = self._trial_step(optim), found.total()
+            step, total = self._trial_step(optim), hypergradient.total()
             exact = compare(total, self._exact.post(self._batch, step).total())
             mean = compare(total, self._mean(step))
-            self.seen.append({name: (*values, mean[name][0]) for name, values in exact.items()})
+            self.comparisons.append({name: (*values, mean[name][0]) for name, values in exact.items()})
             self._next = int(self.iteration) + self.compare_every
-        return super()._move_upper(found, optim)
+        return super()._move_upper(hypergradient, optim)
 
     def _mean(self, step: TrialStep) -> Tensors:
         """The mean of the other batches' exact hypergradients at the current weights."""
@@ -108,12 +108,12 @@ class Watched(Pretraining):
         return {k: torch.stack([total[k] for total in totals]).mean(dim=0) for k in totals[0]}
 
 
-def compare(found: Tensors, exact: Tensors) -> dict[str, tuple[float, float]]:
+def compare(total: Tensors, exact: Tensors) -> dict[str, tuple[float, float]]:
     """Cosine and norm ratio of two hypergradients, for each upper variable apart; NaN where one vanishes."""
     result = {}
     for variable in VARIABLES:
         keys = [k for k in exact if k.startswith(f"{variable}.")]
-        a, b = (torch.cat([d[k].flatten() for k in keys]).double() for d in (found, exact))
+        a, b = (torch.cat([d[k].flatten() for k in keys]).double() for d in (total, exact))
         norms = float(a.norm()), float(b.norm())
         cosine = float(a @ b) / (norms[0] * norms[1]) if min(norms) > 0 else math.nan
         result[variable] = cosine, norms[0] / norms[1] if norms[1] > 0 else math.nan
@@ -160,18 +160,18 @@ def run(mode: Mode, case: Case, data: Path, settings: TruthSettings, device: tor
         trainee.set_lr(_factor(t, settings))
         log = trainee.model.train_step(batch, trainee.optimizers)
         losses.append(float(log["contrastive"]))
-    seen = trainee.model.seen
+    comparisons = trainee.model.comparisons
     tail = losses[-max(1, len(losses) // 10) :]
     return {
-        **{variable: _summary([s[variable] for s in seen]) for variable in VARIABLES},
-        "n": len(seen),
+        **{variable: _summary([s[variable] for s in comparisons]) for variable in VARIABLES},
+        "n": len(comparisons),
         "contrastive_at_end": sum(tail) / len(tail),
         "knn": nearest_neighbours(trainee.model.backbone, data, case.size),
     }
 
 
-def _summary(seen: list[tuple[float, float, float]]) -> dict[str, float | None]:
-    finite = [values for values in seen if all(map(math.isfinite, values))]
+def _summary(comparisons: list[tuple[float, float, float]]) -> dict[str, float | None]:
+    finite = [values for values in comparisons if all(map(math.isfinite, values))]
     if not finite:
         return dict.fromkeys(("cosine", "lowest_cosine", "norm_ratio", "mean_cosine"))
     cosines, ratios, means = zip(*finite, strict=True)

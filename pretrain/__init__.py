@@ -5,6 +5,7 @@ The public names below are imported when they are first used, so that ``import p
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -43,3 +44,10 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     """The public names, imported or not, beside what is here already."""
     return sorted({*globals(), *__all__})
+
+
+if getattr(sys, "argv", [])[:1] == ["-m"]:  # Python's sign that it is looking for the module that `python -m` names
+    from pretrain.commands.verbs import advice
+
+    if _advice := advice(sys.orig_argv):
+        sys.exit(_advice)

@@ -10,17 +10,13 @@ import sys
 from types import ModuleType
 
 from pretrain import __version__
+from pretrain.commands.verbs import VERBS
 from pretrain.errors import InputError, Interrupted, RankLost, ReportedElsewhere, one_line, outside_fault
 
 # OpenMP threads that spin while they wait slow a busy machine down by an order of magnitude (8 s instead of 0.7 s an
 # iteration, measured with two processes on two cores). Read when torch is loaded, hence here.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-# verb -> what it does; its module in `pretrain.commands` has ``add_arguments(parser)`` and ``run(args) -> int``.
-VERBS = {
-    "train": "pretrain a backbone on images without labels",
-    "evaluate": "measure a backbone's frozen features on images with classes",
-}
 _ADVICE = "what it said before, or torchrun says below, is the cause; go on with --resume from the last checkpoint"
 
 

@@ -85,6 +85,6 @@ def quick():
     import torch._functorch.config as aot
     import torch._inductor.config as inductor
 
-    kept = {name: getattr(aot, name) for name in ("donated_buffer", "force_non_lazy_backward_lowering")}
-    with inductor.patch("cpp.vec_isa_ok", True), aot.patch(**kept):
+    before = {name: getattr(aot, name) for name in ("donated_buffer", "force_non_lazy_backward_lowering")}
+    with inductor.patch("cpp.vec_isa_ok", True), aot.patch(**before):
         yield  # what `Compiled` sets ends with the test

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pretrain.__main__ import VERBS as PRETRAIN
+from pretrain.commands.verbs import VERBS as PRETRAIN
 from transfer.commands.verbs import VERBS as TRANSFER
 
 ROOT = Path(__file__).parents[1]

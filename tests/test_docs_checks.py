@@ -15,7 +15,8 @@ from pretrain.settings.schema import Settings
 from transfer.checkpoints import archives, claims, contents, locate, metadata, rebuild, unpickle
 from transfer.data.rules import CHANGED, COUNTED, COUNTED_ONLY, REFUSED, RULES
 from transfer.detectors.ranges import RANGES
-from transfer.evaluation.detections import FIELDS, PLACES
+from transfer.evaluation.detection_fields import FIELDS
+from transfer.evaluation.detections import PLACES
 from transfer.exit_codes import OUTSIDE
 from transfer.files.json_files import REFUSALS
 

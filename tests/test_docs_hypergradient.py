@@ -28,6 +28,6 @@ def test_the_loop_runs_and_both_levels_learn():
     losses, mask = names["losses"], names["psi"]["mask"].detach()
     assert sum(losses[-10:]) < 0.5 * sum(losses[:10])
     assert mask.std() > 0.01, "some features are kept and others are not"
-    second = names["found"].second_order["mask"]
+    second = names["gradient"].second_order["mask"]
     assert torch.isfinite(second).all()
     assert second.norm() > 0

@@ -199,13 +199,13 @@ def test_a_jpeg_of_more_pixels_than_can_be_held_is_refused_in_all_stages():
 def test_both_look_at_the_same_files_of_a_folder(tmp_path):
     rules = pretrain.data.image_files, transfer.files.image_files
     assert rules[0].SUFFIXES == rules[1].SUFFIXES
-    seen = ["a.jpg", "deep/b.PNG", "deep/er/c.tiff"]
+    images = ["a.jpg", "deep/b.PNG", "deep/er/c.tiff"]
     hidden = ["._a.jpg", ".hidden.png", ".ipynb_checkpoints/a.jpg", "__MACOSX/deep/b.png", "deep/.git/x.png"]
     hidden += ["@eaDir/a.jpg", "Thumbs.db", ".DS_Store", "deep/desktop.ini", "notes.txt"]
     root = tmp_path / ".cache"  # the folder that is asked for may be hidden
-    for name in seen + hidden:
+    for name in images + hidden:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(b"")
     for rule in rules:
-        assert [path.relative_to(root).as_posix() for path in rule.find(root)] == seen
+        assert [path.relative_to(root).as_posix() for path in rule.find(root)] == images
         assert [path.name for path in rule.find(root, deep=False)] == ["a.jpg"]

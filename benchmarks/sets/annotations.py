@@ -18,7 +18,7 @@ DESCRIPTION = "stamps: photographed cut-outs on photographs"
 
 
 @dataclass(frozen=True)
-class Seen:
+class VisiblePart:
     """The visible part of one object.
 
     Attributes:
@@ -34,13 +34,13 @@ class Seen:
     outlines: list[list[float]]
 
 
-def seen(category: str, mask: NDArray[np.bool_]) -> Seen | None:
+def visible_part(category: str, mask: NDArray[np.bool_]) -> VisiblePart | None:
     """Describe a mask (H, W) that is not empty; None when every piece of it is too small for an outline."""
     lines = outlines(mask)
     ys, xs = np.nonzero(mask)
     x, y = int(xs.min()), int(ys.min())
     box = (x, y, int(xs.max()) - x + 1, int(ys.max()) - y + 1)
-    return Seen(category, box, len(xs), lines) if lines else None
+    return VisiblePart(category, box, len(xs), lines) if lines else None
 
 
 def outlines(mask: NDArray[np.bool_]) -> list[list[float]]:
@@ -50,13 +50,13 @@ def outlines(mask: NDArray[np.bool_]) -> list[list[float]]:
     mask; these stay because sets that were trained on have them.
     """
     large = cv2.resize(mask.astype(np.uint8), None, fx=FINE, fy=FINE, interpolation=cv2.INTER_NEAREST)
-    found, _ = cv2.findContours(large, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    kept = [c[:, 0] for c in found if len(c) >= 4 and cv2.contourArea(c) >= LEAST_AREA * FINE**2]
-    return [np.round((points + 0.5) / FINE, 2).ravel().tolist() for points in kept]
+    contours, _ = cv2.findContours(large, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    outer = [c[:, 0] for c in contours if len(c) >= 4 and cv2.contourArea(c) >= LEAST_AREA * FINE**2]
+    return [np.round((points + 0.5) / FINE, 2).ravel().tolist() for points in outer]
 
 
 def coco(
-    images: Sequence[tuple[str, Sequence[Seen]]], categories: Sequence[str], size: int, seed: int
+    images: Sequence[tuple[str, Sequence[VisiblePart]]], categories: Sequence[str], size: int, seed: int
 ) -> dict[str, Any]:
     """The content of a COCO instances file.
 
@@ -91,7 +91,7 @@ def coco(
     }
 
 
-def voc(name: str, size: int, objects: Sequence[Seen]) -> str:
+def voc(name: str, size: int, objects: Sequence[VisiblePart]) -> str:
     """The content of a VOC annotation file; its boxes count pixels from 1 and include the last."""
     root = ElementTree.Element("annotation")
     _add(root, folder="VOC2007", filename=name)

@@ -68,12 +68,12 @@ def sources(root: Path, split: str) -> Sources:
     return Sources(backgrounds, {name: tuple(cutouts[name]) for name in sorted(cutouts)})
 
 
-def compose(key: str, found: Sources, size: int, max_objects: int) -> Collage:
+def compose(key: str, sources: Sources, size: int, max_objects: int) -> Collage:
     """Draw one picture.
 
     Args:
         key: decides everything that is random here.
-        found: what may be drawn.
+        sources: what may be drawn.
         size: S, the picture's side, pixels.
         max_objects: 1 to this many are pasted; a later one may hide an earlier one.
 
@@ -81,23 +81,23 @@ def compose(key: str, found: Sources, size: int, max_objects: int) -> Collage:
         InputError: a file is no image that Pillow can read.
     """
     rng = random.Random(key)
-    canvas = _background(rng, found, size)
+    canvas = _background(rng, sources, size)
     owner = np.full((size, size), -1)
     categories, full = [], []
     for number in range(rng.randint(1, max_objects)):
-        categories.append(rng.choice(list(found.cutouts)))
-        mask = _paste(rng, canvas, _read(rng.choice(found.cutouts[categories[-1]]), "RGBA"))
+        categories.append(rng.choice(list(sources.cutouts)))
+        mask = _paste(rng, canvas, _read(rng.choice(sources.cutouts[categories[-1]]), "RGBA"))
         owner[mask] = number
         full.append(int(mask.sum()))
     masks = [owner == number for number in range(len(full))]
-    kept = [k for k, mask in enumerate(masks) if mask.sum() >= max(LEAST_PIXELS, LEAST_SHARE * full[k])]
-    seen = np.array([masks[k] for k in kept], dtype=bool).reshape(-1, size, size)
-    return Collage(np.asarray(canvas), [categories[k] for k in kept], seen)
+    visible = [k for k, mask in enumerate(masks) if mask.sum() >= max(LEAST_PIXELS, LEAST_SHARE * full[k])]
+    parts = np.array([masks[k] for k in visible], dtype=bool).reshape(-1, size, size)
+    return Collage(np.asarray(canvas), [categories[k] for k in visible], parts)
 
 
-def _background(rng: random.Random, found: Sources, size: int) -> Image.Image:
+def _background(rng: random.Random, sources: Sources, size: int) -> Image.Image:
     """A square crop of a photograph, scaled to ``size``, half the time mirrored."""
-    photograph = _read(rng.choice(found.backgrounds), "RGB")
+    photograph = _read(rng.choice(sources.backgrounds), "RGB")
     side = rng.randint(min(size, *photograph.size), min(photograph.size))
     x, y = rng.randint(0, photograph.width - side), rng.randint(0, photograph.height - side)
     crop = photograph.crop((x, y, x + side, y + side)).resize((size, size), Image.Resampling.BICUBIC)

@@ -40,9 +40,9 @@ def fetch(package: Package, folder: Path) -> Path:
     wanted = f"{package.name}={package.version}"
     done = _run("apt-get", "--quiet", "--quiet", "download", wanted, folder=folder)
     if done.returncode:
-        said = (done.stderr.strip().splitlines() or ["nothing said"])[-1]
+        error = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise InputError(
-            f"{wanted} cannot be fetched: {said}; run apt-get update, or get the .deb files from Debian 12 (bookworm) "
+            f"{wanted} cannot be fetched: {error}; run apt-get update, or get the .deb files from Debian 12 (bookworm) "
             "and name their folder with --packages"
         )
     return find(package, folder)
@@ -63,8 +63,8 @@ def find(package: Package, folder: Path) -> Path:
         if name == package.name:
             versions[version] = path
     if package.version not in versions:
-        found = f"version {', '.join(versions)}" if versions else "none"
-        raise InputError(f"{folder}: expected {package.name} {package.version} as .deb file, found {found}; add it")
+        others = f"version {', '.join(versions)}" if versions else "none"
+        raise InputError(f"{folder}: expected {package.name} {package.version} as .deb file, found {others}; add it")
     return versions[package.version]
 
 

@@ -33,7 +33,7 @@ from PIL import Image
 
 from benchmarks import outputs
 from benchmarks.processes import processes
-from benchmarks.sets.annotations import Seen, coco, seen, voc
+from benchmarks.sets.annotations import VisiblePart, coco, visible_part, voc
 from benchmarks.sets.collage import Sources, compose, sources
 from benchmarks.sets.fingerprints import fingerprint
 from transfer.errors import InputError
@@ -60,15 +60,15 @@ class Settings:
     def check(self) -> None:
         """Raise InputError when a setting cannot be used."""
         if min(self.train, self.val) < 1 or self.unlabeled < 0:
-            found = f"{self.train}, {self.val} and {self.unlabeled}"
-            raise InputError(f"--train, --val, --unlabeled: expected at least 1, 1 and 0, found {found}; change them")
+            counts = f"{self.train}, {self.val} and {self.unlabeled}"
+            raise InputError(f"--train, --val, --unlabeled: expected at least 1, 1 and 0, found {counts}; change them")
         if not SIZES[0] <= self.size <= SIZES[1]:
             raise InputError(f"--size: expected {SIZES[0]}-{SIZES[1]} pixels, found {self.size}; choose one of these")
         if self.max_objects < 1:
             raise InputError(f"--max-objects: expected 1 or more, found {self.max_objects}; change it")
         if self.voc and max(self.train, self.val) > 100_000:  # five digits of the number are in the name
-            found = f"{max(self.train, self.val)}"
-            raise InputError(f"--voc: expected at most 100000 pictures in a split, found {found}; leave --voc out")
+            counts = f"{max(self.train, self.val)}"
+            raise InputError(f"--voc: expected at most 100000 pictures in a split, found {counts}; leave --voc out")
 
     def key(self, split: str, index: int) -> str:
         """What decides everything random in a picture."""
@@ -91,22 +91,22 @@ class Picture:
     """An encoded image and what is seen in it."""
 
     jpeg: bytes
-    objects: list[Seen]
+    objects: list[VisiblePart]
 
 
-def picture(key: str, found: Sources, size: int, max_objects: int) -> Picture:
+def picture(key: str, sources: Sources, size: int, max_objects: int) -> Picture:
     """Compose one picture and encode it; an object too small for an outline is left out of its labels."""
-    collage = compose(key, found, size, max_objects)
+    collage = compose(key, sources, size, max_objects)
     encoded = io.BytesIO()
     Image.fromarray(collage.image).save(encoded, "JPEG", quality=QUALITY)
-    objects = map(seen, collage.categories, collage.masks)
+    objects = map(visible_part, collage.categories, collage.masks)
     return Picture(encoded.getvalue(), [one for one in objects if one])
 
 
-def pictures(mapped: Callable[..., Any], settings: Settings, split: str, found: Sources) -> Iterator[Picture]:
+def pictures(mapped: Callable[..., Any], settings: Settings, split: str, sources: Sources) -> Iterator[Picture]:
     """The pictures of one split, in order, composed by ``mapped`` (see `processes`)."""
     keys = [settings.key(split, index) for index in range(getattr(settings, split))]
-    work = functools.partial(picture, found=found, size=settings.size, max_objects=settings.max_objects)
+    work = functools.partial(picture, sources=sources, size=settings.size, max_objects=settings.max_objects)
     with progress(split, len(keys), "pictures") as line:
         for one in mapped(work, keys):
             line.update(1)
@@ -121,18 +121,18 @@ def write(out: Path, root: Path, settings: Settings, workers: int = 1) -> dict[s
     """
     settings.check()
     check_new_folder(out)
-    found = {split: sources(root, split) for split in ("train", "val")}
-    categories = list(found["train"].cutouts)
-    if unknown := sorted(set(found["val"].cutouts) - set(categories)):
+    files = {split: sources(root, split) for split in ("train", "val")}
+    categories = list(files["train"].cutouts)
+    if unknown := sorted(set(files["val"].cutouts) - set(categories)):
         raise InputError(f"{root}: expected train to have val's categories, found no {', '.join(unknown)}; add some")
     check_apart(root)
     counts = {}
     with new_folder(out) as folder, processes(workers) as mapped:
         for split in ("train", "val"):
-            made = pictures(mapped, settings, split, found[split])
+            made = pictures(mapped, settings, split, files[split])
             counts[split] = write_labelled(folder, split, made, categories, settings)
         if settings.unlabeled:
-            made = pictures(mapped, settings, "unlabeled", found["train"])
+            made = pictures(mapped, settings, "unlabeled", files["train"])
             counts["unlabeled"] = write_unlabelled(folder / "unlabeled", made)
         versions = {"numpy": np.__version__, "pillow": PIL.__version__, "opencv": cv2.__version__}
         summary = {
@@ -213,8 +213,10 @@ def _make(args: argparse.Namespace) -> None:
     settings = Settings(**{name: getattr(args, name) for name in asdict(Settings())})
     began = time.monotonic()
     summary = write(args.out, args.cutouts, settings, args.workers)
-    said = ", ".join(f"{name} {' '.join(f'{n} {of}' for of, n in c.items())}" for name, c in summary["counts"].items())
-    print(f"{args.out}: {said}; fingerprint {summary['fingerprint'][:16]}; {time.monotonic() - began:.0f} s")
+    counts = ", ".join(
+        f"{name} {' '.join(f'{n} {of}' for of, n in c.items())}" for name, c in summary["counts"].items()
+    )
+    print(f"{args.out}: {counts}; fingerprint {summary['fingerprint'][:16]}; {time.monotonic() - began:.0f} s")
 
 
 if __name__ == "__main__":

@@ -51,13 +51,13 @@ def scenes(annotations: Path) -> tuple[list[Scene], int]:
     coco = json.loads(annotations.read_text(encoding="utf-8"))
     names = {c["id"]: c["name"] for c in coco["categories"]}
     count = Counter(a["image_id"] for a in coco["annotations"])
-    found = {a["image_id"]: a for a in coco["annotations"] if count[a["image_id"]] == 1}
-    kept = [
-        Scene(i["file_name"], names[found[i["id"]]["category_id"]], tuple(found[i["id"]]["bbox"]))
+    single = {a["image_id"]: a for a in coco["annotations"] if count[a["image_id"]] == 1}
+    objects = [
+        Scene(i["file_name"], names[single[i["id"]]["category_id"]], tuple(single[i["id"]]["bbox"]))
         for i in coco["images"]
-        if i["id"] in found
+        if i["id"] in single
     ]
-    return kept, len(coco["images"]) - len(kept)
+    return objects, len(coco["images"]) - len(objects)
 
 
 def every_object(annotations: Path) -> tuple[list[Scene], int]:
@@ -65,13 +65,13 @@ def every_object(annotations: Path) -> tuple[list[Scene], int]:
     coco = json.loads(annotations.read_text(encoding="utf-8"))
     names = {c["id"]: c["name"] for c in coco["categories"]}
     files = {i["id"]: i["file_name"] for i in coco["images"]}
-    found = [a for a in coco["annotations"] if not a.get("iscrowd")]
-    kept = [
+    annotated = [a for a in coco["annotations"] if not a.get("iscrowd")]
+    objects = [
         Scene(files[a["image_id"]], names[a["category_id"]], tuple(a["bbox"]), a["id"])
-        for a in found
+        for a in annotated
         if max(a["bbox"][2:]) >= LEAST
     ]
-    return kept, len(found) - len(kept)
+    return objects, len(annotated) - len(objects)
 
 
 def write(scene: Scene, images: Path, out: Path, side: int | None) -> None:
@@ -119,11 +119,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--every: expected --crop SIDE beside it, found none; a scene of several objects has no one class")
     for split in ("train", "val"):
         images, annotations = getattr(args, split)
-        kept, left_out = (every_object if args.every else scenes)(annotations)
-        for scene in kept:
+        objects, left_out = (every_object if args.every else scenes)(annotations)
+        for scene in objects:
             write(scene, images, args.out / split, args.crop)
         why = f"below {LEAST} pixels" if args.every else "without exactly one object"
-        print(f"{split}: {len(kept)} images in class folders, {left_out} {why} left out")
+        print(f"{split}: {len(objects)} images in class folders, {left_out} {why} left out")
     return 0
 
 

@@ -109,9 +109,9 @@ def labelled_splits(data: Path, query: Path | None = None) -> tuple[LabelledImag
     if (data / "train").is_dir():
         tests = [data / name for name in ("val", "test") if (data / name).is_dir()]
         if len(tests) != 1:
-            found = "both" if tests else "neither"
+            given = "both" if tests else "neither"
             raise InputError(
-                f"--data {data}: expected val or test beside train, found {found}; name the two folders with "
+                f"--data {data}: expected val or test beside train, found {given}; name the two folders with "
                 f"--data {data / 'train'} --query FOLDER"
             )
         return _pair(data / "train", tests[0])

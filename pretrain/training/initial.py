@@ -98,6 +98,8 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
             f"({(str(error).strip() or type(error).__name__).splitlines()[0]}); run {_CONVERT} first"
         ) from None
     if not isinstance(tree, Mapping) or not tree or not all(isinstance(t, Tensor) for t in tree.values()):
-        found = f"a {type(tree).__name__}" + (f" with {', '.join(list(map(str, tree))[:3])}" if tree else "")
-        raise InputError(f"--init {path}: expected tensors by torchvision's names, found {found}; run {_CONVERT} first")
+        content = f"a {type(tree).__name__}" + (f" with {', '.join(list(map(str, tree))[:3])}" if tree else "")
+        raise InputError(
+            f"--init {path}: expected tensors by torchvision's names, found {content}; run {_CONVERT} first"
+        )
     return {str(k): t for k, t in tree.items()}

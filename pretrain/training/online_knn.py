@@ -116,14 +116,14 @@ class OnlineKnn(Hook):
         """
         bank, query = self._features(backbone, self.bank), self._features(backbone, self.query)
         known, labels = bank.values[bank.readable], self.bank.labels[bank.readable]
-        asked, right = query.values[query.readable], self.query.labels[query.readable]
-        if not len(known) or not len(asked) or not bool(known.isfinite().all() and asked.isfinite().all()):
+        queries, right = query.values[query.readable], self.query.labels[query.readable]
+        if not len(known) or not len(queries) or not bool(known.isfinite().all() and queries.isfinite().all()):
             log.warning("online nearest neighbours: expected readable images with finite features, found none")
             return {}
         k = min(NEIGHBOURS, len(known))
-        scores = knn_scores(known, labels, asked, classes=len(self.classes), k=k, temperature=TEMPERATURE)
-        accuracy = int(hits(scores, right).sum()) / len(asked)
-        return {"knn": 100 * accuracy, "knn_standard_error": 100 * standard_error(accuracy, len(asked))}
+        scores = knn_scores(known, labels, queries, classes=len(self.classes), k=k, temperature=TEMPERATURE)
+        accuracy = int(hits(scores, right).sum()) / len(queries)
+        return {"knn": 100 * accuracy, "knn_standard_error": 100 * standard_error(accuracy, len(queries))}
 
     def _features(self, backbone: torch.nn.Module, part: _Part) -> Features:
         return extract_features(backbone, part, self.how, batch=self.batch, workers=self.workers)

@@ -43,6 +43,12 @@ def backbone(model: nn.Module) -> State:
     }
 
 
+def assert_same(state: State, expected: State) -> None:
+    """The same names in the same order, and the same bits."""
+    assert list(state) == list(expected)
+    assert all(torch.equal(state[key], expected[key]) for key in expected)
+
+
 def small_stem(model: nn.Module) -> nn.Module:
     """The CIFAR variant: 3x3 convolution, no pooling."""
     torch.manual_seed(1)

@@ -18,7 +18,7 @@ def make(seed=0, images=12, classes=6, masks=True, many=130, lvis=False):
     """
     rng = np.random.default_rng(seed)
     sizes = {100 + i: SIZES[i % len(SIZES)] for i in range(images)}
-    truth, found = [], []
+    truth, detections = [], []
     for i, (image_id, size) in enumerate(sizes.items()):
         for _ in range(0 if i == 2 else int(rng.integers(1, 7))):
             truth.append(annotation(rng, image_id, size, int(rng.integers(1, classes)), masks))
@@ -28,7 +28,7 @@ def make(seed=0, images=12, classes=6, masks=True, many=130, lvis=False):
         for _ in range(0 if i == 3 else many if i == 4 else int(rng.integers(0, 20))):
             near = here[rng.integers(len(here))] if here and rng.random() < 0.8 else None
             category = near["category_id"] if near and rng.random() < 0.8 else int(rng.integers(1, classes + 1))
-            found.append(detection(rng, image_id, size, 2 if i == 4 else category, near, masks))
+            detections.append(detection(rng, image_id, size, 2 if i == 4 else category, near, masks))
     for number, entry in enumerate(truth):
         entry["id"] = number  # from 0 on, which pycocotools does not expect
     listed = [{"id": i, "file_name": f"{i}.png", "height": h, "width": w} for i, (h, w) in sizes.items()]
@@ -39,7 +39,7 @@ def make(seed=0, images=12, classes=6, masks=True, many=130, lvis=False):
             image["not_exhaustive_category_ids"] = rng.choice(np.arange(1, classes + 1), 1).tolist()
         for i, category in enumerate(names):
             category["frequency"] = "rcf"[i % 3]
-    return {"images": listed, "annotations": truth, "categories": names}, found
+    return {"images": listed, "annotations": truth, "categories": names}, detections
 
 
 def annotation(rng, image_id, size, category, masks, crowd=False):
@@ -71,11 +71,11 @@ def detection(rng, image_id, size, category, near, masks):
     return entry
 
 
-def write(folder, truth, found):
+def write(folder, truth, detections):
     """Write both as files; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = folder / "ann.json", folder / "results.json"
-    for path, content in zip(paths, (truth, found), strict=True):
+    for path, content in zip(paths, (truth, detections), strict=True):
         path.write_text(json.dumps(content))
     return paths
 
@@ -91,3 +91,26 @@ def _runs(mask):
     changes = np.flatnonzero(np.diff(flat)) + 1
     runs = np.diff([0, *changes.tolist(), flat.size]).tolist()
     return [0, *runs] if flat[0] else runs
+
+
+def edit(place, value):
+    """Return a function that changes one field of detection 7 of a list; KeyError as value takes it out."""
+
+    def change(results):
+        entry = results[7]
+        for key in place[:-1]:
+            entry = entry[key]
+        if value is KeyError:
+            del entry[place[-1]]
+        else:
+            entry[place[-1]] = value
+
+    return change
+
+
+def read(folder, truth, results, tasks=None):
+    """Write both as files and read the detections; return them."""
+    from transfer.evaluation import detections, ground_truth
+
+    gt, file = write(folder, truth, results)
+    return detections.read(file, ground_truth.read(gt), tasks)

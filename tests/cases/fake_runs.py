@@ -14,10 +14,10 @@ from transfer.records import record_file
 from transfer.records.record import TASKS, Data, Split
 
 
-def make_run(folder, data, init="random", seed=0, shift=3, found=1.0, **changes):
+def make_run(folder, data, init="random", seed=0, shift=3, share=1.0, **changes):
     """Write a run on the digits set ``data``: its detections are true masks moved right by about ``shift`` pixels.
 
-    A share ``found`` of the objects is detected. The record's AP, AP50, AP75 and classes are those of the detections.
+    A ``share`` of the objects is detected. The record's AP, AP50, AP75 and classes are those of the detections.
     """
     annotations = data / "coco/annotations/instances_val.json"
     content = json.loads(annotations.read_text())
@@ -32,7 +32,7 @@ def make_run(folder, data, init="random", seed=0, shift=3, found=1.0, **changes)
         x, y, w, h = entry["bbox"]
         one = {"image_id": entry["image_id"], "category_id": entry["category_id"], "segmentation": moved}
         one |= {"bbox": [x + by, y, w, h], "score": round(float(rng.uniform(0.3, 1)), 3)}
-        if rng.uniform() < found:
+        if rng.uniform() < share:
             detections.append(one)
     (folder / "inference").mkdir(parents=True)
     file = folder / "inference/coco_instances_results.json"

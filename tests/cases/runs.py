@@ -85,12 +85,12 @@ class Run:
         """The exit codes."""
         for process in self.processes:
             process.join(seconds)
-        assert not any(p.is_alive() for p in self.processes), f"still running: {self.said()}"
+        assert not any(p.is_alive() for p in self.processes), f"still running: {self.logs()}"
         return [p.exitcode for p in self.processes]
 
     def ends_well(self):
         """Wait, and see that it did."""
-        assert set(self.wait()) == {0}, self.said()
+        assert set(self.wait()) == {0}, self.logs()
         return self
 
     def signal(self, signum, ranks=None):
@@ -108,7 +108,7 @@ class Run:
         """Wait until something holds or all processes have ended."""
         end = time.monotonic() + seconds
         while not condition() and any(p.is_alive() for p in self.processes):
-            assert time.monotonic() < end, f"waited too long: {self.said()}"
+            assert time.monotonic() < end, f"waited too long: {self.logs()}"
             time.sleep(0.002)
 
     def done(self):
@@ -124,7 +124,7 @@ class Run:
                     return True
         return False
 
-    def said(self):
+    def logs(self):
         """Everything printed so far."""
         return self.log.read_text() if self.log.exists() else ""
 

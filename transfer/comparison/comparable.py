@@ -72,8 +72,10 @@ def check_comparable(records: Sequence[Record], *, searched: bool = False) -> No
 def _check_same(first: Record, record: Record, reads: dict[str, Callable[[Record], Any]]) -> None:
     for name, read in reads.items():
         if read(record) != read(first):
-            found = f"{_short(read(first))} in {first.name} and {_short(read(record))} in {record.name}"
-            raise InputError(f"the runs cannot be compared: expected the same {name}, found {found}; report them apart")
+            values = f"{_short(read(first))} in {first.name} and {_short(read(record))} in {record.name}"
+            raise InputError(
+                f"the runs cannot be compared: expected the same {name}, found {values}; report them apart"
+            )
 
 
 def _check_once(records: Sequence[Record]) -> None:

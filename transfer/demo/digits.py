@@ -66,12 +66,12 @@ class Settings:
         if not SIZES[0] <= self.size <= SIZES[1]:
             raise InputError(f"--size: expected {SIZES[0]}-{SIZES[1]} pixels, found {self.size}; choose one of these")
         if not self.classes or len(set(self.classes)) < len(self.classes) or not set(self.classes) <= set(range(10)):
-            found = " ".join(map(str, self.classes)) or "none"
-            raise InputError(f"--classes: expected different digits 0-9, found {found}; name each once")
+            classes = " ".join(map(str, self.classes)) or "none"
+            raise InputError(f"--classes: expected different digits 0-9, found {classes}; name each once")
         if min(self.train, self.val, self.unlabeled) < 1 or self.seed < 0:
-            found = f"{self.train}, {self.val}, {self.unlabeled}, seed {self.seed}"
+            counts = f"{self.train}, {self.val}, {self.unlabeled}, seed {self.seed}"
             raise InputError(
-                f"--train, --val, --unlabeled: expected 1 or more, --seed 0 or more, found {found}; change it"
+                f"--train, --val, --unlabeled: expected 1 or more, --seed 0 or more, found {counts}; change it"
             )
 
 

@@ -119,7 +119,7 @@ def _find_place(
     for _ in range(TRIES):
         y, x = (int(rng.integers(size - side + 1)) for side in mask.shape)
         window = np.s_[y : y + mask.shape[0], x : x + mask.shape[1]]
-        left = [seen.sum() - (seen[window] & mask).sum() for seen in visible]
+        left = [pixels.sum() - (pixels[window] & mask).sum() for pixels in visible]
         if all(part >= VISIBLE * whole.sum() for part, whole in zip(left, full, strict=True)):
             return y, x
     return None

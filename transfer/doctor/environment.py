@@ -29,26 +29,31 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def _python() -> Iterator[Finding]:
     if not (3, 11) <= sys.version_info[:2] < (3, 13):
-        found = ".".join(map(str, sys.version_info[:2]))
+        python_version = ".".join(map(str, sys.version_info[:2]))
         yield Finding(
-            WARNING, f"expected 3.11 or 3.12, found {found}", "Python", "nobody tests others", "use 3.11 or 3.12"
+            WARNING,
+            f"expected 3.11 or 3.12, found {python_version}",
+            "Python",
+            "nobody tests others",
+            "use 3.11 or 3.12",
         )
 
 
 def _torch() -> Iterator[Finding]:
-    found = version("torch")
-    if found is None:
+    torch_version = version("torch")
+    if torch_version is None:
         yield Finding(ERROR, "expected an installation, found none", "torch", "nothing works without it", "install it")
         return
-    if _numbers(found) < MIN_TORCH:
+    if _numbers(torch_version) < MIN_TORCH:
         why = "older ones run what a checkpoint tells them to"
-        yield Finding(ERROR, f"expected 2.6 or newer, found {found}", "torch", why, "upgrade it")
+        yield Finding(ERROR, f"expected 2.6 or newer, found {torch_version}", "torch", why, "upgrade it")
     try:
         importlib.import_module("torchvision")
     except (ImportError, RuntimeError) as error:  # "operator torchvision::nms does not exist"
         yield Finding(
             ERROR,
-            f"expected one that fits torch {found}, found {version('torchvision')} ({str(error).splitlines()[0]})",
+            f"expected one that fits torch {torch_version}, found {version('torchvision')} "
+            f"({str(error).splitlines()[0]})",
             "torchvision",
             "its operators were built for another torch, so it cannot be imported",
             "install torch and torchvision as a pair: 2.11.0 and 0.26.0",
@@ -92,8 +97,12 @@ def _first_use(package: Path, pattern: re.Pattern[str]) -> tuple[str, str] | Non
 
 def _setuptools() -> Iterator[Finding]:
     if importlib.util.find_spec("pkg_resources") is None:
-        found = version("setuptools") or "no setuptools"
+        setuptools_version = version("setuptools") or "no setuptools"
         why = "Detectron2's model zoo imports pkg_resources, which setuptools 81 removed"
         yield Finding(
-            WARNING, f"expected setuptools below 81, found {found}", "setuptools", why, "install setuptools<81"
+            WARNING,
+            f"expected setuptools below 81, found {setuptools_version}",
+            "setuptools",
+            why,
+            "install setuptools<81",
         )

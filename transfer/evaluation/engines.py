@@ -41,20 +41,20 @@ class Curves:
     limits: tuple[int, ...]
 
 
-def federated(truth: GroundTruth, found: Detections) -> Detections:
+def federated(truth: GroundTruth, detections: Detections) -> Detections:
     """Return the detections that LVIS counts; all of them for another protocol.
 
     Per image the 300 of the highest scores; among these only classes that were looked for in the image: those with an
     object there and those that are known to be absent.
     """
     if truth.protocol != "lvis":
-        return found
-    order = np.lexsort((-found.scores, found.image_ids))  # stable: equal scores stay in the file's order
-    kept = np.sort(order[rank(found.image_ids[order]) < LVIS_LIMIT])
+        return detections
+    order = np.lexsort((-detections.scores, detections.image_ids))  # stable: equal scores stay in the file's order
+    best = np.sort(order[rank(detections.image_ids[order]) < LVIS_LIMIT])
     looked_for = {(a["image_id"], a["category_id"]) for a in truth.content["annotations"]}
     looked_for |= {(image["id"], c) for image in truth.content["images"] for c in image.get("neg_category_ids", ())}
-    pairs = zip(found.image_ids[kept].tolist(), found.category_ids[kept].tolist(), strict=True)
-    return found.chosen(kept[np.array([pair in looked_for for pair in pairs], np.bool_)])
+    pairs = zip(detections.image_ids[best].tolist(), detections.category_ids[best].tolist(), strict=True)
+    return detections.chosen(best[np.array([pair in looked_for for pair in pairs], np.bool_)])
 
 
 def rank(*groups: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -71,7 +71,7 @@ def not_exhaustive(truth: GroundTruth) -> set[tuple[int, int]]:
     return {(image["id"], c) for image in images for c in image.get("not_exhaustive_category_ids", ())}
 
 
-def by_hotcoco(truth: GroundTruth, found: Detections, task: str) -> Curves:
+def by_hotcoco(truth: GroundTruth, detections: Detections, task: str) -> Curves:
     """Return the curves of one task.
 
     Raises:
@@ -80,28 +80,30 @@ def by_hotcoco(truth: GroundTruth, found: Detections, task: str) -> Curves:
     try:
         reference = hotcoco.COCO(_content(truth, task))
         if task == "bbox":
-            assert found.boxes is not None
-            columns = (found.image_ids, *found.boxes.T, found.scores, found.category_ids)
+            assert detections.boxes is not None
+            columns = (detections.image_ids, *detections.boxes.T, detections.scores, detections.category_ids)
             results = reference.load_res(np.stack(columns, axis=1).astype(np.float64))
         else:
-            results = reference.load_res(_entries(found, task))
+            results = reference.load_res(_entries(detections, task))
         evaluation = hotcoco.COCOeval(reference, results, task, lvis_style=truth.protocol == "lvis")
         evaluation.evaluate()
         evaluation.accumulate()
     except ValueError as error:
-        raise InputError(f"{found.file}: expected masks that can be measured, found {error}; correct them") from None
+        raise InputError(
+            f"{detections.file}: expected masks that can be measured, found {error}; correct them"
+        ) from None
     arrays = evaluation.eval
     assert arrays is not None  # accumulate has filled it
     return Curves(arrays["precision"], arrays["recall"], tuple(evaluation.params.max_dets))
 
 
-def by_pycocotools(truth: GroundTruth, found: Detections, task: str) -> Curves:
+def by_pycocotools(truth: GroundTruth, detections: Detections, task: str) -> Curves:
     """Return the curves of one task; LVIS's rules are added to COCO's."""
     with contextlib.redirect_stdout(io.StringIO()):
         reference = COCO()
         reference.dataset = copy.deepcopy(_content(truth, task))  # the evaluation writes into it
         reference.createIndex()
-        entries = _entries(federated(truth, found), task)
+        entries = _entries(federated(truth, detections), task)
         if entries:
             results = reference.loadRes(entries)
         else:  # loadRes looks at the first entry
@@ -127,15 +129,15 @@ def _content(truth: GroundTruth, task: str) -> dict[str, Any]:
     return {**truth.content, "annotations": annotations}
 
 
-def _entries(found: Detections, task: str) -> list[dict[str, Any]]:
+def _entries(detections: Detections, task: str) -> list[dict[str, Any]]:
     """Return detections as results files hold them.
 
     A mask's goes without its box: given both, pycocotools takes the box's area for the mask's, and small, medium and
     large would mean something else.
     """
-    key, column = ("bbox", found.boxes) if task == "bbox" else ("segmentation", found.masks)
+    key, column = ("bbox", detections.boxes) if task == "bbox" else ("segmentation", detections.masks)
     assert column is not None
-    columns = (found.image_ids.tolist(), found.category_ids.tolist(), found.scores.tolist())
+    columns = (detections.image_ids.tolist(), detections.category_ids.tolist(), detections.scores.tolist())
     places = column.tolist() if isinstance(column, np.ndarray) else column
     return [
         {"image_id": i, "category_id": c, "score": s, key: place}
@@ -158,7 +160,7 @@ class _FederatedEval(COCOeval):
     open: set[tuple[int, int]]
 
     def evaluateImg(self, imgId: int, catId: int, aRng: list[float], maxDet: int) -> dict[str, Any] | None:
-        found: dict[str, Any] | None = super().evaluateImg(imgId, catId, aRng, maxDet)
-        if found is not None and (imgId, catId) in self.open:
-            found["dtIgnore"] = np.logical_or(found["dtIgnore"], found["dtMatches"] == 0)
-        return found
+        matches: dict[str, Any] | None = super().evaluateImg(imgId, catId, aRng, maxDet)
+        if matches is not None and (imgId, catId) in self.open:
+            matches["dtIgnore"] = np.logical_or(matches["dtIgnore"], matches["dtMatches"] == 0)
+        return matches

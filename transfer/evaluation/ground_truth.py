@@ -106,8 +106,10 @@ def read(
     truth = _LAST[key]
     annotations = truth.content["annotations"]
     if objects and all(entry["iscrowd"] for entry in annotations):
-        found = f"{len(annotations)} crowd regions" if annotations else "none"
-        raise InputError(f"{file}: expected at least one object to find, found {found}; nothing can be measured on it")
+        regions = f"{len(annotations)} crowd regions" if annotations else "none"
+        raise InputError(
+            f"{file}: expected at least one object to find, found {regions}; nothing can be measured on it"
+        )
     return truth
 
 

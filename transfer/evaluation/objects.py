@@ -35,9 +35,11 @@ class Objects:
         self.real = Regions(self, [a for a in annotations if not a["iscrowd"]])
         self.crowd = Regions(self, [a for a in annotations if a["iscrowd"]])
 
-    def indices(self, found: Detections) -> tuple[Ints, Ints]:
+    def indices(self, detections: Detections) -> tuple[Ints, Ints]:
         """Return (N,) index of the image, and of the class, of each detection."""
-        return np.searchsorted(self.images, found.image_ids), np.searchsorted(self.classes, found.category_ids)
+        return np.searchsorted(self.images, detections.image_ids), np.searchsorted(
+            self.classes, detections.category_ids
+        )
 
 
 class Regions:
@@ -70,8 +72,8 @@ class Regions:
 
 
 def _index(ids: Ints, wanted: list[int]) -> Ints:
-    found: Ints = np.searchsorted(ids, np.array(wanted, np.int64))
-    return found
+    indices: Ints = np.searchsorted(ids, np.array(wanted, np.int64))
+    return indices
 
 
 def _codes(segmentations: list[Any], height: int, width: int) -> list[Any]:

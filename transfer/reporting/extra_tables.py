@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import fmean
 
 from transfer.comparison.compare import Group, paired, side
 from transfer.comparison.rank_correlation import LEAST, kendall
 from transfer.comparison.worth import FEWER, MORE, Worth, worth
 from transfer.records.record_file import Record
-from transfer.reporting.studied import Studied
 from transfer.reporting.summary import Summary
 from transfer.reporting.wording import DASH, WORDS, number, percent
 
 HOUR = 3600.0
 WORTH, PREDICTORS, COST = "worth", "predictors", "cost"
+
+
+@dataclass(frozen=True)
+class Studied:
+    """What a study knows of one run besides its record.
+
+    Attributes:
+        folder: with its training curves.
+        pretrain_seconds: that its start's pretraining took; 0 where nothing was pretrained, null where not measured.
+        finetune_seconds: that its own training took; null where not measured.
+        units: cores or GPUs that both used.
+        probes: name -> what was measured on the frozen backbone before.
+    """
+
+    folder: Path
+    pretrain_seconds: float | None
+    finetune_seconds: float | None
+    units: int = 1
+    probes: Mapping[str, float] = field(default_factory=dict)
+
+
 Known = Mapping[int, Studied]  # id of the record object -> what a study knows of it
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from transfer.comparison.compare import Group, Value
 from transfer.comparison.verdicts import BETTER, WORSE
 from transfer.drawing import charts
 from transfer.drawing.charts import ChartRow, Line, Point
 from transfer.records.record import TASKS, Record
-from transfer.reporting.curves import Finetuning, Points, Pretraining
+from transfer.reporting.curves import Finetuning, Points
 from transfer.reporting.summary import Summary, mean_curve
 from transfer.reporting.wording import NAMES, WORDS, limits, number, percent, signed
 
@@ -26,13 +24,6 @@ TIDE = {
     "missed": "missed",
 }
 KINDS = {BETTER: "better", WORSE: "worse"}  # verdict -> class of the style sheet
-PRETRAINING = {
-    "loss": ("Pretraining loss", "loss"),
-    "effective_rank": ("Effective rank of the features", "dimensions"),
-    "feature_std": ("Spread of the normalised features", "standard deviation"),
-    "mask_entropy": ("Entropy of the mask", "nats"),
-    "knn": ("kNN accuracy of the frozen features", "%"),
-}
 
 
 @dataclass(frozen=True)
@@ -225,30 +216,6 @@ class Figures:
         low, high = value.interval or (None, None)
         tip = f"{self.name(group)}: {number(value)}, 95 % {limits(value.interval)}"
         return Point(self.series[group.init], value.mean, low, high, single, tip)
-
-
-def pretraining(runs: Sequence[Pretraining]) -> list[Figure]:
-    """Return the curves that show how pretraining went, and the last masks."""
-    names = [run.method or run.name for run in runs]
-    names = [f"{name}, {run.name}" if names.count(name) > 1 else name for name, run in zip(names, runs, strict=True)]
-    figures = []
-    for quantity, (title, unit) in PRETRAINING.items():
-        curves = [Line(i + 1, names[i], run.curves[quantity]) for i, run in enumerate(runs) if run.curves.get(quantity)]
-        if curves:
-            legend = tuple((charts.mark(curve.series), curve.label) for curve in curves)
-            word = "run" if len(curves) == 1 else "runs"
-            images = "held-out training images" if quantity == "knn" else "the unlabelled images"
-            note = f"n\u00a0=\u00a0{len(curves)} pretraining {word}; on {images}."
-            figures.append(Figure(title, charts.lines(title, curves, "iteration", unit), note, legend))
-    for name, run in zip(names, runs, strict=True):
-        if run.mask:
-            counts, edges = np.histogram(run.mask, bins=24)
-            title = f"Mask of {name}"
-            unit, start = ("mask value, 0–1", "0.5") if run.mask_form == "sigmoid" else ("mask value", "1")
-            svg = charts.histogram(title, edges.tolist(), counts.tolist(), unit, "feature dimensions")
-            note = f"The last one kept; {len(run.mask)} feature dimensions; {start} at the start of training."
-            figures.append(Figure(title, svg, note))
-    return figures
 
 
 def kept_curves(records: Sequence[Record], curves: Sequence[Finetuning | None]) -> dict[int, Finetuning]:

@@ -18,9 +18,10 @@ from transfer.records.stages import Stage
 from transfer.reporting.cost_figure import cost_figure
 from transfer.reporting.curves import Finetuning, Pretraining
 from transfer.reporting.extra_tables import COST, Known, Table
-from transfer.reporting.figures import KINDS, Figure, Figures, pretraining
+from transfer.reporting.figures import KINDS, Figure, Figures
 from transfer.reporting.gallery import Gallery
 from transfer.reporting.markdown import SHOWN
+from transfer.reporting.pretraining_figures import pretraining
 from transfer.reporting.published import PublishedDetector, PublishedFeatures
 from transfer.reporting.summary import Summary
 from transfer.reporting.wording import DASH, NAMES, answer, caveats, limits, number, percent, settings, signed

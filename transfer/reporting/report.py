@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from transfer.comparison.bootstrap import resample
 from transfer.comparison.comparable import check_comparable
 from transfer.errors import InputError
 from transfer.files import places
-from transfer.files.atomic import write_bytes, write_text
-from transfer.records import record_file
 from transfer.records.record import RESAMPLES, Record
 from transfer.records.record_file import read_run
 from transfer.records.stages import Stage, read_stages
 from transfer.reporting import csv_latex, curves
 from transfer.reporting import published as published_results
-from transfer.reporting.extra_tables import extra_tables
+from transfer.reporting.extra_tables import Studied, extra_tables
 from transfer.reporting.figures import kept_curves
 from transfer.reporting.gallery import Choice, Gallery, gallery
 from transfer.reporting.markdown import Picture, to_markdown
 from transfer.reporting.page import Extras, page
-from transfer.reporting.studied import Studied
+from transfer.reporting.report_folder import CSV, LATEX, PAGE, PICTURE, RESULTS, TEXT, check_out, records_text, write
 from transfer.reporting.summary import Summary, summarise
 from transfer.reporting.wording import answer
-
-PAGE, TEXT, CSV, LATEX, RESULTS, PICTURE = (
-    "report.html", "report.md", "report.csv", "table.tex", "results.json", "detections.png",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -175,7 +166,7 @@ def write_report(
         TEXT: to_markdown(summary, extras.published, chain, picture, tables),
         CSV: csv_latex.to_csv(summary),
         LATEX: csv_latex.to_latex(summary, answer(summary)),
-        RESULTS: _records(out, runs),
+        RESULTS: records_text(out, runs),
     }
     write(out, files, png)
     return Report([out / name for name in (*files, *([PICTURE] if png else []))], summary, pictures.why or "")
@@ -217,60 +208,3 @@ def _picture(pictures: Gallery, score: float) -> tuple[bytes | None, Picture]:
     rows = [GridRow(image.name, image.pixels, image.columns) for image in strip.images]
     png = detections_png(rows, pictures.titles, pictures.classes, caption)
     return png, Picture(PICTURE, caption.replace("\n", " "))
-
-
-def check_out(out: Path, records: list[Record]) -> None:
-    """Check that ``out`` is new, empty, or holds a report on these very runs.
-
-    Raises:
-        InputError: it holds something else.
-    """
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    try:
-        content = json.loads((out / RESULTS).read_text(encoding="utf-8"))
-        there = {_identity(record_file.from_json(entry, str(out / RESULTS))) for entry in content}
-    except (OSError, ValueError, TypeError) as error:  # InputError is a ValueError
-        raise InputError(
-            f"{out} is taken: expected a new folder or an earlier report, found {error}; name another or use --force"
-        ) from None
-    if there != {_identity(record) for record in records}:
-        names = ", ".join(sorted(identity[0] for identity in there))
-        raise InputError(
-            f"{out} is taken: expected a report on the same runs, found one on {names}; name another or use --force"
-        )
-
-
-def _identity(record: Record) -> tuple[Any, ...]:
-    """Return what makes this run itself, whatever it measured: run again, it may take its own place."""
-    weights = record.weights.sha256 if record.weights else None
-    iterations = record.schedule.max_iter if record.schedule else None
-    return record.name, record.init, record.seed, weights, iterations, record.data.val.fingerprint
-
-
-def _records(out: Path, records: list[Record]) -> str:
-    """Return the records as one JSON list, paths relative to where this copy lies."""
-    content = []
-    for record in records:
-        entry = record_file.to_json(record)
-        if record.detections is not None:
-            entry["detections"] = os.path.relpath(record.detections, out)
-        content.append(entry)
-    return json.dumps(content, indent=2, allow_nan=False) + "\n"
-
-
-def write(out: Path, files: dict[str, str], png: bytes | None) -> None:
-    """Write the report's files; everything is computed by now, and each file is replaced in one step.
-
-    Raises:
-        InputError: ``out`` cannot be written.
-    """
-    try:
-        if png is None:
-            (out / PICTURE).unlink(missing_ok=True)  # an earlier report's would be another's picture
-        else:
-            write_bytes(out / PICTURE, png)
-        for name, text in files.items():
-            write_text(out / name, text)
-    except OSError as error:
-        raise InputError(f"{out}: expected a folder that can be written, found {error}; name another") from None

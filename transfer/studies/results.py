@@ -11,8 +11,8 @@ from typing import Any
 
 from transfer.errors import InputError
 from transfer.records.record_file import Record, read_run
+from transfer.reporting.extra_tables import Studied
 from transfer.reporting.report import write_report
-from transfer.reporting.studied import Studied
 from transfer.studies.cells import Chain
 from transfer.studies.step import Step
 from transfer.studies.steps import Steps

@@ -1,10 +1,7 @@
 import hashlib
 import io
 import json
-import os
 import re
-import shutil
-import subprocess
 from collections import Counter
 from dataclasses import replace
 
@@ -12,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.sets import cutouts, packages
+from benchmarks.sets import cutouts
 from benchmarks.sets.cutouts import Item, build, items, main, pixel_sum
-from benchmarks.sets.packages import Package, fetch, find, listed, unpack
+from benchmarks.sets.packages import listed
+from tests.cases.debian_packages import needs_dpkg, shapes
 from transfer.errors import InputError
 
-needs_dpkg = pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="needs dpkg-deb")
 LICENCES = {"GPL-2+", "CC-BY-4.0", "CC-BY-SA-3.0", "CC-BY-SA-4.0", "CC0-1.0"}
 STAMP = Item("shapes", "usr/share/shapes/red.png", "train", "chip", "red.png", "", "", "CC0-1.0", "")
 PHOTO = Item("shapes", "usr/share/shapes/wall.png", "val", "background", "wall.jpg", "", "", "CC0-1.0", "")
@@ -91,32 +88,6 @@ def test_the_pixel_sum_is_of_pixels_not_of_their_compression():
     assert sums[0] == sums[1] != sums[2]
 
 
-@pytest.fixture(scope="module")
-def debs(tmp_path_factory):
-    """A folder with shapes 1.0 as .deb file: a stamp with an empty margin, a wall, a copyright file."""
-    root = tmp_path_factory.mktemp("deb") / "tree"
-    files, control = root / "usr/share/shapes", root / "DEBIAN/control"
-    for folder in (files, control.parent, root / "usr/share/doc/shapes"):
-        folder.mkdir(parents=True)
-    stamp = Image.new("RGBA", (340, 260))
-    stamp.paste((200, 10, 10, 255), (20, 30, 320, 230))
-    stamp.save(files / "red.png")
-    Image.linear_gradient("L").resize((1000, 500)).save(files / "wall.png")
-    (root / "usr/share/doc/shapes/copyright").write_text("License: CC0-1.0\n")
-    fields = {"Package": "shapes", "Version": "1.0", "Architecture": "all", "Maintainer": "a test <a@b.example>"}
-    control.write_text("".join(f"{k}: {v}\n" for k, v in fields.items()) + "Description: shapes\n")
-    made = root.parent / "debs"
-    made.mkdir()
-    subprocess.run(
-        ["dpkg-deb", "--build", str(root), str(made / "shapes_1.0_all.deb")], check=True, capture_output=True
-    )
-    return made
-
-
-def shapes(debs, version="1.0"):
-    return Package("shapes", version, hashlib.sha256((debs / "shapes_1.0_all.deb").read_bytes()).hexdigest())
-
-
 def known(folder, item):
     """The line of the manifest that describes a file as it was made in ``folder``."""
     content = (folder / item.output).read_bytes()
@@ -155,44 +126,10 @@ def test_other_pixels_are_refused_and_nothing_is_left(debs, tmp_path):
 
 
 @needs_dpkg
-def test_another_version_another_content_and_no_package_are_one_line(debs, tmp_path):
-    with pytest.raises(InputError, match=r"expected shapes 1.1 as .deb file, found version 1.0; add it$"):
-        find(shapes(debs, "1.1"), debs)
-    with pytest.raises(InputError, match=r"expected shapes 1.0 as .deb file, found none; add it$"):
-        find(shapes(debs), tmp_path)
-    deb = find(shapes(debs), debs)
-    with pytest.raises(InputError, match=r"shapes_1.0_all.deb: expected SHA-256 0{64}, found [0-9a-f]{64}; get"):
-        unpack(Package("shapes", "1.0", "0" * 64), deb, tmp_path)
-    (tmp_path / "shapes_9_all.deb").write_text("no package")
-    with pytest.raises(InputError, match=r"shapes_9_all.deb: expected a Debian package, found .*; get it again$"):
-        find(shapes(debs), tmp_path)
-
-
-@pytest.fixture
-def apt_get(debs, tmp_path, monkeypatch):
-    """An apt-get that has shapes 1.0 and nothing else."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    script = f'#!/bin/sh\ncase "$4" in\nshapes=1.0) cp {debs}/shapes_1.0_all.deb . ;;\n'
-    script += '*) echo "E: Version was not found" >&2; exit 100 ;;\nesac\n'
-    (folder / "apt-get").write_text(script)
-    (folder / "apt-get").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-
-
-@needs_dpkg
 @pytest.mark.usefixtures("apt_get")
 def test_packages_are_fetched(debs, tmp_path):
     content = build(tmp_path / "out", None, True, [STAMP], [shapes(debs)])
     assert content["counts"] == {"files": 1, "different": 1}
-    with pytest.raises(InputError, match=r"shapes=2 cannot be fetched: E: Version was not found; .* --packages$"):
-        fetch(Package("shapes", "2", "0" * 64), tmp_path)
-
-
-def test_no_debian_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(InputError, match=r"^apt-get is missing: expected a Debian machine, found none"):
-        packages.fetch(Package("shapes", "1.0", "0" * 64), tmp_path)
 
 
 def test_the_command_says_one_line_and_leaves_nothing(tmp_path, capsys):

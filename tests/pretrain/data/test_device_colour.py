@@ -30,11 +30,11 @@ def photographs():
 @pytest.fixture(scope="module")
 def drawn(photographs):
     """size -> 24 views before their colour work, and what was drawn for them."""
-    found = {}
+    errors = {}
     for size in SIZES:
         s, rngs = ViewSettings(size=size, **STRONG), [np.random.default_rng((size, k)) for k in range(24)]
-        found[size] = [sample_view(photographs[k % 2], s, rng) for k, rng in enumerate(rngs)]
-    return found
+        errors[size] = [sample_view(photographs[k % 2], s, rng) for k, rng in enumerate(rngs)]
+    return errors
 
 
 def on_device(views, colours, device="cpu"):
@@ -56,28 +56,28 @@ def test_each_operation_is_opencvs(drawn, size, operation):
     views, rng = [view for view, _ in drawn[size]], np.random.default_rng(1)
     low, high = {Operation.HUE: (-0.5, 0.5), Operation.GREY: (0, 0)}.get(operation, (0.2, 1.8))
     colours = [Colour(((operation, rng.uniform(low, high)),)) for _ in views]
-    found, (mean, largest) = differences(views, colours), CLOSE.get(operation, ROUNDED)
-    assert found.mean() < mean
-    assert found.max() < largest
+    errors, (mean, largest) = differences(views, colours), CLOSE.get(operation, ROUNDED)
+    assert errors.mean() < mean
+    assert errors.max() < largest
     assert np.abs(on_device(views, colours) - np.stack(views)).mean() > 5
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_blur_is_opencvs(drawn, size):
     views = [view for view, _ in drawn[size]]
-    found = differences(views, [Colour((), sigma) for sigma in np.linspace(0.1, 3, len(views))])
-    assert found.mean() < ROUNDED[0]
-    assert found.max() < ROUNDED[1]
+    errors = differences(views, [Colour((), sigma) for sigma in np.linspace(0.1, 3, len(views))])
+    assert errors.mean() < ROUNDED[0]
+    assert errors.max() < ROUNDED[1]
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_chains_are_opencvs(drawn, size):
     """Whole views: what one step rounds, the next one may stretch."""
-    found = differences(*zip(*drawn[size], strict=True))
-    assert found.mean() < 0.6
-    assert found.mean(axis=(1, 2, 3)).max() < 2.5
-    assert np.percentile(found, 99) < 5
-    assert found.max() < 25
+    errors = differences(*zip(*drawn[size], strict=True))
+    assert errors.mean() < 0.6
+    assert errors.mean(axis=(1, 2, 3)).max() < 2.5
+    assert np.percentile(errors, 99) < 5
+    assert errors.max() < 25
 
 
 @pytest.mark.parametrize("operation", [o for o in Operation if o != Operation.GREY])
@@ -86,8 +86,8 @@ def test_each_operation_is_torchvisions_on_floats(drawn, operation):
     views = [view for view, _ in drawn[64]]
     pixels = torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2).double() / 255
     theirs = getattr(reference, f"adjust_{name}")(pixels, amount).permute(0, 2, 3, 1).numpy() * 255
-    found = np.abs(on_device(views, [Colour(((operation, amount),))] * len(views)) - theirs)
-    assert found.max() < 0.03  # its luma has 0.2989 for red
+    errors = np.abs(on_device(views, [Colour(((operation, amount),))] * len(views)) - theirs)
+    assert errors.max() < 0.03  # its luma has 0.2989 for red
 
 
 @pytest.mark.parametrize("sigma", [0.1, 0.4, 0.5, 1.3, 2.0, 9.0])
@@ -97,16 +97,16 @@ def test_blur_is_torchvisions_on_floats(drawn, size, sigma):
     side = 2 * min(largest_radius(size), max(1, round(3 * sigma))) + 1
     pixels = torch.from_numpy(views[1]).permute(2, 0, 1).double()
     theirs = reference.gaussian_blur(pixels, [side, side], [sigma, sigma]).permute(1, 2, 0).numpy()
-    found = on_device(views, [Colour((), s) for s in others])[1]
-    assert np.abs(found - theirs).max() < 1e-3
+    ours = on_device(views, [Colour((), s) for s in others])[1]
+    assert np.abs(ours - theirs).max() < 1e-3
 
 
 def test_no_colour_work_leaves_the_pixels_alone(drawn):
     views = [view for view, _ in drawn[32]]
     work = [Colour()] * 12 + [Colour(((Operation.HUE, 0.2), (Operation.CONTRAST, 0.3)), 2.0)] * 12
-    found = on_device(views, work)
-    assert np.array_equal(found[:12], np.stack(views[:12]))
-    assert (found[12:] != np.stack(views[12:])).any(axis=(1, 2, 3)).all()
+    pixels = on_device(views, work)
+    assert np.array_equal(pixels[:12], np.stack(views[:12]))
+    assert (pixels[12:] != np.stack(views[12:])).any(axis=(1, 2, 3)).all()
     batch = torch.zeros(2, 3, 8, 8, 3, dtype=torch.uint8).permute(0, 1, 4, 2, 3)
     out = device_colour.coloured(batch, torch.from_numpy(np.stack([Colour().row()] * 6)).view(2, 3, -1))
     assert out.shape == batch.shape
@@ -134,10 +134,10 @@ def test_extremes_stay_in_range():
             )
             for chosen in (rng.permutation(4) for _ in views)
         ]
-        found = on_device(views, work)
-        assert np.isfinite(found).all()
-        assert found.min() >= 0
-        assert found.max() <= 255
+        pixels = on_device(views, work)
+        assert np.isfinite(pixels).all()
+        assert pixels.min() >= 0
+        assert pixels.max() <= 255
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -193,8 +193,8 @@ def test_another_hand_for_the_colours_is_a_change_that_matters():
 @pytest.mark.parametrize("size", SIZES)
 def test_cudas_views_are_the_cpus(drawn, size):
     views, colours = zip(*drawn[size], strict=True)
-    found = on_device(views, colours, "cuda")
-    difference = np.abs(found - on_device(views, colours))
+    pixels = on_device(views, colours, "cuda")
+    difference = np.abs(pixels - on_device(views, colours))
     assert difference.mean() < 1e-3
     assert difference.max() < 0.05
-    assert np.array_equal(on_device(views, colours, "cuda"), found)
+    assert np.array_equal(on_device(views, colours, "cuda"), pixels)

@@ -62,8 +62,8 @@ def test_who_does_the_colours_changes_nothing_that_is_drawn(folder):
             *row, sigma = rest["colour"][view, k].tolist()
             work = [(Operation(int(o)), amount) for o, amount in zip(row[:5], row[5:], strict=True) if o >= 0]
             pixels = rest["views"][view, k].permute(1, 2, 0).numpy()
-            found = coloured(pixels, Colour(tuple(work), sigma if sigma >= 0 else None))
-            assert np.array_equal(found, done["views"][view, k].permute(1, 2, 0).numpy())
+            final = coloured(pixels, Colour(tuple(work), sigma if sigma >= 0 else None))
+            assert np.array_equal(final, done["views"][view, k].permute(1, 2, 0).numpy())
     assert not np.array_equal(rest["views"], done["views"])
 
 

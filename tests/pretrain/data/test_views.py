@@ -105,15 +105,15 @@ def statistics(view):
 
 def test_no_crop_is_decoded_smaller_than_the_view():
     rng, s = np.random.default_rng(0), ViewSettings(size=64)
-    seen = set()
+    orders = set()
     for _ in range(300):
         boxes = [crop_box(375, 500, s, rng) for _ in range(2)]
         eighths = eighths_for(boxes, 64)
-        seen.add(eighths)
+        orders.add(eighths)
         for box in boxes:
             _, _, height, width = scaled_box(box, eighths, (375, 500))
             assert eighths == 8 or min(height, width) >= 63  # less one for rounding
-    assert seen == {2, 3, 4, 8} or seen == {1, 2, 3, 4, 8}
+    assert orders == {2, 3, 4, 8} or orders == {1, 2, 3, 4, 8}
 
 
 def test_a_scaled_crop_stays_inside():

@@ -38,10 +38,10 @@ def apart(tmp_path_factory):
     return [torch.load(f"{out}.{k}", weights_only=True) for k in range(WORLD)]
 
 
-def error(found, expected):
+def error(values, expected):
     """||found - expected|| / ||expected||."""
-    found, expected = (torch.cat([t.double().flatten() for t in x]) for x in (found, expected))
-    return float((found - expected).norm() / expected.norm().clamp_min(1e-300))
+    values, expected = (torch.cat([t.double().flatten() for t in x]) for x in (values, expected))
+    return float((values - expected).norm() / expected.norm().clamp_min(1e-300))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -49,16 +49,16 @@ def test_steps_equal_those_of_one_process(apart, case):
     """Losses, gradients, both parts of each hypergradient, weights and running statistics, in float64."""
     steps = STEPS if case in METHODS else FEW
     whole = steps_of(case, steps=steps)
-    for found in (a[case] for a in apart):
-        assert len(found["gradients"]) == len(whole["gradients"]) == len(whole["logs"]) == steps
-        for a, b in zip(found["gradients"], whole["gradients"], strict=True):
+    for rank in (a[case] for a in apart):
+        assert len(rank["gradients"]) == len(whole["gradients"]) == len(whole["logs"]) == steps
+        for a, b in zip(rank["gradients"], whole["gradients"], strict=True):
             assert error(a, b) <= 1e-8
-        assert len(found["upper"]) == len(whole["upper"]) == META_STEPS.get(case, 0 if no_upper_level(case) else steps)
-        for a, b in zip(found["upper"], whole["upper"], strict=True):
+        assert len(rank["upper"]) == len(whole["upper"]) == META_STEPS.get(case, 0 if no_upper_level(case) else steps)
+        for a, b in zip(rank["upper"], whole["upper"], strict=True):
             for name, (direct, second) in b.items():
                 both = torch.stack([direct, second])
                 assert float((torch.stack(a[name]) - both).norm()) <= 1e-8 * float(both.norm())
-        assert error(found["state"].values(), whole["state"].values()) <= 1e-8
+        assert error(rank["state"].values(), whole["state"].values()) <= 1e-8
     for a, b in zip(apart[0][case]["logs"], whole["logs"], strict=True):
         assert a.keys() == b.keys()
         for name in b:
@@ -92,6 +92,6 @@ def test_an_overflow_on_one_rank_is_one_on_all(apart):
 @pytest.mark.parametrize("method", METHODS)
 def test_the_first_losses_in_float32(apart, method):
     (whole,) = steps_of(method, torch.float32, steps=1)["logs"]
-    (found,) = apart[0][f"{method} float32"]["logs"]
+    (log,) = apart[0][f"{method} float32"]["logs"]
     for name in {"loss", "redundancy", "contrastive", "bootstrap", "mcr"} & whole.keys():
-        assert float(found[name]) == pytest.approx(float(whole[name]), rel=1e-5)
+        assert float(log[name]) == pytest.approx(float(whole[name]), rel=1e-5)

@@ -42,14 +42,14 @@ def ranks_of(agent):
     return [int(p) for p in Path(f"/proc/{agent.pid}/task/{agent.pid}/children").read_text().split()]
 
 
-def said(work):
+def printed(work):
     return work.with_name(f"{work.name}.log").read_text()
 
 
 def wait_for_iterations(work, count, seconds=300):
     end, path = time.monotonic() + seconds, work / "metrics.jsonl"
     while not (path.exists() and len(path.read_text().splitlines()) >= count):
-        assert time.monotonic() < end, said(work)
+        assert time.monotonic() < end, printed(work)
         time.sleep(0.01)
 
 
@@ -58,7 +58,7 @@ def test_two_agents_on_one_machine_are_two_nodes(inputs, undisturbed, tmp_path):
     meeting = ["--nnodes", "2", "--nproc_per_node", "1", "--rdzv-backend", "c10d", "--rdzv-id", "test"]
     meeting += ["--rdzv-endpoint", f"127.0.0.1:{free_port()}", "--local-addr", "127.0.0.1"]
     agents = [torchrun(inputs, tmp_path / "run", *meeting) for _ in range(2)]
-    assert [agent.wait(timeout=500) for agent in agents] == [0, 0], said(tmp_path / "run")
+    assert [agent.wait(timeout=500) for agent in agents] == [0, 0], printed(tmp_path / "run")
     assert_same_to_the_bit(tmp_path / "run", undisturbed)
 
 
@@ -66,8 +66,8 @@ def test_torchruns_restart_resumes(inputs, undisturbed, tmp_path):
     agent = torchrun(inputs, tmp_path / "run", "--nproc_per_node", "2", "--max-restarts", "1")
     wait_for_iterations(tmp_path / "run", 4)
     os.kill(ranks_of(agent)[1], signal.SIGKILL)
-    assert agent.wait(timeout=500) == 0, said(tmp_path / "run")
-    assert "resuming from" in said(tmp_path / "run")
+    assert agent.wait(timeout=500) == 0, printed(tmp_path / "run")
+    assert "resuming from" in printed(tmp_path / "run")
     assert_same_to_the_bit(tmp_path / "run", undisturbed)
 
 
@@ -76,17 +76,17 @@ def test_a_dead_rank_ends_the_job_with_one_line_of_ours(inputs, tmp_path):
     wait_for_iterations(tmp_path / "run", 2)
     os.kill(ranks_of(agent)[1], signal.SIGKILL)
     assert agent.wait(timeout=500) == 1
-    lines = [line for line in said(tmp_path / "run").splitlines() if line.startswith("pretrain: ")]
+    lines = [line for line in printed(tmp_path / "run").splitlines() if line.startswith("pretrain: ")]
     assert len(lines) <= 1  # torchrun may end rank 0 before it notices; its own report follows in any case
-    assert "Signal 9 (SIGKILL) received by PID" in said(tmp_path / "run")
+    assert "Signal 9 (SIGKILL) received by PID" in printed(tmp_path / "run")
 
 
 def test_a_dry_run_is_of_the_whole_job_and_said_once(inputs, tmp_path):
     options = ["meta.every=1", "data.workers=1"]
     agent = torchrun(inputs, tmp_path / "run", "--nproc_per_node", "2", options=options, flags=["--dry-run"])
-    assert agent.wait(timeout=500) == 0, said(tmp_path / "run")
+    assert agent.wait(timeout=500) == 0, printed(tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    lines = said(tmp_path / "run").splitlines()
+    lines = printed(tmp_path / "run").splitlines()
     assert len([line for line in lines if "nothing kept" in line]) == 1
     (first,) = [k for k, line in enumerate(lines) if line.startswith("dry run on")]
     assert (
@@ -111,7 +111,7 @@ def test_what_is_wrong_on_all_ranks_is_said_once(inputs, tmp_path):
         work = tmp_path / option.split("=")[0]
         agent = torchrun(inputs, work, "--nproc_per_node", "2", options=[option])
         assert agent.wait(timeout=500) == 1
-        lines = [line for line in said(work).splitlines() if line.startswith("pretrain: ")]
+        lines = [line for line in printed(work).splitlines() if line.startswith("pretrain: ")]
         assert len(lines) == 1
         assert expected in lines[0]
         assert not work.exists()

@@ -35,8 +35,8 @@ def test_knn_is_scikit_learns_with_cosine_distance(k, temperature):
     query, _ = clusters(200, 1)
     weights = "uniform" if temperature is None else lambda distance: np.exp((1 - distance) / temperature)
     reference = KNeighborsClassifier(k, metric="cosine", weights=weights, algorithm="brute").fit(bank, labels)
-    found = knn_predict(bank, labels, query, classes=4, k=k, temperature=temperature)
-    assert found.tolist() == reference.predict(query).tolist()
+    predictions = knn_predict(bank, labels, query, classes=4, k=k, temperature=temperature)
+    assert predictions.tolist() == reference.predict(query).tolist()
     votes = knn_scores(bank, labels, query, classes=4, k=k, temperature=temperature).clamp_min(0)
     assert np.allclose(votes / votes.sum(dim=1, keepdim=True), reference.predict_proba(query))
 
@@ -106,9 +106,9 @@ def test_the_weight_decay_is_judged_on_images_that_the_fit_did_not_see():
     features = torch.randn(120, 200, generator=generator)
     labels = torch.randint(0, 4, (120,), generator=generator)
     assert hits(linear_probe(features, labels, classes=4, weight_decay=1e-4).scores(features), labels).all()
-    found = validate_weight_decays(features, labels, [1e-4, 1.0], classes=4)
-    assert list(found) == [1.0, 1e-4]
-    assert max(found.values()) < 0.6
+    errors = validate_weight_decays(features, labels, [1e-4, 1.0], classes=4)
+    assert list(errors) == [1.0, 1e-4]
+    assert max(errors.values()) < 0.6
 
 
 def test_scaling_gives_unit_variance_and_leaves_constants_finite():
@@ -134,9 +134,9 @@ def test_standard_error_is_binomial():
 def test_the_holdout_takes_from_every_class_and_leaves_the_random_state_alone():
     labels = torch.tensor([0] * 50 + [1] * 10 + [2] * 2 + [3])
     state = torch.get_rng_state()
-    kept, held = holdout(labels, 0.2, seed=3)
+    train, held = holdout(labels, 0.2, seed=3)
     assert torch.equal(state, torch.get_rng_state())
-    assert sorted([*kept.tolist(), *held.tolist()]) == list(range(len(labels)))
+    assert sorted([*train.tolist(), *held.tolist()]) == list(range(len(labels)))
     assert labels[held].bincount(minlength=4).tolist() == [10, 2, 1, 0]
     assert holdout(labels, 0.2, seed=3)[1].equal(held)
     assert not holdout(labels, 0.2, seed=4)[1].equal(held)

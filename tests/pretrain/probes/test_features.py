@@ -50,20 +50,20 @@ def test_every_shape_becomes_the_square(shape):
 
 def test_features_are_those_of_the_normalised_central_squares_in_order(images):
     how = Input(size=8, resize=8, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
-    found = extract_features(average(), images, how, batch=2)
+    features = extract_features(average(), images, how, batch=2)
     squares = np.stack([central_square(image, 8, 8) for image in images.images]) / 255
     expected = (squares.mean(axis=(1, 2)) - how.mean) / how.std
-    assert np.allclose(found.values, expected, atol=1e-5)
-    assert found.readable.all()
+    assert np.allclose(features.values, expected, atol=1e-5)
+    assert features.readable.all()
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_unreadable_image_is_marked_and_changes_no_other(images, workers):
     whole = extract_features(average(), images, PLAIN, batch=2, workers=workers)
     images.images[3] = None
-    found = extract_features(average(), images, PLAIN, batch=2, workers=workers)
-    assert found.readable.tolist() == [True, True, True, False, True]
-    assert torch.equal(found.values[found.readable], whole.values[found.readable])
+    features = extract_features(average(), images, PLAIN, batch=2, workers=workers)
+    assert features.readable.tolist() == [True, True, True, False, True]
+    assert torch.equal(features.values[features.readable], whole.values[features.readable])
 
 
 def test_extraction_leaves_the_backbone_and_the_random_state_as_they_were(images):
@@ -72,24 +72,24 @@ def test_extraction_leaves_the_backbone_and_the_random_state_as_they_were(images
     modes = [m.training for m in net.modules()]
     before = {k: v.clone() for k, v in net.state_dict().items()}
     state = torch.get_rng_state()
-    found = extract_features(net, images, Input(8, 8, IMAGENET_MEAN, IMAGENET_STD))
+    features = extract_features(net, images, Input(8, 8, IMAGENET_MEAN, IMAGENET_STD))
     assert torch.equal(state, torch.get_rng_state())
     assert [m.training for m in net.modules()] == modes
     assert all(torch.equal(before[k], v) for k, v in net.state_dict().items())
-    assert found.values.shape == (5, 512)
-    assert not found.values.requires_grad
+    assert features.values.shape == (5, 512)
+    assert not features.values.requires_grad
 
 
 def test_eval_mode_ends_with_its_block_even_after_an_error():
     def fail():
         with evaluating(net):
-            seen.append(net.training)
+            modes.append(net.training)
             raise RuntimeError
 
-    net, seen = nn.BatchNorm1d(2).train(), []
+    net, modes = nn.BatchNorm1d(2).train(), []
     with pytest.raises(RuntimeError):
         fail()
-    assert (seen, net.training) == ([False], True)
+    assert (modes, net.training) == ([False], True)
 
 
 def test_the_bar_is_named_after_the_images_and_only_asked_for_with_a_name(images, monkeypatch):

@@ -12,19 +12,19 @@ from tests.cases.labelled_sets import COLOURS, cifar10, class_folder, stl10
 
 
 def test_class_folders_become_labels_in_the_order_of_their_names(tmp_path):
-    found = class_folders(class_folder(tmp_path))
-    assert found.classes == ("blue", "green", "red")
-    assert found.labels.bincount().tolist() == [6, 6, 6]
-    for k in range(len(found)):
-        expected = COLOURS[found.classes[found.labels[k]]]
-        assert np.allclose(found.read(k).mean(axis=(0, 1)), expected, atol=20)
-        assert found.classes[found.labels[k]] in found.name(k)
+    split = class_folders(class_folder(tmp_path))
+    assert split.classes == ("blue", "green", "red")
+    assert split.labels.bincount().tolist() == [6, 6, 6]
+    for k in range(len(split)):
+        expected = COLOURS[split.classes[split.labels[k]]]
+        assert np.allclose(split.read(k).mean(axis=(0, 1)), expected, atol=20)
+        assert split.classes[split.labels[k]] in split.name(k)
 
 
-@pytest.mark.parametrize("judged", ["val", "test"])
-def test_train_and_its_neighbour_are_the_splits(tmp_path, judged):
+@pytest.mark.parametrize("name", ["val", "test"])
+def test_train_and_its_neighbour_are_the_splits(tmp_path, name):
     class_folder(tmp_path / "train")
-    class_folder(tmp_path / judged, per_class=2, seed=1, classes=("red", "blue"))
+    class_folder(tmp_path / name, per_class=2, seed=1, classes=("red", "blue"))
     train, test = labelled_splits(tmp_path)
     assert (len(train), len(test)) == (18, 4)
     assert train.classes == test.classes
@@ -90,6 +90,6 @@ def test_a_packed_archive_says_how_to_unpack_it(tmp_path):
 def test_stl10_is_read_upright_with_labels_from_zero(tmp_path, monkeypatch):
     splits = stl10(tmp_path, monkeypatch)
     train, test = labelled_splits(tmp_path)
-    for found, (images, labels) in zip((train, test), (splits["train"], splits["test"]), strict=True):
-        assert found.labels.tolist() == (labels.astype(int) - 1).tolist()
-        assert np.array_equal(found.read(1), images[1])
+    for split, (images, labels) in zip((train, test), (splits["train"], splits["test"]), strict=True):
+        assert split.labels.tolist() == (labels.astype(int) - 1).tolist()
+        assert np.array_equal(split.read(1), images[1])

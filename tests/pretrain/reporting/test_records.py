@@ -4,9 +4,9 @@ from pretrain.settings.config_files import config_text, read_config
 from pretrain.settings.schema import Settings, as_plain, load_settings
 
 
-def test_the_resolved_config_is_the_same_training(finished, images, tmp_path):
+def test_the_resolved_config_is_the_same_training(finished, tiny_images, tmp_path):
     settings = load_settings(read_config(finished / "resolved_config.py"))
-    assert settings == load_settings(read_config(images / "tiny.py"))
+    assert settings == load_settings(read_config(tiny_images / "tiny.py"))
     every = tmp_path / "every.py"
     every.write_text(config_text(as_plain(Settings())))
     assert load_settings(read_config(every)) == Settings()

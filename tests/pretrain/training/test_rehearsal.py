@@ -1,31 +1,17 @@
 """``--dry-run``: what it measures, how it is worded, and that nothing of it stays."""
 
-import cv2
-import numpy as np
-import pytest
-
 from pretrain.__main__ import main
 from pretrain.data.sources import open_source
 from pretrain.settings.config_files import read_config
 from pretrain.settings.schema import load_settings
 from pretrain.training import rehearsal
 from pretrain.training.plan import make_plan
-from tests.pretrain.training.test_train import CONFIG
 
 
-@pytest.fixture(scope="module")
-def images(tmp_path_factory):
-    rng, folder = np.random.default_rng(0), tmp_path_factory.mktemp("images")
-    for k in range(10):
-        cv2.imwrite(str(folder / f"{k}.jpg"), rng.integers(0, 255, (40, 50, 3), np.uint8))
-    (folder / "tiny.py").write_text(CONFIG)
-    return folder
-
-
-def test_a_dry_run_says_what_the_run_will_cost_and_leaves_nothing(images, tmp_path, capsys, monkeypatch):
+def test_a_dry_run_says_what_the_run_will_cost_and_leaves_nothing(tiny_images, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(rehearsal, "FEWEST", 2)
     work = tmp_path / "run"
-    argv = [str(images / "tiny.py"), "--data", str(images), "--work-dir", str(work), "--dry-run"]
+    argv = [str(tiny_images / "tiny.py"), "--data", str(tiny_images), "--work-dir", str(work), "--dry-run"]
     assert main([*argv, "--cfg-options", "meta.every=3", "run.checkpoint_every=1"]) == 0
     assert not work.exists()
     text = capsys.readouterr().out
@@ -35,9 +21,9 @@ def test_a_dry_run_says_what_the_run_will_cost_and_leaves_nothing(images, tmp_pa
     assert "for 4 iterations, estimated" in text
 
 
-def test_the_estimate_is_of_the_measured_iterations(images, monkeypatch):
-    settings = load_settings(read_config(images / "tiny.py"))
-    plan = make_plan(settings, open_source([images]), images / "never")
+def test_the_estimate_is_of_the_measured_iterations(tiny_images, monkeypatch):
+    settings = load_settings(read_config(tiny_images / "tiny.py"))
+    plan = make_plan(settings, open_source([tiny_images]), tiny_images / "never")
     monkeypatch.setattr(rehearsal, "FEWEST", 2)
 
     def fake(settings, plan, init, hooks):

@@ -21,10 +21,10 @@ MOMENTS = ("training", "writing", "any time")
 @pytest.fixture(scope="module")
 def undisturbed(inputs, tmp_path_factory):
     """processes -> the work folder of a run, and the seconds until its first and last iteration and its end."""
-    found = {}
+    content = {}
 
     def get(processes):
-        if processes not in found:
+        if processes not in content:
             work = tmp_path_factory.mktemp("undisturbed") / f"run{processes}"
             run = Run(inputs, work, processes=processes)
             run.until(run.log.exists)  # the first one waits for the fork server
@@ -33,8 +33,8 @@ def undisturbed(inputs, tmp_path_factory):
                 run.until(lambda run=run, count=count: run.done() >= count)
                 seconds.append(time.monotonic() - began)
             run.ends_well()
-            found[processes] = work, [*seconds, time.monotonic() - began]
-        return found[processes]
+            content[processes] = work, [*seconds, time.monotonic() - began]
+        return content[processes]
 
     return get
 
@@ -54,7 +54,7 @@ def test_killed_in_the_middle_of_an_epoch(inputs, undisturbed, tmp_path, draw):
     time.sleep(later)
     run.kill()
     again = Run(inputs, tmp_path / "run", "--resume").ends_well()
-    assert "resuming from" in again.said()
+    assert "resuming from" in again.logs()
     assert_same_to_the_bit(tmp_path / "run", undisturbed(1)[0])
 
 
@@ -77,10 +77,10 @@ def test_one_of_two_killed_ends_the_other_with_one_line(inputs, undisturbed, tmp
     run.until(lambda: run.done() >= moment)
     run.signal(signal.SIGKILL, ranks=[1])
     assert run.wait() == [1, -signal.SIGKILL]
-    lines = [line for line in run.said().splitlines() if line.startswith("pretrain: ")]
+    lines = [line for line in run.logs().splitlines() if line.startswith("pretrain: ")]
     assert len(lines) == 1
     assert "rank 0: another rank is gone" in lines[0]
-    assert "Traceback" not in run.said()
+    assert "Traceback" not in run.logs()
     Run(inputs, tmp_path / "run", "--resume", processes=2).ends_well()
     assert_same_to_the_bit(tmp_path / "run", undisturbed(2)[0])
 
@@ -128,7 +128,7 @@ def test_a_signal_saves_and_says_how_to_go_on(inputs, undisturbed, tmp_path, sig
     assert run.wait() == [128 + signum] * processes
     (saved,) = find_checkpoints(tmp_path / "run" / "checkpoints")
     done = torch.load(saved, weights_only=True)["meta"]["iter"]
-    assert f"pretrain: interrupted; saved after iteration {done}, go on with --resume" in run.said().splitlines()
+    assert f"pretrain: interrupted; saved after iteration {done}, go on with --resume" in run.logs().splitlines()
     assert done == run.done() < runs.ITERATIONS
     Run(inputs, tmp_path / "run", "--resume", processes=processes, options=["run.checkpoint_every=100"]).ends_well()
     assert_same_to_the_bit(tmp_path / "run", undisturbed(processes)[0])

@@ -11,17 +11,7 @@ import torch
 from pretrain.__main__ import main
 from pretrain.backbones import build_backbone, load_backbone
 from pretrain.training.plan import find_checkpoints
-
-CONFIG = """
-method = "metamask"
-backbone = dict(arch="resnet18")
-objective = dict(redundancy_widths=(16, 16), contrastive_widths=(16, 16), coding_distortion=0.3)
-optimizer = dict(lr=0.01)
-schedule = dict(epochs=2, warmup_epochs=0.5)
-data = dict(batch=4, workers=0)
-views = dict(size=32)
-run = dict(log_every=2, checkpoint_every=3)
-"""
+from tests.cases.tiny_config import CONFIG
 
 JOINT = ["method=metamask_compmod", "optimizer.name=adamw", "meta.every=2"]
 

@@ -186,7 +186,7 @@ def test_runs_that_differ_in_weights_and_seed_share_the_config_hash(finished, da
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["MODEL.WEIGHTS", "x.pth", "--init", "random"], "expected either --init or MODEL.WEIGHTS, found both"),
         (["--init", "nowhere.pth"], "nowhere.pth"),
@@ -215,9 +215,9 @@ def test_runs_that_differ_in_weights_and_seed_share_the_config_hash(finished, da
         (["SEED", "-2"], "SEED: expected -1 or more, found -2"),
     ],
 )
-def test_what_is_refused_in_one_line(data, tmp_path, capsys, words, said):
+def test_what_is_refused_in_one_line(data, tmp_path, capsys, words, message):
     line = refused(capsys, *data, "OUTPUT_DIR", tmp_path / "run", *TINY, *words)
-    assert said in line
+    assert message in line
     assert not (tmp_path / "run").exists()
 
 

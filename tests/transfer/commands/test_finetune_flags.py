@@ -37,9 +37,9 @@ def test_a_voc_folder_with_boxes_is_measured_by_pascals_ap(voc, tmp_path):
     assert record.engine == "pascal"
     assert record.data.val.classes == ["cross", "square"]
     assert set(record.per_class["bbox"]) == {"cross", "square"}
-    kept = json.loads((tmp_path / "run/inference/pascal.json").read_text())
-    assert kept["used"] == "11-point"
-    assert kept["11-point"]["AP"] == record.metrics["bbox"]["AP"]
+    pascal = json.loads((tmp_path / "run/inference/pascal.json").read_text())
+    assert pascal["used"] == "11-point"
+    assert pascal["11-point"]["AP"] == record.metrics["bbox"]["AP"]
     # Measuring again finds the data and the weights by itself.
     run("--eval-only", *voc[2:], "OUTPUT_DIR", tmp_path / "run", *TINY, *BOXES)
     again = record_file.read(tmp_path / "run/evaluation")
@@ -78,13 +78,13 @@ def test_a_learning_rate_that_is_found_and_kept_when_resumed(data, tmp_path, mon
     monkeypatch.setattr(lr_range_test.run, "__defaults__", (12,))
     words = ["--init", "random", "--seed", 0, "--lr", "auto", *data, "OUTPUT_DIR", tmp_path / "run", *TINY]
     run(*words)
-    found = json.loads((tmp_path / "run/lr_test.json").read_text())
-    assert record_file.read(tmp_path / "run").schedule.base_lr == found["lr"] != 0.02
-    assert found["lrs"][0] == pytest.approx(0.02 / 50)
-    assert found["lrs"] == sorted(found["lrs"])
+    content = json.loads((tmp_path / "run/lr_test.json").read_text())
+    assert record_file.read(tmp_path / "run").schedule.base_lr == content["lr"] != 0.02
+    assert content["lrs"][0] == pytest.approx(0.02 / 50)
+    assert content["lrs"] == sorted(content["lrs"])
     (tmp_path / "run/record.json").unlink()
     run(*words, "--resume")
-    assert record_file.read(tmp_path / "run").schedule.base_lr == found["lr"]
+    assert record_file.read(tmp_path / "run").schedule.base_lr == content["lr"]
 
 
 def test_the_schedule_follows_the_batch(data, tmp_path):
@@ -97,7 +97,7 @@ def test_the_schedule_follows_the_batch(data, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--lr", "auto", "SOLVER.BASE_LR", "1.0"], "expected either --lr or SOLVER.BASE_LR, found both"),
         (["--lr", "0.1", "--lr-scale", "batch"], "--lr-scale batch: expected it to set the learning rate"),
@@ -109,8 +109,8 @@ def test_the_schedule_follows_the_batch(data, tmp_path):
         (["--train-voc", "x:y", "--val-voc", "x:y"], "expected either --train and --val or --train-voc and --val-voc"),
     ],
 )
-def test_flags_that_contradict_each_other(data, tmp_path, capsys, words, said):
-    assert said in refused(capsys, "--init", "random", *data, "OUTPUT_DIR", tmp_path / "run", *TINY, *words)
+def test_flags_that_contradict_each_other(data, tmp_path, capsys, words, message):
+    assert message in refused(capsys, "--init", "random", *data, "OUTPUT_DIR", tmp_path / "run", *TINY, *words)
     assert not (tmp_path / "run").exists()
 
 

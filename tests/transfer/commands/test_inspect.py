@@ -14,12 +14,12 @@ def _json(capsys, *arguments):
 
 def test_what_a_released_file_is(tmp_path, capsys):
     torch.save(LAYOUTS["SwAV"](network()), tmp_path / "swav.pth")
-    code, said = _json(capsys, tmp_path / "swav.pth")
+    code, content = _json(capsys, tmp_path / "swav.pth")
     assert code == 0
-    assert (said["layout"], said["arch"], said["stem"]) == ("SwAV", "resnet18", "imagenet")
-    assert (said["found"], said["expected"], said["dtype"]) == (100, 100, ["float32"])
-    assert (said["std"], said["normalisation_from"]) == ([0.228, 0.224, 0.225], "layout")
-    assert "prototypes.0.weight" in said["dropped"]
+    assert (content["layout"], content["arch"], content["stem"]) == ("SwAV", "resnet18", "imagenet")
+    assert (content["found"], content["expected"], content["dtype"]) == (100, 100, ["float32"])
+    assert (content["std"], content["normalisation_from"]) == ([0.228, 0.224, 0.225], "layout")
+    assert "prototypes.0.weight" in content["dropped"]
 
 
 def test_lines_for_people(tmp_path, capsys):
@@ -35,10 +35,10 @@ def test_a_faulty_file_is_described_and_the_exit_says_so(tmp_path, capsys):
     state["conv1.weight"] = state["conv1.weight"].half()
     del state["bn1.bias"]
     save_own(tmp_path / "x.safetensors", state)
-    code, said = _json(capsys, tmp_path / "x.safetensors")
+    code, content = _json(capsys, tmp_path / "x.safetensors")
     assert code == 1
-    assert (said["found"], said["expected"], said["dtype"]) == (99, 100, ["float16", "float32"])
-    assert len(said["problems"]) == 2
+    assert (content["found"], content["expected"], content["dtype"]) == (99, 100, ["float16", "float32"])
+    assert len(content["problems"]) == 2
     assert main(["inspect", str(tmp_path / "x.safetensors")]) == 1
     assert "no: 1 missing (bn1.bias)" in capsys.readouterr().out
 

@@ -30,18 +30,18 @@ def finished(data, tmp_path_factory):
 
 
 def test_the_results_are_those_of_the_runs_own_evaluation(finished, data, tmp_path):
-    out = tmp_path / "out/found.json"
+    out = tmp_path / "out/detections.json"
     assert transfer.main(["predict", str(finished), "--images", data[0], "--out", str(out), "--score", "0"]) == 0
-    found = json.loads(out.read_text())
+    detections = json.loads(out.read_text())
     own = json.loads((finished / record_file.read(finished).detections).read_text())
-    assert len(found) == len(own) > 0
-    for ours, theirs in zip(found, own, strict=True):
+    assert len(detections) == len(own) > 0
+    for ours, theirs in zip(detections, own, strict=True):
         assert (ours["image_id"], ours["category_id"]) == (theirs["image_id"], theirs["category_id"])
         assert ours["score"] == pytest.approx(theirs["score"], abs=1e-5)
         assert ours["bbox"] == pytest.approx(theirs["bbox"], abs=1e-3)
         assert ours["file_name"] == f"{theirs['image_id'] - 1}.png"
     truth = COCO(str(predict.images_file(out)))
-    assert len(truth.loadRes(found).anns) == len(found)  # pycocotools takes both files
+    assert len(truth.loadRes(detections).anns) == len(detections)  # pycocotools takes both files
 
 
 def test_overlays_are_drawn_for_every_image(finished, data, tmp_path):
@@ -54,7 +54,7 @@ def test_overlays_are_drawn_for_every_image(finished, data, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda w, t: w.update(run=str(t)), "record.json is missing"),
         (lambda w, t: w.update(images=str(t / "none")), "expected an image or a folder of images, found nothing"),
@@ -63,14 +63,14 @@ def test_overlays_are_drawn_for_every_image(finished, data, tmp_path):
         (lambda w, t: w.update(score="2"), "--score, --draw: expected numbers in 0-1, found 2.0"),
     ],
 )
-def test_what_cannot_be_used(finished, data, tmp_path, capsys, change, said):
+def test_what_cannot_be_used(finished, data, tmp_path, capsys, change, message):
     words = {"run": str(finished), "images": data[0], "score": "0"}
     change(words, tmp_path)
     given = ["--images", words["images"], "--out", str(tmp_path / "out.json"), "--score", words["score"]]
     code = transfer.main(["predict", words["run"], *given])
     (line,) = capsys.readouterr().err.splitlines()
     assert code == 1
-    assert said in line
+    assert message in line
     assert [f.name for f in tmp_path.iterdir()] in ([], ["out.json"])
 
 

@@ -18,10 +18,10 @@ def changed(record, field):
         chain.append(getattr(chain[-1], parent))
     old = getattr(chain[-1], last)
     new = {str: "elsewhere", list: [1], int: 77, float: 0.5}[type(old)]
-    found = dataclasses.replace(chain[-1], **{last: new})
+    other = dataclasses.replace(chain[-1], **{last: new})
     for owner, name in zip(reversed(chain[:-1]), reversed(parents), strict=True):
-        found = dataclasses.replace(owner, **{name: found})
-    return found, old, new
+        other = dataclasses.replace(owner, **{name: other})
+    return other, old, new
 
 
 @pytest.mark.parametrize("field", FIELDS)

@@ -17,11 +17,11 @@ def runs(init, *aps, **changes):
 
 def resampled(records, values):
     """Images as if resampling had given ``values`` (resamples, runs) for mask AP."""
-    found = {
+    metrics = {
         id(record): Resampled({("segm", "AP"): column}, {("segm", "zero"): column})
         for record, column in zip(records, np.asarray(values, dtype=float).T, strict=True)
     }
-    return ImageResamples(100, len(values), found)
+    return ImageResamples(100, len(values), metrics)
 
 
 def test_mean_and_sample_standard_deviation_over_seeds():
@@ -47,18 +47,18 @@ def test_what_one_run_did_not_measure_is_not_averaged():
 def test_the_difference_pairs_the_seeds():
     baseline, ours = compare.group([*runs("a", 12.0, 25.0), *runs("random", 10.0, 20.0)])
     assert (baseline.init, ours.init) == ("random", "a")
-    found = compare.difference(ours, baseline, "segm", "AP")
-    assert found.mean == pytest.approx(3.5)
-    assert found.std == pytest.approx(4.5**0.5)  # of 2 and 5, although the seeds themselves differ by 10
-    assert (found.n, found.interval, found.basis) == (2, None, "")
+    difference = compare.difference(ours, baseline, "segm", "AP")
+    assert difference.mean == pytest.approx(3.5)
+    assert difference.std == pytest.approx(4.5**0.5)  # of 2 and 5, although the seeds themselves differ by 10
+    assert (difference.n, difference.interval, difference.basis) == (2, None, "")
 
 
 def test_three_pairs_give_the_t_interval_over_seeds():
     baseline, ours = compare.group([*runs("a", 12.0, 25.0, 33.0), *runs("random", 10.0, 20.0, 30.0)])
-    found = compare.difference(ours, baseline, "segm", "AP")
+    difference = compare.difference(ours, baseline, "segm", "AP")
     half = 4.3027 * np.std([2, 5, 3], ddof=1) / 3**0.5
-    assert found.interval == pytest.approx((10 / 3 - half, 10 / 3 + half), abs=1e-3)
-    assert found.basis == "seeds"
+    assert difference.interval == pytest.approx((10 / 3 - half, 10 / 3 + half), abs=1e-3)
+    assert difference.basis == "seeds"
 
 
 def test_other_seeds_are_not_paired():
@@ -67,9 +67,11 @@ def test_other_seeds_are_not_paired():
     mine = [with_ap("a", seed, ap) for seed, ap in enumerate([1.0, 2.0, 3.0])]
     theirs = [with_ap("random", seed + 1, ap) for seed, ap in enumerate([1.0, 2.0, 3.0])]
     baseline, ours = compare.group([*mine, *theirs])
-    found = compare.difference(ours, baseline, "segm", "AP")
-    assert found.std is None
-    assert found.interval[0] < 0 < found.interval[1]  # although every pair in order differs by exactly nothing
+    difference = compare.difference(ours, baseline, "segm", "AP")
+    assert difference.std is None
+    assert (
+        difference.interval[0] < 0 < difference.interval[1]
+    )  # although every pair in order differs by exactly nothing
 
 
 def test_one_seed_has_the_images_alone():
@@ -77,11 +79,11 @@ def test_one_seed_has_the_images_alone():
     rng = np.random.default_rng(0)
     both = rng.normal(size=(1000, 1)) * 5 + [10, 12] + rng.normal(size=(1000, 2)) * 0.1
     baseline, ours = compare.group(records)
-    found = compare.difference(ours, baseline, "segm", "AP", resampled(records, both))
-    assert found.basis == "images"
-    assert found.estimate is None
+    difference = compare.difference(ours, baseline, "segm", "AP", resampled(records, both))
+    assert difference.basis == "images"
+    assert difference.estimate is None
     # The images that move both by 5 points move the difference by hardly anything: 2 ± 1.96 · 0.14.
-    assert found.interval == pytest.approx((1.72, 2.28), abs=0.05)
+    assert difference.interval == pytest.approx((1.72, 2.28), abs=0.05)
 
 
 def test_seeds_and_images_together():
@@ -90,10 +92,10 @@ def test_seeds_and_images_together():
     values = np.concatenate([np.zeros((2000, 3)), np.repeat(shared, 3, axis=1)], axis=1)
     images = resampled(records, values)
     baseline, ours = compare.group(records, images=images)
-    found = compare.difference(ours, baseline, "segm", "AP", images)
-    assert found.basis == "seeds and images"
-    assert found.estimate.images.variance == pytest.approx(9, rel=0.1)
-    assert found.interval[0] < 2.1 - 1.96 * 3 * 0.95
+    difference = compare.difference(ours, baseline, "segm", "AP", images)
+    assert difference.basis == "seeds and images"
+    assert difference.estimate.images.variance == pytest.approx(9, rel=0.1)
+    assert difference.interval[0] < 2.1 - 1.96 * 3 * 0.95
     assert ours.values["segm", "AP"].interval[1] - ours.values["segm", "AP"].mean > 5.5
 
 
@@ -111,9 +113,9 @@ def test_classes_differ_like_everything_else():
     images = resampled(records, [[1, 2], [2, 5]])
     assert compare.class_difference(ours, baseline, "segm", "one", images) is None
     assert compare.class_difference(ours, baseline, "bbox", "zero", images) is None
-    found = compare.class_difference(ours, baseline, "segm", "zero", images)
-    assert (found.mean, found.basis) == (0, "images")
-    assert found.interval == pytest.approx((1.05, 2.95))
+    difference = compare.class_difference(ours, baseline, "segm", "zero", images)
+    assert (difference.mean, difference.basis) == (0, "images")
+    assert difference.interval == pytest.approx((1.05, 2.95))
 
 
 def test_label_fractions_are_groups_of_their_own():

@@ -11,18 +11,18 @@ from transfer.evaluation import weighted_ap
 
 def test_over_seeds_alone_it_is_the_t_interval():
     values = np.array([1.0, 2.5, 0.4, 3.1])
-    found = intervals.over_seeds(values, None, 100)
+    interval = intervals.over_seeds(values, None, 100)
     wanted = stats.t.interval(0.95, 3, values.mean(), stats.sem(values))
-    assert found.interval() == pytest.approx(wanted)
-    assert found.p() == pytest.approx(stats.ttest_1samp(values, 0).pvalue, rel=1e-6)
+    assert interval.interval() == pytest.approx(wanted)
+    assert interval.p() == pytest.approx(stats.ttest_1samp(values, 0).pvalue, rel=1e-6)
 
 
 def test_without_spread_over_seeds_the_images_alone_remain():
     resampled = np.random.default_rng(0).normal(size=(1000, 1)) + np.zeros((1, 3))  # every seed moves alike
-    found = intervals.over_seeds(np.array([2.0, 2.0, 2.0]), resampled, 500)
+    interval = intervals.over_seeds(np.array([2.0, 2.0, 2.0]), resampled, 500)
     variance = resampled[:, 0].var(ddof=1)
     low, high = stats.t.interval(0.95, 499, 2.0, np.sqrt(variance))
-    assert found.interval() == pytest.approx((low, high))
+    assert interval.interval() == pytest.approx((low, high))
 
 
 def test_what_images_do_to_one_seed_alone_is_not_counted_twice():
@@ -35,20 +35,20 @@ def test_what_images_do_to_one_seed_alone_is_not_counted_twice():
 
 def test_unpaired_seeds_without_images_are_near_welch():
     a, b = np.array([5.0, 6.2, 5.5, 6.0]), np.array([3.0, 4.9, 4.0])
-    found = intervals.between(a, b, None, 100)
+    interval = intervals.between(a, b, None, 100)
     welch = stats.ttest_ind(a, b, equal_var=False)
-    assert found.value == pytest.approx(a.mean() - b.mean())
-    assert found.error == pytest.approx((a.mean() - b.mean()) / welch.statistic)
+    assert interval.value == pytest.approx(a.mean() - b.mean())
+    assert interval.error == pytest.approx((a.mean() - b.mean()) / welch.statistic)
     satterthwaite = stats.t.isf(0.025, welch.df)
-    assert satterthwaite <= intervals.critical(found.parts, 0.05) <= stats.t.isf(0.025, 2)
+    assert satterthwaite <= intervals.critical(interval.parts, 0.05) <= stats.t.isf(0.025, 2)
 
 
 def test_images_that_move_both_sides_alike_cancel_in_unpaired_differences():
     rng = np.random.default_rng(0)
     common = rng.normal(size=(5000, 1)) * 3
     both = common + rng.normal(size=(5000, 3)), common + rng.normal(size=(5000, 4))
-    found = intervals.between(np.array([1.0, 2, 3]), np.array([1.0, 2, 3, 4]), both, 100)
-    assert found.images.variance < 0.1
+    interval = intervals.between(np.array([1.0, 2, 3]), np.array([1.0, 2, 3, 4]), both, 100)
+    assert interval.images.variance < 0.1
 
 
 def test_p_is_the_alpha_whose_interval_ends_at_zero():

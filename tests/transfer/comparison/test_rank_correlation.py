@@ -11,10 +11,10 @@ from transfer.comparison.rank_correlation import LEAST, kendall
 
 def test_tau_is_scipys_with_ties():
     first, second = [1.0, 2.0, 2.0, 4.0, 5.0, 6.0], [1.0, 3.0, 2.0, 2.0, 6.0, 5.0]
-    found = kendall(first, second)
-    assert found.tau == pytest.approx(kendalltau(first, second).statistic)
-    assert found.n == 6
-    assert found.interval[0] < found.tau < found.interval[1]
+    tau = kendall(first, second)
+    assert tau.tau == pytest.approx(kendalltau(first, second).statistic)
+    assert tau.n == 6
+    assert tau.interval[0] < tau.tau < tau.interval[1]
 
 
 def test_without_ranks_there_is_nothing_to_correlate():

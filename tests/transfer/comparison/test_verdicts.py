@@ -8,15 +8,15 @@ from transfer.comparison.bootstrap import ImageResamples
 
 
 def judge(records, images=None):
-    found = verdicts.judge(compare.group(records, images=images), "random", images)
-    return [verdict for verdict in found if verdict.task == "segm"]
+    both_tasks = verdicts.judge(compare.group(records, images=images), "random", images)
+    return [verdict for verdict in both_tasks if verdict.task == "segm"]
 
 
 def test_clear_differences_are_better_and_worse():
     records = [*runs("random", 10.0, 10.2, 9.9), *runs("a", 13.0, 13.1, 13.0), *runs("b", 5.0, 5.1, 5.0)]
-    found = judge(records)
-    assert [(v.ours.init, v.word, v.needs) for v in found] == [("a", "better", ""), ("b", "worse", "")]
-    assert all(v.adjusted >= v.p for v in found)
+    rows = judge(records)
+    assert [(v.ours.init, v.word, v.needs) for v in rows] == [("a", "better", ""), ("b", "worse", "")]
+    assert all(v.adjusted >= v.p for v in rows)
 
 
 def test_one_and_two_seeds_never_tell():
@@ -27,10 +27,10 @@ def test_one_and_two_seeds_never_tell():
 
 
 def test_an_unclear_difference_says_how_many_seeds_it_needs():
-    (found,) = judge([*runs("random", 10.0, 10.0, 10.0), *runs("a", 11.0, 10.2, 12.5)])
-    assert found.word == "cannot tell"
-    assert found.needs == "needs about 7 more seeds"
-    effect = found.difference.mean / found.difference.std
+    (verdict,) = judge([*runs("random", 10.0, 10.0, 10.0), *runs("a", 11.0, 10.2, 12.5)])
+    assert verdict.word == "cannot tell"
+    assert verdict.needs == "needs about 7 more seeds"
+    effect = verdict.difference.mean / verdict.difference.std
     power = {n: stats.nct.sf(stats.t.isf(0.025, n - 1), n - 1, effect * n**0.5) for n in (8, 10)}
     assert power[8] < 0.8 < power[10]
 
@@ -39,9 +39,9 @@ def test_images_that_cannot_carry_it_are_said():
     records = [*runs("random", 10.0, 10.0, 10.0), *runs("a", 12.0, 12.0, 12.1)]
     shared = np.random.default_rng(0).normal(size=(2000, 1)) * 1.5
     images = resampled(records, np.concatenate([np.zeros((2000, 3)), np.repeat(shared, 3, axis=1)], axis=1))
-    (found,) = judge(records, images)
-    assert found.needs.startswith("needs about 4.")
-    assert found.needs.endswith("times the val images, not more seeds")
+    (verdict,) = judge(records, images)
+    assert verdict.needs.startswith("needs about 4.")
+    assert verdict.needs.endswith("times the val images, not more seeds")
 
 
 def test_holm_goes_over_all_comparisons_of_a_task():
@@ -58,13 +58,13 @@ def test_holm_goes_over_all_comparisons_of_a_task():
 
 def test_every_label_fraction_has_its_own_baseline():
     records = [*runs("random", 10.0), *runs("a", 11.0), *runs("a", 5.0, label_fraction=0.1)]
-    found = judge(records)
-    assert [(v.ours.init, v.ours.fraction, v.baseline.init) for v in found] == [("a", 1.0, "random")]
+    rows = judge(records)
+    assert [(v.ours.init, v.ours.fraction, v.baseline.init) for v in rows] == [("a", 1.0, "random")]
 
 
 def test_exactly_the_same_is_not_told_apart():
-    (found,) = judge([*runs("random", 10.0, 11.0, 12.0), *runs("a", 10.0, 11.0, 12.0)])
-    assert (found.word, found.needs) == ("cannot tell", "needs more than 200 seeds")
+    (verdict,) = judge([*runs("random", 10.0, 11.0, 12.0), *runs("a", 10.0, 11.0, 12.0)])
+    assert (verdict.word, verdict.needs) == ("cannot tell", "needs more than 200 seeds")
 
 
 def test_the_answer_is_about_masks_where_all_have_them():

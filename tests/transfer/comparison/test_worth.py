@@ -20,30 +20,30 @@ def exact(value):
     ("ap", "labels"), [(10.0, 50), (14.0, 100), (18.0, 200), (21.0, 400), (24.0, 800), (22.0, 200 * 4 ** (2 / 3))]
 )
 def test_labels_are_interpolated_in_their_logarithm(ap, labels):
-    found = worth(exact(ap), dict(zip(LABELS, map(exact, CURVE), strict=True)), True, 0)
-    assert found.labels == pytest.approx(labels)
-    assert found.beyond == ""
-    assert found.basis == "seeds"
+    value = worth(exact(ap), dict(zip(LABELS, map(exact, CURVE), strict=True)), True, 0)
+    assert value.labels == pytest.approx(labels)
+    assert value.beyond == ""
+    assert value.basis == "seeds"
 
 
 @pytest.mark.parametrize(("ap", "beyond", "interval"), [(30.0, MORE, (800, None)), (5.0, FEWER, (None, 50))])
 def test_beyond_what_was_measured_there_is_no_number(ap, beyond, interval):
-    found = worth(exact(ap), dict(zip(LABELS, map(exact, CURVE), strict=True)), True, 0)
-    assert (found.labels, found.beyond) == (None, beyond)
-    assert found.interval == pytest.approx(interval)
+    value = worth(exact(ap), dict(zip(LABELS, map(exact, CURVE), strict=True)), True, 0)
+    assert (value.labels, value.beyond) == (None, beyond)
+    assert value.interval == pytest.approx(interval)
 
 
 def test_the_first_crossing_counts_where_the_curve_falls_again():
-    found = worth(exact(14.0), {50: exact(10.0), 200: exact(18.0), 800: exact(12.0)}, True, 0)
-    assert found.labels == pytest.approx(100)
-    assert found.interval == pytest.approx((100, 200 * 4 ** (2 / 3)), rel=1e-3)  # both crossings lie inside
+    value = worth(exact(14.0), {50: exact(10.0), 200: exact(18.0), 800: exact(12.0)}, True, 0)
+    assert value.labels == pytest.approx(100)
+    assert value.interval == pytest.approx((100, 200 * 4 ** (2 / 3)), rel=1e-3)  # both crossings lie inside
 
 
 def test_one_seed_without_resampled_images_has_no_interval():
     one = [Side(np.array([ap])) for ap in (*CURVE, 14.0)]
-    found = worth(one[3], dict(zip(LABELS, one[:3], strict=True)), True, 0)
-    assert found.labels == pytest.approx(100)
-    assert found.interval is None
+    value = worth(one[3], dict(zip(LABELS, one[:3], strict=True)), True, 0)
+    assert value.labels == pytest.approx(100)
+    assert value.interval is None
 
 
 def simulate(rng, seeds, truth, images, own, resamples=200):

@@ -9,9 +9,9 @@ from transfer.errors import InputError
 def test_images_from_a_folder_are_pixels_in_rgb(tmp_path):
     Image.new("RGB", (9, 9), (255, 128, 3)).save(tmp_path / "x.png")
     (tmp_path / "notes.txt").write_text("no image")
-    found = proof_images.from_folder(tmp_path)
-    assert found.shape == (1, 3, *proof_images.SIZE)
-    assert found[0, :, 0, 0].tolist() == [255, 128, 3]
+    pixels = proof_images.from_folder(tmp_path)
+    assert pixels.shape == (1, 3, *proof_images.SIZE)
+    assert pixels[0, :, 0, 0].tolist() == [255, 128, 3]
 
 
 def test_made_up_images_repeat_and_fill_the_range():

@@ -110,7 +110,7 @@ def test_a_folder_that_holds_something_is_refused_and_left_alone(tmp_path, capsy
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         (["--size", "9"], "--size: expected 48-512 pixels, found 9"),
         (["--classes", "1", "1"], "--classes: expected different digits 0-9, found 1 1"),
@@ -118,9 +118,9 @@ def test_a_folder_that_holds_something_is_refused_and_left_alone(tmp_path, capsy
         (["--train", "0"], "expected 1 or more"),
     ],
 )
-def test_bad_settings_get_one_line_and_leave_nothing(tmp_path, capsys, flags, said):
+def test_bad_settings_get_one_line_and_leave_nothing(tmp_path, capsys, flags, message):
     assert digits.main(["--out", str(tmp_path / "out"), *flags]) == 1
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

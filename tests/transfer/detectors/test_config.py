@@ -47,7 +47,7 @@ def test_an_unknown_config_names_its_neighbours():
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("SOLVER:\n  MAX_ITERS: 5\nVERSION: 2\n", r"found SOLVER\.MAX_ITERS; did you mean SOLVER\.MAX_ITER\?"),
         ("SOLVER:\n  BASE_LR: fast\nVERSION: 2\n", "expected a Detectron2 config, found Type mismatch"),
@@ -59,15 +59,15 @@ def test_an_unknown_config_names_its_neighbours():
         ("OUTPUT_DIR: !!python/object/apply:os.getcwd []\n", "expected a YAML file, found could not determine"),
     ],
 )
-def test_config_files_that_cannot_be_used(tmp_path, text, said):
+def test_config_files_that_cannot_be_used(tmp_path, text, message):
     (tmp_path / "x.yaml").write_text(text)
-    with pytest.raises(InputError, match=said) as error:
+    with pytest.raises(InputError, match=message) as error:
         detector_config.read_config(tmp_path / "x.yaml")
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("pairs", "said"),
+    ("pairs", "message"),
     [
         (["SOLVER.MAX_ITER"], "expected KEY VALUE pairs, found 1 words: SOLVER.MAX_ITER"),
         (["SOLVER.MAXITER", "5"], r"found SOLVER\.MAXITER; did you mean SOLVER\.MAX_ITER\?"),
@@ -75,8 +75,8 @@ def test_config_files_that_cannot_be_used(tmp_path, text, said):
         (["SOLVER", "5"], "override SOLVER"),
     ],
 )
-def test_overrides_that_cannot_be_used(cfg, pairs, said):
-    with pytest.raises(InputError, match=said):
+def test_overrides_that_cannot_be_used(cfg, pairs, message):
+    with pytest.raises(InputError, match=message):
         detector_config.override(cfg, pairs)
 
 

@@ -70,8 +70,8 @@ def test_r18_c4_detects_with_everything_loaded(r18, head):
     model = _detector(r18, **C4, **{"MODEL.ROI_HEADS.NAME": head})
     assert _count(model, r18) == Loaded(100)
     with torch.inference_mode():
-        found = model([{"image": torch.randint(0, 255, (3, 64, 96), dtype=torch.uint8)}])
-    assert "instances" in found[0]
+        outputs = model([{"image": torch.randint(0, 255, (3, 64, 96), dtype=torch.uint8)}])
+    assert "instances" in outputs[0]
     assert hasattr(model.roi_heads.res5, "norm") is (head == "ExtraNormRes5ROIHeads")
 
 
@@ -80,10 +80,10 @@ def test_the_whole_c4_path_computes_torchvisions_layer4(r18):
     model, reference = _detector(r18, **C4, **{"MODEL.ROI_HEADS.NAME": "Res5BasicROIHeads"}), network()
     images = torch.randn(1, 3, 64, 96)
     with torch.inference_mode():
-        found = model.roi_heads.res5(model.backbone(images)["res4"])
+        features = model.roi_heads.res5(model.backbone(images)["res4"])
         x = reference.maxpool(reference.relu(reference.bn1(reference.conv1(images))))
         wanted = reference.layer4(reference.layer3(reference.layer2(reference.layer1(x))))
-    assert (found - wanted).abs().max() <= 1e-5 * wanted.abs().max()
+    assert (features - wanted).abs().max() <= 1e-5 * wanted.abs().max()
 
 
 def test_the_same_file_serves_fpn(r18):

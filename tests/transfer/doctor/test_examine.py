@@ -4,12 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-import torch
 
-from tests.cases.checkpoints import LAYOUTS, backbone, network, save_own
-from transfer.__main__ import main
-from transfer.checkpoints.checkpoint import read
-from transfer.conversion.convert import convert
+from tests.cases.detector_configs import write_config
 from transfer.doctor import examine
 
 CONFIGS = Path(__file__).parents[3] / "configs"
@@ -21,47 +17,6 @@ SHIPPED = [
     if not path.name.startswith("base_")
 ]
 
-HEALTHY = """
-MODEL:
-  META_ARCHITECTURE: "GeneralizedRCNN"
-  WEIGHTS: "pretrained.pth"
-  MASK_ON: True
-  PIXEL_MEAN: [123.675, 116.28, 103.53]
-  PIXEL_STD: [58.395, 57.12, 57.375]
-  BACKBONE:
-    NAME: "build_resnet_fpn_backbone"
-    FREEZE_AT: 0
-  RESNETS:
-    DEPTH: 50
-    STRIDE_IN_1X1: False
-    NORM: "SyncBN"
-    OUT_FEATURES: ["res2", "res3", "res4", "res5"]
-  FPN:
-    NORM: "SyncBN"
-    IN_FEATURES: ["res2", "res3", "res4", "res5"]
-  ANCHOR_GENERATOR:
-    SIZES: [[32], [64], [128], [256], [512]]
-  RPN:
-    IN_FEATURES: ["p2", "p3", "p4", "p5", "p6"]
-  ROI_HEADS:
-    NAME: "StandardROIHeads"
-    NUM_CLASSES: 80
-    IN_FEATURES: ["p2", "p3", "p4", "p5"]
-INPUT:
-  FORMAT: "RGB"
-DATASETS:
-  TRAIN: ("coco_2017_train",)
-  TEST: ("coco_2017_val",)
-SOLVER:
-  IMS_PER_BATCH: 16
-  BASE_LR: 0.02
-  STEPS: (60000, 80000)
-  MAX_ITER: 90000
-TEST:
-  PRECISE_BN:
-    ENABLED: True
-VERSION: 2
-"""
 R50 = {
     "arch": "resnet50",
     "stem": "imagenet",
@@ -148,25 +103,16 @@ PLANTED = {
 }
 
 
-def _config(folder, *changes):
-    text = HEALTHY
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new, 1)
-    (folder / "x.yaml").write_text(text)
-    return folder / "x.yaml"
-
-
 @pytest.mark.parametrize("metadata", [None, R50])
 def test_a_healthy_config_has_no_findings(tmp_path, metadata):
-    assert examine.examine(_config(tmp_path), metadata) == []
+    assert examine.examine(write_config(tmp_path), metadata) == []
 
 
 @pytest.mark.parametrize("fault", PLANTED)
 def test_each_planted_fault_is_found_where_it_is(tmp_path, fault):
     old, new, metadata, level, where, word = PLANTED[fault]
-    found = examine.examine(_config(tmp_path, (old, new)), metadata)
-    hits = [finding for finding in found if finding.where == where]
+    findings = examine.examine(write_config(tmp_path, (old, new)), metadata)
+    hits = [finding for finding in findings if finding.where == where]
     assert [finding.level for finding in hits] == [level]
     assert word in hits[0].what
     assert hits[0].why
@@ -181,14 +127,14 @@ def test_there_are_at_least_fifteen():
     "changes", [("FREEZE_AT: 0", "FREEZE_AT: 2"), ('NORM: "SyncBN"\n    OUT', 'NORM: "FrozenBN"\n    OUT')]
 )
 def test_frozen_random_layers_are_an_error(tmp_path, changes):
-    found = examine.examine(_config(tmp_path, ('WEIGHTS: "pretrained.pth"', 'WEIGHTS: ""'), changes))
-    assert [finding.level for finding in found] == ["error"]
+    findings = examine.examine(write_config(tmp_path, ('WEIGHTS: "pretrained.pth"', 'WEIGHTS: ""'), changes))
+    assert [finding.level for finding in findings] == ["error"]
 
 
 def test_a_wholly_frozen_random_backbone_is_a_choice(tmp_path):
     """It is the baseline that frozen pretrained features are compared with."""
     changes = ('WEIGHTS: "pretrained.pth"', 'WEIGHTS: ""'), ("FREEZE_AT: 0", "FREEZE_AT: 5")
-    assert [finding.level for finding in examine.examine(_config(tmp_path, *changes))] == ["warning"]
+    assert [finding.level for finding in examine.examine(write_config(tmp_path, *changes))] == ["warning"]
 
 
 def test_r18_needs_a_c4_head_of_basic_blocks(tmp_path):
@@ -198,12 +144,12 @@ def test_r18_needs_a_c4_head_of_basic_blocks(tmp_path):
         ('OUT_FEATURES: ["res2", "res3", "res4", "res5"]', 'OUT_FEATURES: ["res4"]'),
     ]
     for head, errors in (("Res5ROIHeads", 1), ("Res5BasicROIHeads", 0), ("ExtraNormRes5ROIHeads", 0)):
-        found = examine.examine(_config(tmp_path, *changes, ("StandardROIHeads", head)), R18)
-        assert [finding.where for finding in found] == ["MODEL.ROI_HEADS.NAME"] * errors
+        findings = examine.examine(write_config(tmp_path, *changes, ("StandardROIHeads", head)), R18)
+        assert [finding.where for finding in findings] == ["MODEL.ROI_HEADS.NAME"] * errors
 
 
 def test_sync_bn_matters_only_where_nothing_replaces_it(tmp_path):
-    path = _config(tmp_path)
+    path = write_config(tmp_path)
     assert [f.where for f in examine.examine(path, gpus=0, stock=True)] == ["MODEL.RESNETS.NORM"]
     assert examine.examine(path, gpus=8, stock=True) == []
     assert examine.examine(path, gpus=0) == []
@@ -211,10 +157,10 @@ def test_sync_bn_matters_only_where_nothing_replaces_it(tmp_path):
 
 def test_classes_of_the_data_at_hand_matter_where_nothing_sets_the_key_by_them(tmp_path):
     """Fine-tuning does, as tests/transfer/commands/test_finetune.py sees; Detectron2's own script does not."""
-    wrong = examine.examine(_config(tmp_path), classes=10, gpus=1, stock=True)
+    wrong = examine.examine(write_config(tmp_path), classes=10, gpus=1, stock=True)
     assert [finding.where for finding in wrong] == ["MODEL.ROI_HEADS.NUM_CLASSES"]
-    assert examine.examine(_config(tmp_path), classes=10) == []
-    right = _config(tmp_path, ("NUM_CLASSES: 80", "NUM_CLASSES: 10"))
+    assert examine.examine(write_config(tmp_path), classes=10) == []
+    right = write_config(tmp_path, ("NUM_CLASSES: 80", "NUM_CLASSES: 10"))
     assert examine.examine(right, classes=10, gpus=1, stock=True) == []
 
 
@@ -228,7 +174,7 @@ def test_classes_of_the_data_at_hand_matter_where_nothing_sets_the_key_by_them(t
     ],
 )
 def test_a_value_that_no_run_can_mean(tmp_path, key, text):
-    (finding,) = [f for f in examine.diagnose(_config(tmp_path, text), gpus=1) if f.level == "error"]
+    (finding,) = [f for f in examine.diagnose(write_config(tmp_path, text), gpus=1) if f.level == "error"]
     assert finding.where == key
 
 
@@ -243,48 +189,19 @@ def test_a_config_that_others_are_built_on_is_not_run(tmp_path):
 
 def test_detectron2s_own_files_are_known_by_their_address(tmp_path):
     msra = ('WEIGHTS: "pretrained.pth"', 'WEIGHTS: "detectron2://ImageNetPretrained/MSRA/R-50.pkl"')
-    wheres = {finding.where for finding in examine.examine(_config(tmp_path, msra)) if finding.level == "error"}
+    wheres = {finding.where for finding in examine.examine(write_config(tmp_path, msra)) if finding.level == "error"}
     assert wheres == {"INPUT.FORMAT", "MODEL.PIXEL_MEAN", "MODEL.PIXEL_STD", "MODEL.RESNETS.STRIDE_IN_1X1"}
     good = ('WEIGHTS: "pretrained.pth"', 'WEIGHTS: "detectron2://ImageNetPretrained/torchvision/R-50.pkl"')
-    assert examine.examine(_config(tmp_path, good)) == []
+    assert examine.examine(write_config(tmp_path, good)) == []
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=[path.name for path in SHIPPED])
 def test_no_error_on_any_config_we_ship(path):
     # Where the data come with the command line, the DATASETS of the base do not count.
     given = re.search(r"--train .*?NUM_CLASSES: (\d+)", path.read_text(), re.DOTALL)
-    found = examine.examine(path, classes=int(given[1]) if given else None)
-    assert [str(finding) for finding in found if finding.level == "error"] == []
+    findings = examine.examine(path, classes=int(given[1]) if given else None)
+    assert [str(finding) for finding in findings if finding.level == "error"] == []
 
 
 def test_there_are_configs_to_examine():
     assert len(SHIPPED) >= 5
-
-
-def test_command_line_and_exit_codes(tmp_path, capsys):
-    (tmp_path / "ok").mkdir()
-    assert main(["doctor"]) == 0
-    assert main(["doctor", "--config-file", str(_config(tmp_path / "ok"))]) == 0
-    assert "0 errors, 0 warnings" in capsys.readouterr().out
-    warned = _config(tmp_path, ("FREEZE_AT: 0", "FREEZE_AT: 2"))
-    assert main(["doctor", "--config-file", str(warned), "--classes", "80"]) == 0
-    assert "0 errors, 1 warnings" in capsys.readouterr().out
-    assert main(["doctor", "--config-file", str(warned), "--classes", "3"]) == 0
-    assert main(["doctor", "--config-file", str(warned), "--classes", "3", "--stock", "--gpus", "1"]) == 1
-    assert main(["doctor", "--classes", "0"]) == 1
-    assert main(["doctor", "--config-file", str(tmp_path / "absent.yaml")]) == 1
-
-
-def test_weights_are_read_and_compared(tmp_path, capsys):
-    own = save_own(tmp_path / "b.safetensors", backbone(network()))
-    convert(read(own), "detectron2", tmp_path / "d.pth")
-    config = _config(tmp_path)
-    assert main(["doctor", "--config-file", str(config), "--weights", str(tmp_path / "d.pth")]) == 1
-    assert "MODEL.RESNETS.DEPTH: expected 18" in capsys.readouterr().out
-    for name, content in (
-        ("moco.pth", LAYOUTS["MoCo v1/v2"](network())),
-        ("cut.pth", {"model": {"stem.conv1.weight": torch.ones(1)}}),
-    ):
-        torch.save(content, tmp_path / name)
-        assert main(["doctor", "--weights", str(tmp_path / name)]) == 1
-        assert "error: weights:" in capsys.readouterr().out

@@ -36,11 +36,11 @@ def test_basic_blocks_have_no_1x1_to_stride_in():
     assert list(model_rules.weights_disagree(situation)) == []
 
 
-@pytest.mark.parametrize(("method", "found"), [("supervised", 0), ("metamask", 1)])
-def test_freezing_supervised_weights_is_the_usual_thing(method, found):
+@pytest.mark.parametrize(("method", "levels"), [("supervised", 0), ("metamask", 1)])
+def test_freezing_supervised_weights_is_the_usual_thing(method, levels):
     situation = _situation(IMAGENET, method=method)
     situation.cfg.MODEL.BACKBONE.FREEZE_AT = 2
-    assert len(list(model_rules.frozen(situation))) == found
+    assert len(list(model_rules.frozen(situation))) == levels
 
 
 def test_grey_means_tell_no_order():

@@ -14,7 +14,7 @@ def _situation(**keys):
 
 
 @pytest.mark.parametrize(
-    ("batch", "rate", "found"),
+    ("batch", "rate", "wheres"),
     [
         (16, 0.02, 0),
         (8, 0.01, 0),
@@ -26,25 +26,25 @@ def _situation(**keys):
         (4, 0.02, 0),
     ],
 )
-def test_the_linear_rule_with_a_factor_of_four(batch, rate, found):
+def test_the_linear_rule_with_a_factor_of_four(batch, rate, wheres):
     situation = _situation(SOLVER__IMS_PER_BATCH=batch, SOLVER__BASE_LR=rate)
-    assert len(list(training_rules.learning_rate(situation))) == found
+    assert len(list(training_rules.learning_rate(situation))) == wheres
 
 
-@pytest.mark.parametrize(("steps", "found"), [((2, 9), 0), ((2, 10), 1), ((), 0), ((10, 2), 2), ((2, 2), 1)])
-def test_steps_against_the_last_iteration(steps, found):
+@pytest.mark.parametrize(("steps", "wheres"), [((2, 9), 0), ((2, 10), 1), ((), 0), ((10, 2), 2), ((2, 2), 1)])
+def test_steps_against_the_last_iteration(steps, wheres):
     situation = _situation(SOLVER__STEPS=steps, SOLVER__MAX_ITER=10, SOLVER__WARMUP_ITERS=0)
-    assert len(list(training_rules.schedule(situation))) == found
+    assert len(list(training_rules.schedule(situation))) == wheres
 
 
 @pytest.mark.parametrize(
-    ("data", "classes", "found"),
+    ("data", "classes", "wheres"),
     [("coco_2017_train", 80, 0), ("coco_2017_train", 81, 1), ("voc_2012_train", 20, 0), ("voc_2012_train", 80, 1),
      ("lvis_v1_train", 1203, 0), ("cityscapes_fine_instance_seg_train", 8, 0), ("mine", 3, 0)],
 )  # fmt: skip
-def test_classes_of_the_data_sets_detectron2_knows(data, classes, found):
+def test_classes_of_the_data_sets_detectron2_knows(data, classes, wheres):
     situation = _situation(DATASETS__TRAIN=(data,), MODEL__ROI_HEADS__NUM_CLASSES=classes)
-    assert len(list(training_rules.classes(situation))) == found
+    assert len(list(training_rules.classes(situation))) == wheres
 
 
 def test_retinanet_counts_its_own_classes():

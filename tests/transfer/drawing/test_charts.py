@@ -9,8 +9,8 @@ from transfer.drawing.charts import ChartRow, Line, Point
 
 def elements(svg, tag, kind=None):
     root = ET.fromstring(svg)  # also: it is well-formed
-    found = [e for e in root.iter() if e.tag == tag]
-    return [e for e in found if kind is None or kind in e.get("class", "").split()]
+    tagged = [e for e in root.iter() if e.tag == tag]
+    return [e for e in tagged if kind is None or kind in e.get("class", "").split()]
 
 
 def texts(svg):

@@ -46,16 +46,16 @@ def test_polygons_plain_and_compressed_codes_are_the_same_mask():
 
 
 def test_truth_leaves_crowds_out(val):
-    found = val.truth([3, 4])
-    assert [instance.label for instance in found[3]] == ["cat"]
-    np.testing.assert_array_equal(found[3][0].mask, MASK)
-    assert found[4] == []
+    instances = val.truth([3, 4])
+    assert [instance.label for instance in instances[3]] == ["cat"]
+    np.testing.assert_array_equal(instances[3][0].mask, MASK)
+    assert instances[4] == []
 
 
 def test_detections_below_the_score_are_left_out(val, tmp_path):
     (tmp_path / "r.json").write_text(json.dumps([{**BOX, "score": 0.4}, {**BOX, "score": 0.6}]))
-    found = val.detections(tmp_path / "r.json", [3], 0.5)
-    assert [instance.score for instance in found[3]] == [0.6]
+    instances = val.detections(tmp_path / "r.json", [3], 0.5)
+    assert [instance.score for instance in instances[3]] == [0.6]
 
 
 def test_the_choice_depends_on_the_seed_alone(val):

@@ -46,10 +46,10 @@ ALL_FOUND = [detection(1, RARE, 0.5), detection(1, COMMON, 0.5), detection(2, FR
 def aps(request, tmp_path):
     """Measure; return (metrics, AP per class) in percent."""
 
-    def run(truth, found):
-        truth, found = read(tmp_path, truth, found)
+    def run(truth, results):
+        truth, results = read(tmp_path, truth, results)
         assert truth.protocol == "lvis"
-        measured = measure.measure(truth, found, request.param)
+        measured = measure.measure(truth, results, request.param)
         assert measured.tide["bbox"].ap50 == pytest.approx(measured.metrics["bbox"]["AP50"], abs=1e-9)
         return measured.metrics["bbox"], measured.per_class["bbox"]
 
@@ -105,8 +105,8 @@ def test_more_than_100_detections_count(aps):
 @pytest.mark.parametrize("task", ["bbox", "segm"])
 @pytest.mark.parametrize("seed", range(3))
 def test_every_number_behind_the_metrics_is_equal(tmp_path, seed, task):
-    truth, found = read(tmp_path, *detection_sets.make(seed, images=9, many=330, lvis=True))
-    ours, reference = (engine(truth, found, task) for engine in engines.ENGINES.values())
+    truth, results = read(tmp_path, *detection_sets.make(seed, images=9, many=330, lvis=True))
+    ours, reference = (engine(truth, results, task) for engine in engines.ENGINES.values())
     assert ours.limits == reference.limits == (300,)
     assert np.array_equal(ours.recall, reference.recall)
     assert np.allclose(ours.precision, reference.precision, rtol=0, atol=1e-12)
@@ -115,24 +115,24 @@ def test_every_number_behind_the_metrics_is_equal(tmp_path, seed, task):
 @pytest.mark.parametrize("task", ["bbox", "segm"])
 @pytest.mark.parametrize("seed", range(2))
 def test_a_weight_is_that_many_copies_of_the_image(tmp_path, seed, task):
-    content, found = detection_sets.make(seed, images=9, many=330, lvis=True)
-    scores = np.random.default_rng(seed).permutation(len(found)) / len(found)
-    found = [entry | {"score": float(score)} for entry, score in zip(found, scores, strict=True)]
-    gt, file = detection_sets.write(tmp_path, content, found)
+    content, results = detection_sets.make(seed, images=9, many=330, lvis=True)
+    scores = np.random.default_rng(seed).permutation(len(results)) / len(results)
+    results = [entry | {"score": float(score)} for entry, score in zip(results, scores, strict=True)]
+    gt, file = detection_sets.write(tmp_path, content, results)
     matcher = Matcher(gt, "lvis")
     weights = np.random.default_rng(seed).multinomial(9, np.full(9, 1 / 9), size=3)
     weights = np.concatenate([np.ones((1, 9), np.int64), weights])
     ours = weighted_ap.summary(weighted_ap.average_precision(matcher.match(matcher.read(file, [task]), task), weights))
     for row, times in enumerate(weights):
-        measured = measure.measure(*read(tmp_path, *repeated(content, found, times)), "pycocotools")
+        measured = measure.measure(*read(tmp_path, *repeated(content, results, times)), "pycocotools")
         for name in ("AP", "AP50", "AP75"):
             assert ours[name][row] == pytest.approx(measured.metrics[task][name], abs=1e-9)
 
 
 def test_the_verb_knows_lvis_by_its_file(tmp_path):
-    gt, found = detection_sets.write(tmp_path, world(), ALL_FOUND)
+    gt, results = detection_sets.write(tmp_path, world(), ALL_FOUND)
     out = tmp_path / "r.json"
-    assert main(["evaluate", "--gt", str(gt), "--detections", str(found), "--out", str(out), "--cross-check"]) == 0
+    assert main(["evaluate", "--gt", str(gt), "--detections", str(results), "--out", str(out), "--cross-check"]) == 0
     record = record_file.read(out)
     assert record.protocol == "lvis"
     assert record.metrics["bbox"]["APr"] == pytest.approx(100)

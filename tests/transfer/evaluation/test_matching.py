@@ -15,14 +15,16 @@ from transfer.evaluation.objects import Objects
 from transfer.evaluation.weighted_ap import THRESHOLDS
 
 
-def theirs(truth, found, task):
+def theirs(truth, results, task):
     """(image id, class id) -> (matched, ignored) at every threshold, detections by score."""
     with contextlib.redirect_stdout(io.StringIO()):
         reference = COCO()
         reference.dataset = {**truth, "annotations": [a | {"id": i} for i, a in enumerate(truth["annotations"], 1)]}
         reference.createIndex()
         other = {"bbox": "segmentation", "segm": "bbox"}[task]
-        run = COCOeval(reference, reference.loadRes([{k: v for k, v in e.items() if k != other} for e in found]), task)
+        run = COCOeval(
+            reference, reference.loadRes([{k: v for k, v in e.items() if k != other} for e in results]), task
+        )
         run.params.areaRng, run.params.areaRngLbl = run.params.areaRng[:1], ["all"]
         run.evaluate()
     whole = [entry for entry in run.evalImgs if entry is not None and entry["dtScores"]]
@@ -37,19 +39,19 @@ def theirs(truth, found, task):
 def test_at_every_threshold_it_is_pycocotools_matching(tmp_path, monkeypatch, seed, task, pairs):
     monkeypatch.setattr(matching, "PAIRS", pairs)
     raw, results = detection_sets.make(seed)
-    truth, found = read(tmp_path, raw, results)
+    truth, detections = read(tmp_path, raw, results)
     objects = Objects(truth, task)
-    matches = matching.match(objects, found, THRESHOLDS.tolist())
+    matches = matching.match(objects, detections, THRESHOLDS.tolist())
     expected = theirs(raw, results, task)
-    seen = 0
+    compared = 0
     for (image, category), (matched, ignored, scores) in expected.items():
         k = list(truth.classes).index(category)
         here = (objects.images[matches.image] == truth.image_numbers[image]) & (matches.category == k)
         np.testing.assert_array_equal(matches.score[here], scores)
         np.testing.assert_array_equal(matches.ignored[:, here], ignored.astype(bool))
         np.testing.assert_array_equal(matches.object[:, here] >= 0, matched & ~ignored.astype(bool))
-        seen += here.sum()
-    assert seen == len(matches.score) > 100
+        compared += here.sum()
+    assert compared == len(matches.score) > 100
     assert matches.ignored.any()
     for t in range(len(THRESHOLDS)):
         taken = matches.object[t][matches.object[t] >= 0]

@@ -49,12 +49,12 @@ def found_of(entries):
 
 @pytest.fixture
 def matched(tmp_path):
-    def match(truth, found, eleven_point=True):
+    def match(truth, results, eleven_point=True):
         (tmp_path / "gt.json").write_text(json.dumps(truth))
-        (tmp_path / "dt.json").write_text(json.dumps(found))
+        (tmp_path / "dt.json").write_text(json.dumps(results))
         read = ground_truth.read(tmp_path / "gt.json")
-        found = detections.read(tmp_path / "dt.json", read, ["bbox"])
-        return pascal.match(Objects(read, "bbox"), found, eleven_point=eleven_point)
+        results = detections.read(tmp_path / "dt.json", read, ["bbox"])
+        return pascal.match(Objects(read, "bbox"), results, eleven_point=eleven_point)
 
     return match
 
@@ -199,7 +199,7 @@ def test_detectron2s_evaluator_gives_the_same_numbers(year, tmp_path):
     assert 5 < expected["AP75"] < expected["AP50"] < 95
     for metric, value in expected.items():
         assert got[metric] == pytest.approx(value, abs=1e-9)
-    kept = json.loads((tmp_path / "out/pascal.json").read_text())
-    assert kept["used"] == ("11-point" if year == 2007 else "all-point")
-    assert kept[kept["used"]]["AP"] == got["AP"]
-    assert kept["11-point"]["AP"] != kept["all-point"]["AP"]
+    pascal_json = json.loads((tmp_path / "out/pascal.json").read_text())
+    assert pascal_json["used"] == ("11-point" if year == 2007 else "all-point")
+    assert pascal_json[pascal_json["used"]]["AP"] == got["AP"]
+    assert pascal_json["11-point"]["AP"] != pascal_json["all-point"]["AP"]

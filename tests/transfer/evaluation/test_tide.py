@@ -16,18 +16,18 @@ KINDS = ("classification", "localisation", "both", "duplicate", "background", "m
 SQUARE = [0.0, 0.0, 100.0, 100.0]  # of the only object of class 1; class 2 has one at 200
 
 
-def two_classes(*found):
+def two_classes(*results):
     """A 400 x 400 image with one square of each of two classes, and detections (class, box, score)."""
     image = {"id": 1, "file_name": "a", "height": 400, "width": 400}
     common = {"image_id": 1, "iscrowd": 0, "area": 10000.0}
     truth = [{**common, "category_id": c, "bbox": [x, 0.0, 100.0, 100.0]} for c, x in ((1, 0.0), (2, 200.0))]
     names = [{"id": 1, "name": "one"}, {"id": 2, "name": "two"}]
-    detections = [{"image_id": 1, "category_id": c, "bbox": box, "score": s} for c, box, s in found]
+    detections = [{"image_id": 1, "category_id": c, "bbox": box, "score": s} for c, box, s in results]
     return {"images": [image], "annotations": truth, "categories": names}, detections
 
 
 # Class 2 is found in all of them, so that half of the mean is 100.
-FOUND = (2, [200.0, 0.0, 100.0, 100.0], 0.9)
+HIT = (2, [200.0, 0.0, 100.0, 100.0], 0.9)
 CASES = {
     # IoU 1 with the square of class 1, called class 2: a false positive above the right one halves class 2's AP.
     "classification": ([(2, SQUARE, 0.95)], 25.0, {"classification": 75.0, "false_positive": 25.0}),
@@ -42,17 +42,17 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_hand_worked(tmp_path, case):
-    found, ap50, costs = CASES[case]
-    result = tide.errors(*read(tmp_path, *two_classes(FOUND, *found)), "bbox")
+    results, ap50, costs = CASES[case]
+    result = tide.errors(*read(tmp_path, *two_classes(HIT, *results)), "bbox")
     expected = {field.name: 0.0 for field in dataclasses.fields(result)} | {"ap50": ap50} | costs
     assert dataclasses.asdict(result) == pytest.approx(expected, abs=1e-9)
 
 
 def test_a_missed_object_stretches_the_curve(tmp_path):
     """Class 1 has two objects, one found: AP is 51 of 101 recalls; without the missed one it is 100."""
-    truth, found = two_classes(FOUND, (1, SQUARE, 0.8))
+    truth, results = two_classes(HIT, (1, SQUARE, 0.8))
     truth["annotations"].append({**truth["annotations"][0], "bbox": [0.0, 250.0, 50.0, 50.0], "area": 2500.0})
-    result = tide.errors(*read(tmp_path, truth, found), "bbox")
+    result = tide.errors(*read(tmp_path, truth, results), "bbox")
     half = 100 * 51 / 101
     assert result.ap50 == pytest.approx((100 + half) / 2)
     assert result.missed == result.false_negative == pytest.approx((100 - half) / 2)
@@ -61,24 +61,24 @@ def test_a_missed_object_stretches_the_curve(tmp_path):
 def test_of_two_that_stand_for_one_object_the_better_is_put_right(tmp_path):
     """Both lie beside the square; put right, one is right and the other gone: no recall above 1."""
     beside = [(1, [50.0, 0.0, 100.0, 100.0], 0.6), (1, [0.0, 55.0, 100.0, 100.0], 0.8)]
-    truth, found = read(tmp_path, *two_classes(FOUND, *beside))
-    result = tide.errors(truth, found, "bbox")
+    truth, results = read(tmp_path, *two_classes(HIT, *beside))
+    result = tide.errors(truth, results, "bbox")
     assert result.localisation == pytest.approx(50)
-    matches = match(Objects(truth, "bbox"), found)
+    matches = match(Objects(truth, "bbox"), results)
     assert (tide.classify(matches) == tide.LOCALISATION).sum() == 2
 
 
-def put_right(kind, truth, found, task):
+def put_right(kind, truth, results, task):
     """Apply one of the paper's oracles to the ground truth and detections themselves."""
-    kinds, matches = tide.classify(matches := match(Objects(truth, task), found)), matches
-    order = np.lexsort((-found.scores, found.category_ids, found.image_ids))
+    kinds, matches = tide.classify(matches := match(Objects(truth, task), results)), matches
+    order = np.lexsort((-results.scores, results.category_ids, results.image_ids))
     objects = sorted((a for a in truth.content["annotations"] if not a["iscrowd"]), key=lambda a: a["image_id"])
     entries = [
         {
-            "image_id": int(found.image_ids[i]),
-            "category_id": int(found.category_ids[i]),
-            "score": float(found.scores[i]),
-            "bbox": found.boxes[i].tolist(),
+            "image_id": int(results.image_ids[i]),
+            "category_id": int(results.category_ids[i]),
+            "score": float(results.scores[i]),
+            "bbox": results.boxes[i].tolist(),
         }
         for i in order
     ]
@@ -100,8 +100,8 @@ def put_right(kind, truth, found, task):
             *matches.other_object[kinds == tide.CLASSIFICATION],
         }
         lost = [a for j, a in enumerate(objects) if not matches.taken()[j] and j not in targets]
-        kept = [a for a in truth.content["annotations"] if a not in lost]
-        return {**truth.content, "annotations": kept}, entries
+        left = [a for a in truth.content["annotations"] if a not in lost]
+        return {**truth.content, "annotations": left}, entries
     return truth.content, [entry for entry, dropped in zip(entries, gone, strict=True) if not dropped]
 
 
@@ -111,12 +111,12 @@ def test_each_error_put_right_in_the_files_gives_the_ap_that_pycocotools_measure
     rng = np.random.default_rng(seed)
     for entry in results:
         entry["score"] = float(rng.random())  # equal scores leave open which of two comes first
-    truth, found = read(tmp_path, raw, results)
-    claimed = tide.errors(truth, found, "bbox")
-    before = measure.measure(truth, found, "pycocotools").metrics["bbox"]["AP50"]
+    truth, detections = read(tmp_path, raw, results)
+    claimed = tide.errors(truth, detections, "bbox")
+    before = measure.measure(truth, detections, "pycocotools").metrics["bbox"]["AP50"]
     assert claimed.ap50 == pytest.approx(before, abs=1e-9)
     for kind in KINDS:
-        after = measure.measure(*read(tmp_path / kind, *put_right(kind, truth, found, "bbox")), "pycocotools")
+        after = measure.measure(*read(tmp_path / kind, *put_right(kind, truth, detections, "bbox")), "pycocotools")
         gained = after.metrics["bbox"]["AP50"] - before
         assert getattr(claimed, kind) == pytest.approx(gained, abs=1e-9), kind
 
@@ -128,12 +128,12 @@ def test_what_is_only_removed_is_hotcocos_without_crowds(tmp_path, seed):
     names |= {"false_positive": "FP", "false_negative": "FN"}
     raw, results = detection_sets.make(seed, images=25, masks=False, many=20)
     raw["annotations"] = [a for a in raw["annotations"] if not a["iscrowd"]]
-    truth, found = read(tmp_path, raw, results)
+    truth, detections = read(tmp_path, raw, results)
     reference = hotcoco.COCO(truth.content)
-    evaluation = hotcoco.COCOeval(reference, reference.load_res(engines._entries(found, "bbox")), "bbox")
+    evaluation = hotcoco.COCOeval(reference, reference.load_res(engines._entries(detections, "bbox")), "bbox")
     evaluation.evaluate()
     theirs = evaluation.tide_errors()
-    ours = tide.errors(truth, found, "bbox")
+    ours = tide.errors(truth, detections, "bbox")
     assert ours.ap50 == pytest.approx(100 * theirs["ap_base"], abs=1e-9)
     for name, key in names.items():
         assert getattr(ours, name) == pytest.approx(100 * theirs["delta_ap"][key], abs=1e-9), name
@@ -142,7 +142,7 @@ def test_what_is_only_removed_is_hotcocos_without_crowds(tmp_path, seed):
 @pytest.mark.parametrize("lvis", [False, True])
 @pytest.mark.parametrize("seed", range(3))
 def test_its_ap50_is_the_engines(tmp_path, seed, lvis):
-    truth, found = read(tmp_path, *detection_sets.make(seed, lvis=lvis))
-    measured = measure.measure(truth, found)
+    truth, detections = read(tmp_path, *detection_sets.make(seed, lvis=lvis))
+    measured = measure.measure(truth, detections)
     for task in ("bbox", "segm"):
         assert measured.tide[task].ap50 == pytest.approx(measured.metrics[task]["AP50"], abs=1e-9)

@@ -8,11 +8,11 @@ from transfer.records import machine
 
 
 def test_versions_are_those_that_packages_give_themselves():
-    found = machine.versions("torch")
-    assert list(found) == ["python", "torch", "numpy", "pycocotools", "hotcoco", "detection-transfer"]
-    assert found["python"] == sys.version.split()[0]
-    assert found["numpy"] == np.__version__
-    assert found["torch"].split("+")[0] == torch.__version__.split("+")[0]
+    versions = machine.versions("torch")
+    assert list(versions) == ["python", "torch", "numpy", "pycocotools", "hotcoco", "detection-transfer"]
+    assert versions["python"] == sys.version.split()[0]
+    assert versions["numpy"] == np.__version__
+    assert versions["torch"].split("+")[0] == torch.__version__.split("+")[0]
 
 
 def test_a_package_that_lies_on_the_path_says_its_own_version(monkeypatch):

@@ -39,7 +39,7 @@ def edit(content, path, value):
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "said"),
+    ("path", "value", "message"),
     [
         (
             ["schema"],
@@ -87,26 +87,27 @@ def edit(content, path, value):
         (["cost", "flops"], None, None),
     ],
 )
-def test_a_file_that_is_no_record_of_this_schema_is_refused_in_one_line(tmp_path, path, value, said):
+def test_a_file_that_is_no_record_of_this_schema_is_refused_in_one_line(tmp_path, path, value, message):
     content = record_file.to_json(record())
     edit(content, path, value)
     file = tmp_path / "record.json"
     file.write_text(json.dumps(content))
-    if said is None:
+    if message is None:
         record_file.read(file)
         return
-    with pytest.raises(InputError, match=said) as caught:
+    with pytest.raises(InputError, match=message) as caught:
         record_file.read(file)
     assert str(caught.value).startswith(str(file))
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(b"", "cannot be read"), (b"{", "cannot be read"), (b"\xff\xfe", "cannot"), (b"[]", "no run")]
+    ("content", "message"),
+    [(b"", "cannot be read"), (b"{", "cannot be read"), (b"\xff\xfe", "cannot"), (b"[]", "no run")],
 )
-def test_a_file_that_is_no_json_object_is_refused(tmp_path, content, said):
+def test_a_file_that_is_no_json_object_is_refused(tmp_path, content, message):
     (tmp_path / "record.json").write_bytes(content)
-    with pytest.raises(InputError, match=said) as caught:
+    with pytest.raises(InputError, match=message) as caught:
         record_file.read(tmp_path)
     assert "\n" not in str(caught.value)
 

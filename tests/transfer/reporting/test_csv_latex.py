@@ -8,13 +8,13 @@ from transfer.reporting import csv_latex
 
 
 @pytest.fixture
-def found():
+def two_shares():
     some = [*runs("a_b", 15.0, 15.4, 15.2), *runs("random", 12.0, 12.1, 12.3)]
     return summary(*some, *runs("random", 5.0, label_fraction=0.1))
 
 
-def test_the_csv_has_every_number_once(found):
-    text = csv_latex.to_csv(found)
+def test_the_csv_has_every_number_once(two_shares):
+    text = csv_latex.to_csv(two_shares)
     rows = list(csv.DictReader(io.StringIO(text)))
     keys = [(r["start"], r["label_fraction"], r["task"], r["metric"]) for r in rows]
     assert len(set(keys)) == len(keys)
@@ -28,8 +28,8 @@ def test_the_csv_has_every_number_once(found):
     assert (base["std"], base["low"], base["difference"], base["verdict"]) == ("", "", "", "")
 
 
-def test_the_latex_table_is_escaped_and_rectangular(found):
-    text = csv_latex.to_latex(found, "100 % & more_")
+def test_the_latex_table_is_escaped_and_rectangular(two_shares):
+    text = csv_latex.to_latex(two_shares, "100 % & more_")
     rows = [line for line in text.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
     assert len({line.replace(r"\&", "").count("&") for line in rows}) == 1
     assert r"a\_b & 100\,\% & 3 &" in text

@@ -6,7 +6,7 @@ from tests.cases.records import make_record
 from transfer.comparison.bootstrap import ImageResamples
 from transfer.records.record import Data, Split, Tide
 from transfer.reporting import figures
-from transfer.reporting.curves import Finetuning, Pretraining
+from transfer.reporting.curves import Finetuning
 from transfer.reporting.summary import summarise
 
 TIDE = Tide(50.0, 5.0, 12.0, 1.0, 0.5, 3.0, 20.0, 9.0, 30.0)
@@ -41,9 +41,9 @@ def all_figures(summary):
 
 
 def test_every_figure_says_n_its_data_and_its_unit(summary):
-    found = all_figures(summary)
-    assert len(found) == 7
-    for figure in found:
+    drawn = all_figures(summary)
+    assert len(drawn) == 7
+    for figure in drawn:
         assert re.search(r"n\W=\W\d", figure.note), figure.title
         assert "images" in figure.note
         units = re.findall(r'class="unit"[^>]*>([^<]+)<', figure.svg)
@@ -80,36 +80,15 @@ def test_many_classes_are_cut_to_those_that_changed_most():
         per_class = {"bbox": {}, "segm": dict(zip(names, aps, strict=True))}
         return make_record(init, per_class=per_class, data=Data(split, split))
 
-    found = figures.Figures(
+    drawn = figures.Figures(
         summarise(
             [record("random", [20.0] * 60), record("a", [20.0 + i - 30 for i in range(50)] + [20.0] * 10)],
             None,
             ImageResamples(10),
         )
     ).classes("segm")
-    assert "The 24 of 60 classes that changed most." in found.note
-    shown = re.findall(r"<title>(class\d+)</title>", found.svg)
+    assert "The 24 of 60 classes that changed most." in drawn.note
+    shown = re.findall(r"<title>(class\d+)</title>", drawn.svg)
     assert shown[0] == "class49"
     assert shown[-1] == "class0"
     assert len(shown) == 24
-
-
-def test_pretraining_runs_of_one_method_are_told_apart():
-    points = ((1.0, 5.0), (2.0, 4.0))
-    some = [Pretraining(name, "metamask", {"loss": points}, (0.4, 0.5, 0.6)) for name in ("x", "y")]
-    found = figures.pretraining(some)
-    assert [figure.title for figure in found] == ["Pretraining loss", "Mask of metamask, x", "Mask of metamask, y"]
-    assert [name for _, name in found[0].legend] == ["metamask, x", "metamask, y"]
-    assert "3 feature dimensions; 0.5 at the start" in found[1].note
-
-
-def test_a_mask_without_a_sigmoid_is_not_said_to_lie_between_0_and_1():
-    found = figures.pretraining([Pretraining("x", "metamask", {}, (-0.5, 1.5), "identity")])
-    assert "1 at the start" in found[0].note
-    assert "0–1" not in found[0].svg
-
-
-def test_nearest_neighbours_are_a_curve_of_their_own_images():
-    found = figures.pretraining([Pretraining("x", "simclr", {"knn": ((1.0, 50.0), (2.0, 60.0))}, ())])
-    assert [figure.title for figure in found] == ["kNN accuracy of the frozen features"]
-    assert "held-out training images" in found[0].note

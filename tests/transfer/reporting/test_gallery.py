@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 def runs(tmp_path):
     digits.write(tmp_path / "data", digits.Settings(size=48, train=1, val=8, unlabeled=1))
     starts = (("random", 3, 0.6), ("metamask", 1, 1.0))
-    return [read_run(make_run(tmp_path / n, tmp_path / "data", n, shift=s, found=f)) for n, s, f in starts]
+    return [read_run(make_run(tmp_path / n, tmp_path / "data", n, shift=s, share=f)) for n, s, f in starts]
 
 
 def show(runs, choice=None, images=None):

@@ -38,8 +38,8 @@ def test_label_fractions_get_a_column_and_their_own_differences():
     some = [*runs("a", 14.0), *runs("random", 10.0)]
     few = [*runs("a", 6.0, label_fraction=0.1), *runs("random", 5.0, label_fraction=0.1)]
     lines = markdown.headline(summary(*some, *few)).splitlines()
-    found = [[cells(line)[i] for i in (0, 1, 6)] for line in lines[2:]]
-    assert found == [
+    columns = [[cells(line)[i] for i in (0, 1, 6)] for line in lines[2:]]
+    assert columns == [
         ["random", "100 %", "10.0"],
         ["a", "100 %", "14.0"],
         ["a minus random", "100 %", "+4.0"],
@@ -55,14 +55,14 @@ def test_not_measured_is_a_dash_and_zero_is_not():
 
 
 def test_one_seed_cannot_carry_a_conclusion():
-    found = summary(*runs("metamask", 15.0), *runs("random", 12.0))
-    text = "\n".join(markdown.words(found))
+    two = summary(*runs("metamask", 15.0), *runs("random", 12.0))
+    text = "\n".join(markdown.words(two))
     assert (
         "**metamask** against random: mask AP 3.0 points more (12.0 to 15.0): **cannot tell: needs at least 2 more "
         "seeds**; box AP the same (12.5 to 12.5): **cannot tell"
     ) in text
     assert "One seed shows no spread" in text
-    assert "±" not in markdown.headline(found)
+    assert "±" not in markdown.headline(two)
 
 
 def test_several_seeds_say_their_interval_and_a_verdict():
@@ -74,16 +74,16 @@ def test_several_seeds_say_their_interval_and_a_verdict():
 
 
 def test_without_a_baseline_there_are_no_differences():
-    found = summary(*runs("metamask", 15.0), *runs("byol", 12.0))
-    assert "minus" not in markdown.headline(found)
-    assert "No run starts from random" in markdown.words(found)[0]
-    assert "`--baseline NAME`" in markdown.words(found)[0]
-    assert "byol minus metamask" in markdown.headline(summary(*found.records, baseline="metamask"))
+    two = summary(*runs("metamask", 15.0), *runs("byol", 12.0))
+    assert "minus" not in markdown.headline(two)
+    assert "No run starts from random" in markdown.words(two)[0]
+    assert "`--baseline NAME`" in markdown.words(two)[0]
+    assert "byol minus metamask" in markdown.headline(summary(*two.records, baseline="metamask"))
 
 
 def test_the_report_has_its_parts_in_order():
-    found = summary(*runs("metamask", 15.0), *runs("random", 12.0))
-    text = markdown.to_markdown(found, rows()[:1], STAGES, PICTURE)
+    two = summary(*runs("metamask", 15.0), *runs("random", 12.0))
+    text = markdown.to_markdown(two, rows()[:1], STAGES, PICTURE)
     parts = [
         "**metamask",
         "| start",
@@ -114,8 +114,8 @@ def test_without_stages_or_picture_their_parts_are_not_there():
 
 
 def test_settings_that_differ_are_listed_with_their_runs():
-    found = summary(make_record(device="CPU", name="run"), make_record("metamask", device="GPU", name="run"))
-    text = markdown.to_markdown(found, [], [], PICTURE)
+    two = summary(make_record(device="CPU", name="run"), make_record("metamask", device="GPU", name="run"))
+    text = markdown.to_markdown(two, [], [], PICTURE)
     assert "- Device: CPU (run)\n- Device: GPU (run)" in text
 
 

@@ -37,7 +37,9 @@ def page_file(tmp_path_factory):
                 names.append(str(run))
     pretrain = folder / "pretrain"
     pretrain.mkdir()
-    (pretrain / "metrics.jsonl").write_text('{"iteration": 1, "loss": 9.0}\n{"iteration": 2, "loss": 8.0}\n')
+    (pretrain / "metrics.jsonl").write_text(
+        '{"iteration": 1, "contrastive": 9.0}\n{"iteration": 2, "contrastive": 8.0}\n'
+    )
     flags = ["--published", "--pretrain", str(pretrain), "--resamples", "100", "--images", "2"]
     assert main(["report", *names, "--out", str(folder / "out"), *flags]) == 0
     return folder / "out/report.html"
@@ -49,9 +51,9 @@ def browser():
         pytest.skip(f"no browser: expected one of {', '.join(BROWSERS)}, found none (Debian: chromium-headless-shell)")
     api = pytest.importorskip("playwright.sync_api")
     with api.sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield found
-        found.close()
+        chromium = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture
@@ -62,10 +64,10 @@ def opened(browser, page_file):
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
         contexts.append(context)
         page = context.new_page()
-        page.said = []
-        page.on("console", lambda message: page.said.append(message.text))
-        page.on("pageerror", lambda error: page.said.append(str(error)))
-        page.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else page.said.append(r.url))
+        page.complaints = []
+        page.on("console", lambda message: page.complaints.append(message.text))
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else page.complaints.append(r.url))
         page.goto(page_file.as_uri())
         return page
 
@@ -86,7 +88,7 @@ def test_the_page_fits_and_says_no_error(opened, width, scheme):
         width,
     )
     assert out == []
-    assert page.said == []
+    assert page.complaints == []
 
 
 def test_every_image_loads(opened):
@@ -133,7 +135,7 @@ def test_the_table_sorts_both_ways_and_keeps_what_is_missing_last(opened):
     page.click("#results thead tr:nth-child(2) th:has-text('start') button")
     assert column(page, "start") == sorted(column(page, "start"))
     assert page.get_attribute("#results thead tr:nth-child(2) th", "aria-sort") == "ascending"
-    assert page.said == []
+    assert page.complaints == []
 
 
 def test_colours_can_be_chosen_and_overlays_hidden(opened):

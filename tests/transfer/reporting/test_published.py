@@ -48,11 +48,11 @@ def test_known_numbers_are_in_their_places():
 
 
 def test_rows_of_the_same_detector_data_and_schedule_stand_beside_ours():
-    found = published.beside([coco_record()])
-    assert {row.protocol for row in found} == {"COCO 2017, mask_rcnn_R_50_C4, 1x"}
-    assert len(found) == 13
+    rows = published.beside([coco_record()])
+    assert {row.protocol for row in rows} == {"COCO 2017, mask_rcnn_R_50_C4, 1x"}
+    assert len(rows) == 13
     one_gpu = published.beside([coco_record(max_iter=720000, batch=2)])  # the same number of images
-    assert found == one_gpu
+    assert rows == one_gpu
     fpn = coco_record("coco_mask_rcnn_R_50_FPN_1x.yaml")
     assert {row.detector for row in published.beside([fpn])} == {"mask_rcnn_R_50_FPN"}
 

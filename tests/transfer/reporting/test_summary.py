@@ -16,8 +16,8 @@ def test_differences_are_to_the_baseline_of_the_same_label_fraction():
     random, a, random_few, a_few = numbers.groups
     assert numbers.base(1.0) is random
     assert numbers.base(0.1) is random_few
-    found = numbers.difference(a, "segm", "AP")
-    assert (found.mean, found.std, found.n) == (pytest.approx(5.0), pytest.approx(2**0.5), 2)  # 4 and 6
+    difference = numbers.difference(a, "segm", "AP")
+    assert (difference.mean, difference.std, difference.n) == (pytest.approx(5.0), pytest.approx(2**0.5), 2)  # 4 and 6
     assert numbers.difference(a_few, "segm", "AP").mean == pytest.approx(1.0)
     assert numbers.difference(random, "segm", "AP") is None
     assert numbers.difference(a, "segm", "APs") is None  # not measured

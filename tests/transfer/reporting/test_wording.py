@@ -7,8 +7,8 @@ SEED = (15.0, 15.4, 15.2), (12.0, 12.1, 12.3)
 
 
 def test_one_clear_difference_is_one_clear_sentence():
-    found = summary(*runs("metamask", *SEED[0]), *runs("random", *SEED[1]))
-    assert wording.answer(found) == (
+    starts = summary(*runs("metamask", *SEED[0]), *runs("random", *SEED[1]))
+    assert wording.answer(starts) == (
         "metamask (+3.1 points, 95 % interval 2.5 to 3.6) is better than random in mask AP."
     )
     turned = summary(*runs("metamask", *SEED[1]), *runs("random", *SEED[0]))
@@ -18,21 +18,21 @@ def test_one_clear_difference_is_one_clear_sentence():
 
 
 def test_what_cannot_be_told_says_what_it_needs():
-    found = summary(*runs("metamask", 15.0), *runs("random", 12.0))
-    assert wording.answer(found) == (
+    starts = summary(*runs("metamask", 15.0), *runs("random", 12.0))
+    assert wording.answer(starts) == (
         "metamask (+3.0) cannot be told from random in mask AP: needs at least 2 more seeds."
     )
 
 
 def test_several_starts_and_label_fractions():
     few = [*runs("a", 6.0, label_fraction=0.1), *runs("random", 5.0, label_fraction=0.1)]
-    found = summary(*runs("a", *SEED[0]), *runs("b", 3.0, 3.1, 3.0), *runs("random", *SEED[1]), *few)
-    assert wording.answer(found) == (
+    starts = summary(*runs("a", *SEED[0]), *runs("b", 3.0, 3.1, 3.0), *runs("random", *SEED[1]), *few)
+    assert wording.answer(starts) == (
         "With 100 % of the labels a (+3.1) is better than random in mask AP, b (-9.1) is worse than random in mask AP; "
         "with 10 % of the labels a (+1.0) cannot be told from random in mask AP: needs at least 2 more seeds."
     )
-    assert found.leading.init == "a"
-    assert found.inits == ["random", "a", "b"]
+    assert starts.leading.init == "a"
+    assert starts.inits == ["random", "a", "b"]
 
 
 def test_one_start_that_cannot_be_told_at_any_label_fraction_is_named_once():

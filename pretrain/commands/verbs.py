@@ -1,0 +1,37 @@
+"""The verbs of ``python -m pretrain``, each a module here with ``add_arguments(parser)`` and ``run(args)``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+# verb -> what it does
+VERBS = {
+    "train": "pretrain a backbone on images without labels",
+    "evaluate": "measure a backbone's frozen features on images with classes",
+}
+# What ``python -m`` runs, besides the package itself.
+RUN_DIRECTLY = ("pretrain", "pretrain.settings.resolve")
+
+
+def advice(words: Sequence[str]) -> str | None:
+    """What to type instead of a module of this package that ``python -m`` cannot run; None when there is no need.
+
+    Args:
+        words: Python's own command line (``sys.orig_argv``).
+    """
+    module = _module(words).removesuffix(".__main__")
+    if module.partition(".")[0] != "pretrain" or module in RUN_DIRECTLY:
+        return None
+    verb = module.rpartition(".")[2]
+    if verb in VERBS:
+        return f"{module} is no command of its own: expected python -m pretrain {verb}; add --help for its arguments"
+    return f"{module} is no command: expected python -m pretrain VERB; python -m pretrain --help lists the verbs"
+
+
+def _module(words: Sequence[str]) -> str:
+    """What follows Python's ``-m``, in the same word or as the next one; empty without it."""
+    for i, word in enumerate(words):
+        if flag := re.fullmatch(r"-[bBdEiIOPqsSuvx]*m(.*)", word):
+            return flag[1] or "".join(words[i + 1 : i + 2])
+    return ""
