@@ -8,7 +8,7 @@ from transfer.comparison.compare import BASELINE, Value
 from transfer.comparison.intervals import LEAST_SEEDS
 from transfer.comparison.verdicts import BETTER, UNKNOWN, WORSE, Verdict
 from transfer.data import leaks
-from transfer.records.record import Record, Schedule, Split
+from transfer.records.record import Record, Schedule, Split, Weights
 from transfer.reporting.summary import Summary
 
 WORDS = {"bbox": "box", "segm": "mask"}
@@ -94,10 +94,17 @@ def caveats(summary: Summary) -> list[str]:
             f"All runs of {_join(single)} start from one pretrained file: the interval is about that file, not about "
             "what pretraining again would give."
         )
-    partial = [run.name for run in summary.records if run.weights and run.weights.loaded < run.weights.expected]
+    partial = [run.name for run in summary.records if run.weights and _partly(run.weights)]
     if partial:
         lines.append(f"Loaded only in part, the rest is random: {', '.join(partial)}.")
+    anew = [run.name for run in summary.records if run.weights and run.weights.drawn_anew]
+    if anew:
+        lines.append(f"Started from a detector of other classes or anchors, those heads drawn anew: {', '.join(anew)}.")
     return lines + _leaks(summary.records)
+
+
+def _partly(weights: Weights) -> bool:
+    return weights.loaded + weights.drawn_anew < weights.expected
 
 
 def _leaks(records: Sequence[Record]) -> list[str]:
@@ -160,8 +167,10 @@ def settings(summary: Summary) -> list[tuple[str, str]]:
 def schedule(schedule: Schedule) -> str:
     """Return a training budget in words."""
     steps = f"dropped at {', '.join(map(str, schedule.steps))}" if schedule.steps else "never dropped"
+    factor = schedule.backbone_lr_factor
+    backbone = "" if factor == 1 else f", {factor:g} of it for the backbone"
     return (
-        f"{schedule.max_iter} iterations of {schedule.batch} images, learning rate {schedule.base_lr:g}, "
+        f"{schedule.max_iter} iterations of {schedule.batch} images, learning rate {schedule.base_lr:g}{backbone}, "
         f"{steps}, warm-up {schedule.warmup} iterations"
     )
 

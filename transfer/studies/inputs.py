@@ -21,8 +21,9 @@ from transfer.data.labels import Labels
 from transfer.detectors import config as detector_config
 from transfer.errors import InputError
 from transfer.files.atomic import write_text
+from transfer.finetuning import weights
 from transfer.studies.fingerprints import fingerprint, key_of
-from transfer.studies.study_file import TRAIN, Start, Study
+from transfer.studies.schema import TRAIN, Start, Study
 
 GIGABYTE = 1e9
 _PER_PARAMETER = 4 * 2  # bytes of float32: the weight and its momentum
@@ -54,7 +55,7 @@ class Inputs:
         unlabelled: of ``python -m pretrain``: what follows ``--data``, and further flags.
         unlabelled_key: changes with those images.
         settings: start -> all settings of its pretraining.
-        keys: start -> changes with the weights that it is given; for starts without a pretraining.
+        keys: start -> changes with the files that it is given: ``file``, ``detector`` or ``init``.
         arch: start -> its backbone; of random weights the detector's.
         detector_key: changes with any key of the resolved config.
         probes_key: changes with the images of the probes.
@@ -90,16 +91,41 @@ def look(study: Study, out: Path) -> Inputs:
         elif start.file:
             keys[name] = fingerprint(Path(start.file))
             arch[name] = checkpoint.read(start.file, convention=start.convention).arch
+        elif start.detector:
+            keys[name] = _detector_key(Path(start.detector))
+            arch[name] = checkpoint.read(start.detector, convention=start.convention).arch
         if SPECS[arch[name]].depth != cfg.MODEL.RESNETS.DEPTH:
             raise InputError(
                 f"starts.{name}: expected a ResNet-{cfg.MODEL.RESNETS.DEPTH}, as {study.detector.config} is built of, "
                 f"found {arch[name]}; take another detector, or give it MODEL.RESNETS.DEPTH"
             )
+        if start.detector:
+            _check_detector(name, start, cfg, study.detector.options)
         if start.init:
             keys[name] = fingerprint(Path(start.init))
     check_disk(out, disk(study, settings, arch))
     probes = fingerprint(Path(study.probes.data)) if study.probes else ""
     return Inputs(data, unlabelled, unlabelled_key, settings, keys, arch, key_of(cfg.dump()), probes)
+
+
+def _detector_key(file: Path) -> str:
+    """Changes with a detector and with the config beside it, which says how it was fed."""
+    config = file.parent / "config.yaml"
+    return key_of(fingerprint(file), fingerprint(config) if config.is_file() else None)
+
+
+def _check_detector(name: str, start: Start, cfg: Any, overridden: Mapping[str, Any]) -> None:
+    """Count, in a model of the study's detector, what it would take from the start's."""
+    assert start.detector is not None
+    cfg = cfg.clone()
+    try:
+        initial = weights.read_detector(start.detector, cfg, start.convention)
+        weights.check_agreement(cfg, initial, overridden)
+        detector_config.changed(cfg, initial.overlay)
+        detector_config.fit_machine(cfg, 1)
+        weights.check_complete(weights.count_taken(cfg, initial), initial, start.allow_partial)
+    except InputError as error:
+        raise InputError(f"starts.{name}: {error}") from None
 
 
 def options(start: Start) -> list[str]:
@@ -140,7 +166,7 @@ def detector_config_of(study: Study) -> Any:
 
 def _data(study: Study, cfg: Any, out: Path) -> DataSet:
     data, masks = study.data, cfg.MODEL.MASK_ON
-    logging.getLogger("transfer").setLevel(logging.ERROR)  # train_net tells again, in its log, what is left out
+    logging.getLogger("transfer").setLevel(logging.ERROR)  # train_net logs again what is left out
     if data.digits:
         key = key_of("digits", vars(data.digits))
         folder = out / "data" / f"digits_{key}" / "coco"
@@ -149,10 +175,10 @@ def _data(study: Study, cfg: Any, out: Path) -> DataSet:
         return DataSet(_coco_arguments(parts), key, data.digits.train, parts)
     if data.train and data.val:
         parts = ((data.train[0], data.train[1]), (data.val[0], data.val[1]))
-        found = [splits.from_files(*part, masks=masks)[0] for part in parts]
-        coco.check_same_classes(tuple(found[0].classes), tuple(found[1].classes))
-        key = key_of([s.fingerprint for s in found], [fingerprint(Path(s.images)) for s in found])
-        return DataSet(_coco_arguments(parts), key, found[0].n_images, parts)
+        both = [splits.from_files(*part, masks=masks)[0] for part in parts]
+        coco.check_same_classes(tuple(both[0].classes), tuple(both[1].classes))
+        key = key_of([s.fingerprint for s in both], [fingerprint(Path(s.images)) for s in both])
+        return DataSet(_coco_arguments(parts), key, both[0].n_images, parts)
     if data.train_voc and data.val_voc:
         sets = [voc.parse(text) for text in (*data.train_voc, data.val_voc)]
         names = [voc.stems(s, masks=masks) for s in sets]
@@ -216,8 +242,8 @@ def disk(study: Study, settings: Mapping[str, Mapping[str, Any]], arch: Mapping[
     total = 0.0
     for name, start in study.starts.items():
         backbone = sum(map(math.prod, expected(SPECS[arch[name]]).values()))
-        kept = settings[name]["run"]["keep"] if start.pretrain else 0
-        pretraining = backbone * (2 * _PER_PARAMETER * kept + 4)  # heads weigh about as much as the backbone
+        checkpoints = settings[name]["run"]["keep"] if start.pretrain else 0
+        pretraining = backbone * (2 * _PER_PARAMETER * checkpoints + 4)  # heads weigh about as much as the backbone
         conversion = 0.0 if not (start.pretrain or start.file) else backbone * 4
         finetuning = 2 * backbone * _PER_PARAMETER  # and so do the detector's
         total += len(study.seeds) * (pretraining + conversion + len(study.labels) * finetuning)

@@ -1,4 +1,4 @@
-"""A study from its file to its report: what is missing is run, what is there is kept."""
+"""A study from its file to its report: what is missing is run, what is there stays."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def run(
     local = Local(out, jobs or max(1, len(devices)), devices)
     progress = Progress([], out, local.jobs, sys.stderr if sys.stderr.isatty() else None)
     local.watch = progress
-    courses = terms.settle(steps, list(dict.fromkeys(cell.start for cell in chosen)), local.run)
+    courses = terms.courses_of(steps, list(dict.fromkeys(cell.start for cell in chosen)), local.run)
     progress.chains = [chain(cell, steps, courses) for cell in chosen]
     states = local.run([step for one in progress.chains for step in one.steps])
     chains = {one.cell: one for one in progress.chains}
@@ -176,11 +176,11 @@ def open_study(study: str | Path, out: Path) -> Steps:
 
 
 def known_courses(steps: Steps) -> dict[str, Course]:
-    """What the terms have settled so far, from what is there; a start that still has to be measured is left out."""
+    """What the terms give each start, as read from what is there; starts that are not measured yet are left out."""
     courses: dict[str, Course] = {}
     for name in steps.study.starts:
         try:
-            courses |= terms.settle(steps, [name], terms.nothing)
+            courses |= terms.courses_of(steps, [name], terms.nothing)
         except (InputError, OSError):
             continue  # not measured yet: it has no cell to report on
     return courses

@@ -22,13 +22,17 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[str, Any]:
-    entries: dict[str, Any] = {}
-    for key_node, value_node in node.value:
-        key = str(loader.construct_object(key_node, deep=True))
-        if key in entries:
-            raise InputError(f"line {key_node.start_mark.line + 1}: expected each name once, found {key} twice")
-        entries[key] = loader.construct_object(value_node, deep=True)
-    return entries
+    names = set()
+    for key_node, _ in node.value:
+        name = str(loader.construct_object(key_node, deep=True))
+        if name in names:
+            raise InputError(f"line {key_node.start_mark.line + 1}: expected each name once, found {name} twice")
+        names.add(name)
+    loader.flatten_mapping(node)  # `<<: *other`: what the other has and this one does not say itself
+    return {
+        str(loader.construct_object(key_node, deep=True)): loader.construct_object(value_node, deep=True)
+        for key_node, value_node in node.value
+    }
 
 
 _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)

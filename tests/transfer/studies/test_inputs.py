@@ -3,15 +3,15 @@
 import shutil
 from collections import namedtuple
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+import torch
 
 from tests.cases.coco_sets import write_coco
+from tests.cases.detectors import detectron2_model, small_config
 from transfer.errors import InputError
 from transfer.studies import inputs
-from transfer.studies.fingerprints import fingerprint, key_of
-from transfer.studies.study_file import Data, Detector, Start, Study
+from transfer.studies.schema import Data, Detector, Start, Study
 
 CONFIG = "digits_mask_rcnn_R_18_FPN_demo"
 
@@ -69,6 +69,41 @@ def test_what_cannot_be_run_is_one_line(study, tmp_path, changes, says):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory):
+    """A detector of five classes as a run of Detectron2 leaves it, with its config."""
+    folder, cfg = tmp_path_factory.mktemp("detector"), small_config(5)
+    torch.save({"model": detectron2_model(cfg).state_dict()}, folder / "model_final.pth")
+    (folder / "config.yaml").write_text(cfg.dump())
+    return folder / "model_final.pth"
+
+
+def test_a_detector_that_fits_is_a_start_and_its_key_changes_with_its_config(study, detector, tmp_path):
+    small = replace(study, detector=Detector("any_mask_rcnn_R_18_FPN_small"))
+    small = replace(small, starts={"random": Start(), "coco": Start(detector=str(detector))})
+    before = inputs.look(small, tmp_path)
+    assert before.arch["coco"] == "resnet18"
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (copy / "model_final.pth").write_bytes(detector.read_bytes())
+    (copy / "config.yaml").write_text(
+        detector.with_name("config.yaml").read_text().replace("FORMAT: RGB", "FORMAT: BGR")
+    )
+    other = replace(small, starts={"random": Start(), "coco": Start(detector=str(copy / "model_final.pth"))})
+    assert inputs.look(other, tmp_path / "out").keys["coco"] != before.keys["coco"]
+
+
+def test_a_detector_that_does_not_fit_is_one_line_unless_parts_may_be_left_out(study, detector, tmp_path):
+    other = Detector("any_mask_rcnn_R_18_FPN_small", {"MODEL.FPN.OUT_CHANNELS": 32})
+    start = Start(detector=str(detector))
+    with pytest.raises(
+        InputError, match=r"^starts\.coco: .*model_final\.pth: expected all \d+ tensors of the detector"
+    ):
+        inputs.look(replace(study, detector=other, starts={"coco": start}), tmp_path)
+    some = replace(start, allow_partial=True)
+    assert inputs.look(replace(study, detector=other, starts={"coco": some}), tmp_path).arch == {"coco": "resnet18"}
+
+
 def test_unlabelled_images_that_are_not_there_are_one_line(study, tmp_path):
     data = replace(study.data, unlabelled=("nowhere",))
     starts = {"a": Start(pretrain="simclr_r18_any_100e")}
@@ -82,18 +117,3 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
     inputs.check_disk(tmp_path / "new/folder", 1e9)
     with pytest.raises(InputError, match=r"expected about 3\.0 GB free for the whole study, found 2\.0 GB"):
         inputs.check_disk(tmp_path / "new/folder", 3e9)
-
-
-def test_fingerprints_change_with_content_names_and_sizes(tmp_path):
-    (tmp_path / "below").mkdir()
-    file = tmp_path / "below/a"
-    file.write_text("one")
-    before = (fingerprint(file), fingerprint(tmp_path))
-    file.write_text("three")
-    assert fingerprint(file) != before[0]
-    assert fingerprint(tmp_path) != before[1]
-    file.write_text("one")
-    assert (fingerprint(file), fingerprint(tmp_path)) == before
-    file.rename(Path(tmp_path / "below/b"))
-    assert fingerprint(tmp_path) != before[1]
-    assert key_of({"a": 1, "b": [2]}) == key_of({"b": [2], "a": 1}) != key_of({"a": 1, "b": [3]})
