@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from transfer.studies.inputs import DataSet, Inputs
+from transfer.studies.data_sets import DataSet
+from transfer.studies.inputs import Inputs
 from transfer.studies.schema import Data, Detector, Start, Study
 from transfer.studies.steps import Steps
 

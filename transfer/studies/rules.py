@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 from transfer.data.labels import Labels
 from transfer.errors import InputError
+from transfer.finetuning.request import LARGEST_SEED
 from transfer.studies.schema import COMPUTE, EPOCHS, LENGTH, RANDOM, TRAIN, Start, Study
+
+LONGEST_NAME = 80  # it is part of the names of files
 
 
 def rules(study: Study) -> list[tuple[str, bool]]:
@@ -21,8 +26,11 @@ def rules(study: Study) -> list[tuple[str, bool]]:
         (f"data.unlabelled: expected a list or the word {TRAIN}, found {data.unlabelled!r}",
          not isinstance(data.unlabelled, str) or data.unlabelled == TRAIN),
         ("starts: expected at least one, found none; add e.g. random: random", bool(study.starts)),
-        (f"seeds: expected whole numbers from 0, each once, found {list(study.seeds)}",
-         min(study.seeds, default=-1) >= 0 and len(set(study.seeds)) == len(study.seeds)),
+        (f"seeds: expected whole numbers from 0 to {LARGEST_SEED}, each once, found {list(study.seeds)}",
+         0 <= min(study.seeds, default=-1) <= max(study.seeds, default=0) <= LARGEST_SEED
+         and len(set(study.seeds)) == len(study.seeds)),
+        (f"labels_seed: expected 0 to {LARGEST_SEED}, found {study.labels_seed}",
+         0 <= study.labels_seed <= LARGEST_SEED),
         (f"labels: expected each share once and at least one, found {list(study.labels)}",
          bool(study.labels) and len(set(study.labels)) == len(study.labels)),
         (f"baseline: expected one of the starts ({', '.join(study.starts)}), found {study.baseline}; correct it",
@@ -32,11 +40,11 @@ def rules(study: Study) -> list[tuple[str, bool]]:
          (terms.seconds is not None and terms.seconds > 0) == (terms.equal == COMPUTE)),
         (f"terms.warmup: expected a share from 0 to 1, found {terms.warmup:g}", 0 <= terms.warmup < 1),
         (f"detector.lr: expected more than 0, found {study.detector.lr}",
-         study.detector.lr is None or study.detector.lr > 0),
+         study.detector.lr is None or 0 < study.detector.lr < math.inf),
         ("detector.backbone_lr_factor: expected more than 0 and a backbone that is trained, found "
          f"{study.detector.backbone_lr_factor}{' with freeze_backbone' if study.detector.freeze_backbone else ''}",
          study.detector.backbone_lr_factor is None
-         or (study.detector.backbone_lr_factor > 0 and not study.detector.freeze_backbone)),
+         or (0 < study.detector.backbone_lr_factor < math.inf and not study.detector.freeze_backbone)),
         (f"detector.lr_scale: expected batch, found {study.detector.lr_scale}",
          study.detector.lr_scale in (None, "batch")),
         (f"detector.schedule_scale: expected more than 0 for each of {', '.join(study.labels)}, found "
@@ -112,8 +120,8 @@ def _start_rules(name: str, start: Start, study: Study) -> list[tuple[str, bool]
          bool(start.detector) or not start.allow_partial),
         (f"starts.{name}: expected random weights under this name, which reports read so, found others; rename it",
          name != RANDOM or start == Start()),
-        (f"starts: expected names of letters, digits, '_', '-', '.' and '+', found {name!r}; rename it",
-         bool(name) and all(c.isalnum() or c in "_-.+" for c in name)),
+        (f"starts: expected names of up to {LONGEST_NAME} letters, digits, '_', '-', '.' and '+', found {name!r}",
+         0 < len(name) <= LONGEST_NAME and all(c.isalnum() or c in "_-.+" for c in name)),
         (f"starts.{name}: expected data.unlabelled to pretrain on, found none; add folders, or the word {TRAIN}",
          not start.pretrain or bool(study.data.unlabelled) or study.data.digits is not None),
     ]  # fmt: skip
@@ -122,8 +130,8 @@ def _start_rules(name: str, start: Start, study: Study) -> list[tuple[str, bool]
 def _scales(study: Study) -> bool:
     scale = study.detector.schedule_scale
     if isinstance(scale, dict):
-        return set(scale) == set(study.labels) and min(scale.values()) > 0
-    return scale is None or scale > 0
+        return set(scale) == set(study.labels) and all(0 < value < math.inf for value in scale.values())
+    return scale is None or 0 < scale < math.inf
 
 
 def _share(text: str) -> bool:

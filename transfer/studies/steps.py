@@ -9,9 +9,11 @@ from typing import Any
 
 from transfer import __version__
 from transfer.records.record_file import FILE_NAME
+from transfer.studies.data_sets import DataSet
 from transfer.studies.fingerprints import key_of
-from transfer.studies.inputs import DataSet, Inputs, options, override_words
+from transfer.studies.inputs import Inputs, override_words
 from transfer.studies.schema import ALL, RANDOM, Study
+from transfer.studies.starts import options
 from transfer.studies.step import CONVERT, DATA, FINETUNE, PRETRAIN, PROBE, SPEED, Step
 
 BACKBONE = "backbone.safetensors"

@@ -10,7 +10,7 @@ from pathlib import Path
 from transfer.errors import InputError
 from transfer.studies import terms
 from transfer.studies.cells import Cell, Chain, cells, chain, select
-from transfer.studies.inputs import look
+from transfer.studies.inputs import check_fine_tuning, look
 from transfer.studies.local import DONE, FAILED, RUNNING, WAITING, Local, State, check_gpus, visible_gpus
 from transfer.studies.progress import Progress
 from transfer.studies.rehearsal import rehearse
@@ -93,6 +93,7 @@ def run(
     chosen = select(every, only, shard)
     if report_only:
         return _outcome(steps, every, every, known_courses(steps), [])
+    check_fine_tuning(steps.study, steps.inputs, out)
     if executor == SLURM:
         failed = _on_slurm(str(study), steps, chosen, Jobs(out, slurm or {}, cluster), poll)
         return _outcome(steps, chosen, every if chosen == every else (), known_courses(steps), failed)
@@ -158,9 +159,11 @@ def plan(
         InputError, Interrupted: as ``run``.
     """
     steps = open_study(study, Path(out))
+    chosen = select(cells(steps.study), only, shard)
+    check_fine_tuning(steps.study, steps.inputs, Path(out))
     devices = visible_gpus()
     local = Local(Path(out), jobs or max(1, len(devices)), devices)
-    return rehearse(steps, select(cells(steps.study), only, shard), local)
+    return rehearse(steps, chosen, local)
 
 
 def open_study(study: str | Path, out: Path) -> Steps:

@@ -18,8 +18,8 @@ from transfer.data.labels import Labels
 from transfer.errors import InputError
 from transfer.files.atomic import write_text
 from transfer.records.record_file import read_run
+from transfer.studies.data_sets import DataSet
 from transfer.studies.fingerprints import key_of
-from transfer.studies.inputs import DataSet
 from transfer.studies.local import FAILED, State, times
 from transfer.studies.schema import ALL, COMPUTE, Search, Terms
 from transfer.studies.step import Step, in_order

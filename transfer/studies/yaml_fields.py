@@ -68,18 +68,23 @@ def decode(cls: type[T], values: Any, at: str) -> T:
         InputError: an unknown key (with the nearest known one), a missing one, or a value of another type.
     """
     if not isinstance(values, Mapping):
-        raise InputError(f"{at}: expected keys and values, found {_shown(values)}")
+        raise InputError(f"{at.rstrip(':')}: expected keys and values, found {_shown(values)}")
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for key in values:
         if key not in fields:
             near = difflib.get_close_matches(key, fields, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(fields)}"
-            raise InputError(f"{at}: expected a known key, found {key}; {hint}")
+            raise InputError(f"{at.rstrip(':')}: expected a known key, found {key}; {hint}")
     for name, field in fields.items():
         if name not in values and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise InputError(f"{at}: expected {name}, found {', '.join(values) or 'nothing'}; add it")
+            raise InputError(f"{at.rstrip(':')}: expected {name}, found {', '.join(values) or 'nothing'}; add it")
     hints = typing.get_type_hints(cls)
-    return cls(**{key: _typed(hints[key], value, f"{at}.{key}") for key, value in values.items()})
+    return cls(**{key: _typed(hints[key], value, _below(at, key)) for key, value in values.items()})
+
+
+def _below(at: str, key: str) -> str:
+    """Name of a place: ``study.yaml: data.train``; a file's own name ends with a colon."""
+    return f"{at} {key}" if at.endswith(":") else f"{at}.{key}"
 
 
 _WORDS = {

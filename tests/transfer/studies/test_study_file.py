@@ -6,7 +6,7 @@ import pytest
 
 from tests.cases.studies import GOOD
 from transfer.errors import InputError
-from transfer.studies import inputs
+from transfer.studies import starts
 from transfer.studies.schema import ALL, Start
 from transfer.studies.study_file import find_study, read_study
 
@@ -46,12 +46,12 @@ def test_every_start_of_every_packaged_study_has_settings_that_load():
     """Also with its options: what is refused must be refused here, not after an hour of cells."""
     studies = {file.stem: read_study(file) for file in CONFIGS.glob("*.yaml")}
     configs = {
-        f"{study}/{name}": (start.pretrain, inputs.options(start))
+        f"{study}/{name}": (start.pretrain, starts.options(start))
         for study, content in studies.items()
         for name, start in content.starts.items()
         if start.pretrain
     }
-    settings = inputs.resolve(configs)
+    settings = starts.resolve(configs)
     assert settings["photographs_parts_gpu/forward_mode"]["meta"]["hypergradient"] == "forward_mode"
     assert settings["photographs_parts_gpu/lambda1_0.01"]["objective"]["mcr_weight"] == 0.01
     assert settings["photographs_parts_gpu/compmod_raw"]["objective"]["comp_input"] == "raw"

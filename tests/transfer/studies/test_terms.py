@@ -10,7 +10,7 @@ from tests.cases.studies import make_steps
 from transfer.errors import InputError
 from transfer.records import record_file
 from transfer.studies import terms
-from transfer.studies.inputs import DataSet
+from transfer.studies.data_sets import DataSet
 from transfer.studies.local import DONE, FAILED, State, note_time
 from transfer.studies.schema import Search, Terms
 from transfer.studies.step import in_order
