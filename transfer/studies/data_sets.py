@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from transfer.data.labels import Labels
 from transfer.demo import digits
 from transfer.errors import InputError
 from transfer.files.atomic import write_text
+from transfer.log_levels import errors_only
 from transfer.studies.fingerprints import fingerprint, key_of
 from transfer.studies.schema import TRAIN, Study
 
@@ -33,6 +33,7 @@ class DataSet:
     coco: tuple[tuple[str, str], tuple[str, str]] | None = None
 
 
+@errors_only("transfer")  # the runs say in their logs what is left out
 def labelled(study: Study, cfg: Any, out: Path) -> DataSet:
     """The images that detectors are trained and measured on.
 
@@ -40,7 +41,6 @@ def labelled(study: Study, cfg: Any, out: Path) -> DataSet:
         InputError: they are missing, or cannot be used.
     """
     data, masks = study.data, cfg.MODEL.MASK_ON
-    logging.getLogger("transfer").setLevel(logging.ERROR)  # train_net logs again what is left out
     if data.digits:
         digits.Settings(**vars(data.digits)).check()
         key = key_of("digits", vars(data.digits))

@@ -14,6 +14,7 @@ from transfer.errors import InputError
 from transfer.files import places
 from transfer.finetuning import logs, plan
 from transfer.finetuning.request import Request
+from transfer.log_levels import errors_only
 from transfer.studies import data_sets, disk, starts
 from transfer.studies.data_sets import DataSet
 from transfer.studies.fingerprints import fingerprint, key_of
@@ -106,6 +107,7 @@ def detector_config_of(study: Study) -> Any:
     return cfg
 
 
+@errors_only("transfer")  # the runs say in their logs what is left out
 def check_fine_tuning(study: Study, inputs: Inputs, out: Path) -> None:
     """See that ``train_net`` itself would begin: from random weights, with the first share of the labels.
 
