@@ -13,7 +13,7 @@ from transfer.errors import InputError
 from transfer.files.atomic import write_text
 from transfer.log_levels import errors_only
 from transfer.studies.fingerprints import fingerprint, key_of
-from transfer.studies.schema import TRAIN, Study
+from transfer.studies.schema import TRAIN, Digits, Study
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def labelled(study: Study, cfg: Any, out: Path) -> DataSet:
     """
     data, masks = study.data, cfg.MODEL.MASK_ON
     if data.digits:
-        digits.Settings(**vars(data.digits)).check()
+        _check_digits(data.digits)
         key = key_of("digits", vars(data.digits))
         folder = out / "data" / f"digits_{key}" / "coco"
         part = {p: (str(folder / p), str(folder / f"annotations/instances_{p}.json")) for p in ("train", "val")}
@@ -63,6 +63,13 @@ def labelled(study: Study, cfg: Any, out: Path) -> DataSet:
     train = splits.registered(cfg.DATASETS.TRAIN, masks=masks)
     val = splits.registered(cfg.DATASETS.TEST, masks=masks)
     return DataSet((), key_of(train.fingerprint, val.fingerprint), train.n_images)
+
+
+def _check_digits(settings: Digits) -> None:
+    try:
+        digits.Settings(**vars(settings)).check()
+    except InputError as error:
+        raise InputError(f"data.digits: {error}") from None
 
 
 def _coco_arguments(parts: tuple[tuple[str, str], ...]) -> tuple[str, ...]:

@@ -39,15 +39,15 @@ def rules(study: Study) -> list[tuple[str, bool]]:
         (f"terms.seconds: expected more than 0 with equal: {COMPUTE} and none with {EPOCHS}, found {terms.seconds}",
          (terms.seconds is not None and terms.seconds > 0) == (terms.equal == COMPUTE)),
         (f"terms.warmup: expected a share from 0 to 1, found {terms.warmup:g}", 0 <= terms.warmup < 1),
-        (f"detector.lr: expected more than 0, found {study.detector.lr}",
+        (f"detector.lr: expected a finite number above 0, found {study.detector.lr}",
          study.detector.lr is None or 0 < study.detector.lr < math.inf),
-        ("detector.backbone_lr_factor: expected more than 0 and a backbone that is trained, found "
+        ("detector.backbone_lr_factor: expected a finite number above 0 and a backbone that is trained, found "
          f"{study.detector.backbone_lr_factor}{' with freeze_backbone' if study.detector.freeze_backbone else ''}",
          study.detector.backbone_lr_factor is None
          or (0 < study.detector.backbone_lr_factor < math.inf and not study.detector.freeze_backbone)),
         (f"detector.lr_scale: expected batch, found {study.detector.lr_scale}",
          study.detector.lr_scale in (None, "batch")),
-        (f"detector.schedule_scale: expected more than 0 for each of {', '.join(study.labels)}, found "
+        (f"detector.schedule_scale: expected a finite number above 0 for each of {', '.join(study.labels)}, found "
          f"{study.detector.schedule_scale}", _scales(study)),
         (f"gpus: expected 1 or more, found {study.gpus} and {study.detector.gpus}",
          min(study.gpus, study.detector.gpus) >= 1),

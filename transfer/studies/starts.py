@@ -59,7 +59,7 @@ def look(name: str, start: Start, study: Study, cfg: Any, settings: Settings | N
             arch: str = settings["backbone"]["arch"]
             fed = {"arch": arch, "stem": settings["backbone"]["stem"], "channel_order": "RGB"}
             fed |= {"mean": settings["data"]["mean"], "std": settings["data"]["std"]}
-            _check_fit(f"of {start.pretrain}", fed, study, cfg)
+            _check_fit(start.pretrain or "", fed, study, cfg)
             return StartFacts(arch, _init_key(start.init, arch))
     except InputError as error:
         raise InputError(f"starts.{name}: {error}") from None

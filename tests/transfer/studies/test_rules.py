@@ -41,7 +41,7 @@ def write(folder, text):
         (
             "  options:\n",
             "  backbone_lr_factor: 0\n  options:\n",
-            r"backbone_lr_factor: expected more than 0 .* found 0",
+            r"backbone_lr_factor: expected a finite number above 0 .* found 0",
         ),
         (
             "  options:\n",
@@ -55,10 +55,14 @@ def write(folder, text):
             r"freeze_backbone: expected it",
         ),
         ("  moco:", f"  {'m' * 81}:", r"expected names of up to 80 letters"),
-        ("  options:\n", "  lr: .inf\n  options:\n", r"detector\.lr: expected more than 0, found inf"),
-        ("  options:\n", "  schedule_scale: .nan\n  options:\n", r"schedule_scale: expected more than 0 for each"),
+        ("  options:\n", "  lr: .inf\n  options:\n", r"detector\.lr: expected a finite number above 0, found inf"),
+        (
+            "  options:\n",
+            "  schedule_scale: .nan\n  options:\n",
+            r"schedule_scale: expected a finite number above 0 for each",
+        ),
         ("[0, 1]", "[2147483648]", r"seeds: expected whole numbers from 0 to 2147483647"),
-        ("  options:\n", "  lr: -1\n  options:\n", r"detector\.lr: expected more than 0, found -1"),
+        ("  options:\n", "  lr: -1\n  options:\n", r"detector\.lr: expected a finite number above 0, found -1"),
         ("  options:\n", "  gpus: 0\n  options:\n", r"gpus: expected 1 or more, found 1 and 0"),
         ("seeds: [0, 1]", "seeds: []", r"seeds: expected whole numbers from 0 to \d+, each once, found \[\]"),
         ("seeds: [0, 1]", "seeds: [0]\nprobes: {data: x, protocols: [cnn]}", r"probes\.protocols: .* found cnn"),
