@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from transfer.comparison.compare import BASELINE, Value
@@ -18,23 +19,28 @@ DASH = "–"  # not measured
 
 def answer(summary: Summary) -> str:
     """Return the answer in one sentence."""
+    first, *others = (text.removesuffix(".") for text in answers(summary))
+    return "; ".join([first, *(f"w{text[1:]}" for text in others)]) + "."
+
+
+def answers(summary: Summary) -> list[str]:
+    """Return the answer in a sentence for each share of the labels, or in one for all."""
     if summary.baseline is None:
-        return f"No run starts from {BASELINE}, so there is nothing to compare with."
+        return [f"No run starts from {BASELINE}, so there is nothing to compare with."]
     verdicts = summary.about(summary.task)
     if not verdicts:
-        return f"Every run starts from {summary.baseline}, so there is nothing to compare with."
+        return [f"Every run starts from {summary.baseline}, so there is nothing to compare with."]
     if len({v.ours.init for v in verdicts}) == 1 < len(verdicts) and all(v.word == UNKNOWN for v in verdicts):
         shares = [f"with {percent(v.ours.fraction)} of the labels {_gain(v, False)}, {v.needs}" for v in verdicts]
         start, base = verdicts[0].ours.init, verdicts[0].baseline.init
-        return f"{start} cannot be told from {base} in {WORDS[summary.task]} AP: {'; '.join(shares)}."
+        return [f"{start} cannot be told from {base} in {WORDS[summary.task]} AP: {'; '.join(shares)}."]
     parts = []
     for fraction in summary.fractions:
         here = [verdict for verdict in verdicts if verdict.ours.fraction == fraction]
         if here:
-            labels = f"with {percent(fraction)} of the labels " if len(summary.fractions) > 1 else ""
-            parts.append(labels + _sentence(here, alone=len(verdicts) == 1))
-    text = "; ".join(parts)
-    return (f"W{text[1:]}" if text.startswith("with ") else text) + "."  # a start keeps its own spelling
+            labels = f"With {percent(fraction)} of the labels " if len(summary.fractions) > 1 else ""
+            parts.append(f"{labels}{_sentence(here, alone=len(verdicts) == 1)}.")
+    return parts
 
 
 def _sentence(verdicts: Sequence[Verdict], alone: bool) -> str:
@@ -132,6 +138,11 @@ def number(value: Value | None) -> str:
 def signed(value: float) -> str:
     """Return a difference with its sign; what rounds to nothing has none but plus."""
     return f"{value:+z.1f}"
+
+
+def minus(text: str) -> str:
+    """The text with the sign of minus before numbers, for a page: a hyphen is half as long as a plus."""
+    return re.sub(r"(?<![\w.])-(?=\d)", "−", text)
 
 
 def limits(interval: tuple[float, float] | None) -> str:

@@ -24,6 +24,8 @@ class _StrictLoader(yaml.SafeLoader):
 def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[str, Any]:
     names = set()
     for key_node, _ in node.value:
+        if key_node.tag == "tag:yaml.org,2002:merge":
+            continue
         name = str(loader.construct_object(key_node, deep=True))
         if name in names:
             raise InputError(f"line {key_node.start_mark.line + 1}: expected each name once, found {name} twice")

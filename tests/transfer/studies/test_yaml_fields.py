@@ -27,7 +27,7 @@ class Outer:
     scale: float | dict[str, float] | None = None
     words: tuple[str, ...] | str = ()
     options: dict[str, Any] = field(default_factory=dict)
-    on: bool = False
+    loud: bool = False
 
 
 def read(tmp_path, text):
@@ -38,7 +38,7 @@ def read(tmp_path, text):
 
 def test_values_become_what_the_fields_mean(tmp_path):
     text = "inner: {size: 3, name: 5}\nrate: 2\nnames: [a, 1, 2.5]\nscale: {x: 1}\n"
-    text += "words: train\noptions: {a.b: [1, x]}\non: true\n"
+    text += "words: train\noptions: {a.b: [1, x]}\nloud: true\n"
     made = decode(Outer, read(tmp_path, text), "f")
     assert made == Outer(Inner(3, "5"), 2.0, ("a", "1", "2.5"), {"x": 1.0}, "train", {"a.b": [1, "x"]}, True)
     assert decode(Outer, read(tmp_path, "inner: {size: 3}\nscale: null\n"), "f") == Outer(Inner(3))
@@ -59,7 +59,7 @@ def test_values_become_what_the_fields_mean(tmp_path):
         ("inner: {size: 3}\nrate: fast", r"^f\.rate: expected a number, found 'fast'"),
         ("inner: {size: 3}\nnames: a", r"^f\.names: expected a list, found 'a'"),
         ("inner: {size: 3}\nnames: [[a]]", r"^f\.names\[0\]: expected text, found \['a'\]"),
-        ("inner: {size: 3}\non: 1", r"^f\.on: expected true or false, found 1"),
+        ("inner: {size: 3}\nloud: 1", r"^f\.loud: expected true or false, found 1"),
         ("inner: {size: 3}\nscale: {x: y}", r"^f\.scale\.x: expected a number, found 'y'"),
         ("inner: {size: 3}\nwords: {}", r"^f\.words: expected a list or text, found \{\}"),
     ],
