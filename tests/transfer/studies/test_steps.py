@@ -59,7 +59,7 @@ def test_what_the_terms_give_replaces_what_the_file_says(steps):
 def test_a_conversion_says_how_the_file_was_fed(steps):
     step = steps.convert("moco", None)
     args = parsed(convert, list(step.arguments[3:]))
-    assert (str(args.checkpoint), args.to, args.convention) == ("moco.pth", "detectron2", "imagenet228")
+    assert (str(args.file), args.to, args.convention) == ("moco.pth", "detectron2", "imagenet228")
     pretrained = steps.pretrain("simclr", 0)
     assert steps.convert("simclr", pretrained).needs == (pretrained,)
     other = steps.convert("simclr", steps.pretrain("simclr", 1))
