@@ -79,7 +79,19 @@ def save_backbone(path: str | Path, backbone: nn.Module, metadata: Mapping[str, 
             "written: lower optimizer.lr or raise schedule.warmup_share"
         )
     # Not safetensors' own `save_file`: its files can be read by nobody but their owner.
-    write_bytes(path, safetensors.torch.save(tensors, metadata=header))
+    write_bytes(path, _sorted_header(safetensors.torch.save(tensors, metadata=header)))
+
+
+def _sorted_header(content: bytes) -> bytes:
+    """The same safetensors file with its header in alphabetical order: the package writes another order each time.
+
+    So equal weights are equal files, and a hash of one says something. The format: 8 bytes with the header's length,
+    the header as JSON, padded with spaces to a multiple of 8, and the tensors, whose offsets count from its end.
+    """
+    length = int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[8 + length :]
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -2,9 +2,29 @@
 
 from pathlib import Path
 
-from transfer.studies.inputs import DataSet, Inputs
+from transfer.studies.data_sets import DataSet
+from transfer.studies.inputs import Inputs
+from transfer.studies.schema import Data, Detector, Start, Study
 from transfer.studies.steps import Steps
-from transfer.studies.study_file import Data, Detector, Start, Study
+
+# A study file that can be read; one line of it is changed at a time.
+GOOD = """
+data:
+  train: [images, train.json]
+  val: [images, val.json]
+  unlabelled: [images]
+starts:
+  random: random
+  simclr: {pretrain: simclr_r18_any_100e, options: {schedule.epochs: 2}}
+  moco: {file: moco.pth.tar}
+seeds: [0, 1]
+labels: [10%, 100%]
+detector:
+  config: digits_mask_rcnn_R_18_FPN_demo
+  options:
+    SOLVER.STEPS: (1,)
+    SOLVER.MAX_ITER: 2
+"""
 
 PARTS = (("images", "train.json"), ("images", "val.json"))
 SETTINGS = {
@@ -36,7 +56,7 @@ def make_steps(out=Path("out"), starts=None, data_key="d", **changes):
         unlabelled=("images",),
         unlabelled_key="u",
         settings=pretrained,
-        keys={name: "f" for name, start in starts.items() if start.file},
+        keys={name: "f" for name, start in starts.items() if start.file or start.detector or start.init},
         arch=dict.fromkeys(starts, "resnet18"),
         detector_key="c",
     )

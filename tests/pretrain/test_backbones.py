@@ -57,6 +57,14 @@ def test_the_file_gives_the_same_network_back(tmp_path, stem):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["backbone.safetensors"]
 
 
+def test_equal_weights_are_equal_files(tmp_path):
+    net, files = build_backbone("resnet18"), [tmp_path / f"{i}.safetensors" for i in range(3)]
+    for file in files:
+        save_backbone(file, net, METADATA | {"settings": {"note": "\u00fc, \u221e"}})
+    assert files[0].read_bytes() == files[1].read_bytes() == files[2].read_bytes()
+    assert load_backbone(files[0])[1]["settings"] == {"note": "\u00fc, \u221e"}
+
+
 def test_the_file_holds_a_hundred_tensors_under_torchvision_names(tmp_path):
     path = tmp_path / "b.safetensors"
     save_backbone(path, build_backbone("resnet18"), METADATA)

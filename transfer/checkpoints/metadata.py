@@ -29,7 +29,7 @@ def decode_metadata(header: dict[str, str], path: Path) -> dict[str, Any]:
     """
     if sum(map(len, header.values())) > LONGEST:
         raise _damaged(path, f"at most {LONGEST} characters", "more")
-    decoded: dict[str, Any] = dict(header)
+    decoded: dict[str, Any] = {key: header[key] for key in sorted(header)}  # safetensors gives them in any order
     for key in _JSON_KEYS:
         if key not in header:
             continue

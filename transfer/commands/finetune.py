@@ -44,7 +44,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--init", metavar="random|FILE", help="random, or a file from `transfer convert` (default: MODEL.WEIGHTS)"
     )
     weights.add_argument(
-        "--allow-partial", action="store_true", help="go on when the file lacks tensors of the backbone"
+        "--init-detector",
+        metavar="FILE",
+        help="a whole detector of Detectron2 or torchvision instead; heads of other classes are drawn anew",
+    )
+    weights.add_argument(
+        "--convention",
+        metavar="NAME",
+        help="how it was fed: imagenet, imagenet228, msra (default: the config.yaml beside it; torchvision's own)",
+    )
+    weights.add_argument(
+        "--allow-partial",
+        action="store_true",
+        help="go on when the file lacks tensors of the backbone or detector, or has others",
     )
     weights.add_argument("--freeze-backbone", action="store_true", help="do not train the backbone (FREEZE_AT 5)")
     course = parser.add_argument_group("schedule")
@@ -55,6 +67,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--lr-scale",
         choices=["batch"],
         help="scale LR, warm-up and length from the config's batch to SOLVER.IMS_PER_BATCH",
+    )
+    course.add_argument(
+        "--backbone-lr-factor",
+        type=float,
+        metavar="F",
+        help="learning rate of the backbone relative to the rest (default 1)",
     )
     course.add_argument(
         "--schedule-scale", type=float, metavar="F", help="multiply length and steps, e.g. 0.25 for few labels"

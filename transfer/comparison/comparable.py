@@ -30,6 +30,7 @@ SAME_AT_A_LABEL_FRACTION: dict[str, Callable[[Record], Any]] = {
     "schedule.base_lr": lambda r: r.schedule and r.schedule.base_lr,
     "schedule.steps": lambda r: r.schedule and r.schedule.steps,
     "schedule.warmup": lambda r: r.schedule and r.schedule.warmup,
+    "schedule.backbone_lr_factor": lambda r: r.schedule and r.schedule.backbone_lr_factor,
 }
 # A detector that trains fewer of its parameters, as on a frozen backbone, is another protocol.
 SAME_AT_A_SIZE: dict[str, Callable[[Record], Any]] = {"cost.trainable": lambda r: r.cost.trainable}

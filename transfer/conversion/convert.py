@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import tempfile
@@ -131,7 +132,7 @@ def _write(source: Checkpoint, to: str, path: Path, head: str | None) -> None:
         content = {"state_dict": source.state, "meta": {"author": AUTHOR, "metadata": metadata}}
         atomic.write_bytes(path, _torch_file(content))
     elif path.suffix == ".safetensors":
-        atomic.write_bytes(path, save(source.state, metadata=encode_metadata(metadata)))
+        atomic.write_bytes(path, _sorted_header(save(source.state, metadata=encode_metadata(metadata))))
     else:
         atomic.write_bytes(path, _torch_file(dict(source.state)))
 
@@ -141,6 +142,18 @@ def _torch_file(content: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
     torch.save(content, buffer)
     return buffer.getvalue()
+
+
+def _sorted_header(content: bytes) -> bytes:
+    """The same safetensors file with its header in alphabetical order: the package writes another order each time.
+
+    So equal weights are equal files, and a hash of one says something. The format: 8 bytes with the header's length,
+    the header as JSON, padded with spaces to a multiple of 8, and the tensors, whose offsets count from its end.
+    """
+    length = int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[8 + length :]
 
 
 def _renamed(name: str) -> str:

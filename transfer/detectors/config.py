@@ -15,6 +15,22 @@ from detectron2.config import CfgNode, get_cfg
 import transfer
 from transfer.errors import InputError
 
+# Of SOLVER, beside Detectron2's BIAS_LR_FACTOR: the one key that Detectron2 lacks. It stands only in configs in which
+# it is not 1, so that Detectron2 itself reads all the others.
+BACKBONE_LR_FACTOR = "BACKBONE_LR_FACTOR"
+
+
+def backbone_lr_factor(cfg: CfgNode) -> float:
+    """The learning rate of the backbone relative to that of the rest."""
+    return float(cfg.SOLVER.get(BACKBONE_LR_FACTOR, 1.0))
+
+
+def set_backbone_lr_factor(cfg: CfgNode, factor: float) -> None:
+    """Set the factor, or remove it where it is 1."""
+    cfg.SOLVER[BACKBONE_LR_FACTOR] = float(factor)
+    if factor == 1:
+        del cfg.SOLVER[BACKBONE_LR_FACTOR]
+
 
 def read_config(path: Path) -> CfgNode:
     """Return Detectron2's defaults with the file ``path`` and its ``_BASE_`` files merged in.
@@ -24,9 +40,11 @@ def read_config(path: Path) -> CfgNode:
     """
     _check_yaml(path)
     cfg = get_cfg()
+    cfg.SOLVER[BACKBONE_LR_FACTOR] = 1.0
     try:
         # Detectron2's default allows YAML tags that run Python code; a config file is data here.
         cfg.merge_from_file(str(path), allow_unsafe=False)
+        set_backbone_lr_factor(cfg, cfg.SOLVER[BACKBONE_LR_FACTOR])
     except KeyError as error:  # yacs: "Non-existent config key: A.B"
         raise InputError(f"{path}: {_unknown_key(cfg, str(error.args[0]).rpartition(' ')[2])}") from None
     except (ValueError, AssertionError) as error:

@@ -27,17 +27,19 @@ class Loaded:
         missing: names of those that hold something else.
         unused: names of the file's tensors for which the network has no place.
         misshapen: names, among ``missing``, of those that the file has in another shape.
+        drawn_anew: names of those that keep their initial values by right: they belong to other classes or anchors.
     """
 
     expected: int
     missing: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     misshapen: tuple[str, ...] = ()
+    drawn_anew: tuple[str, ...] = ()
 
     @property
     def loaded(self) -> int:
         """Tensors that hold the file's values."""
-        return self.expected - len(self.missing)
+        return self.expected - len(self.missing) - len(self.drawn_anew)
 
     @property
     def complete(self) -> bool:
@@ -47,9 +49,9 @@ class Loaded:
     def __str__(self) -> str:
         """``98/100 tensors``, and by name what was not loaded and not used."""
         parts = [f"{self.loaded}/{self.expected} tensors"]
-        for kind in ("missing", "unused", "misshapen"):
+        for kind in ("drawn_anew", "missing", "unused", "misshapen"):
             if tensors := getattr(self, kind):
-                parts.append(f"{len(tensors)} {kind} ({listed(tensors)})")
+                parts.append(f"{len(tensors)} {kind.replace('_', ' ')} ({listed(tensors)})")
         return ", ".join(parts)
 
 

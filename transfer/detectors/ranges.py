@@ -59,6 +59,7 @@ RANGES: dict[str, Range] = {
     "SOLVER.STEPS": COUNT,
     "SOLVER.BASE_LR": Range(0, math.inf, above=True),  # however large: a run that diverges says so itself
     "SOLVER.BASE_LR_END": NOT_NEGATIVE,
+    "SOLVER.BACKBONE_LR_FACTOR": POSITIVE,
     "SOLVER.GAMMA": Range(0, 1, above=True),
     "SOLVER.MOMENTUM": Range(0, 1, below=True),
     "SOLVER.WEIGHT_DECAY": NOT_NEGATIVE,

@@ -118,6 +118,12 @@ def _tick(x: float, y: float, text: str) -> str:
     return f'<text class="tick" x="{x:.1f}" y="{y:.1f}" text-anchor="middle">{text}</text>'
 
 
+def shortened(label: str, length: int) -> str:
+    """A label in ``length`` letters: what stands behind " · " tells rows of one name apart, and is kept whole."""
+    name, mark, rest = label.rpartition(" · ")
+    return f"{(name or label)[: max(3, length - 1 - len(mark + rest) * bool(name))]}…{mark + rest if name else ''}"
+
+
 def _rows(title: str, rows: Sequence[ChartRow], unit: str, scale: Scale, zero: bool, bars: bool) -> str:
     longest = max(len(row.label) for row in rows)
     left = min(152.0, 14.5 + longest * _LETTER)
@@ -134,9 +140,9 @@ def _rows(title: str, rows: Sequence[ChartRow], unit: str, scale: Scale, zero: b
     y = float(top)
     for row, height in zip(rows, heights, strict=True):
         middle = y + height / 2
-        shown = (
-            row.label if len(row.label) * _LETTER + 14 <= left + 1 else row.label[: int((left - 20) / _LETTER)] + "…"
-        )
+        shown = row.label
+        if len(row.label) * _LETTER + 14 > left + 1:
+            shown = shortened(row.label, int((left - 20) / _LETTER))
         out.append(
             f'<text class="row" x="{left - 8:.0f}" y="{middle + 4:.1f}" text-anchor="end">{escape(shown)}'
             f"<title>{escape(row.label)}</title></text>"

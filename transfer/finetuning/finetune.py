@@ -35,7 +35,10 @@ def finetune(
     allow_partial: bool = False,
     freeze_backbone: bool = False,
     lr: float | str | None = None,
+    init_detector: str | Path | None = None,
+    convention: str | None = None,
     lr_scale: str | None = None,
+    backbone_lr_factor: float | None = None,
     schedule_scale: float | None = None,
     amp: bool = False,
     channels_last: bool = False,
@@ -63,7 +66,11 @@ def finetune(
         allow_partial: go on when the weights lack tensors of the backbone.
         freeze_backbone: do not train the backbone.
         lr: learning rate; "auto" finds one for these weights in 100 iterations; None for the config's.
+        init_detector: a whole detector of Detectron2 or torchvision to start from instead of ``init``; heads of other
+            classes are drawn anew, and counted.
+        convention: how that detector was fed ("imagenet", "imagenet228", "msra"), where no config.yaml beside it says.
         lr_scale: "batch" scales learning rate, warm-up and length from the config's batch to SOLVER.IMS_PER_BATCH.
+        backbone_lr_factor: learning rate of the backbone relative to that of the rest; None for 1.
         schedule_scale: multiplies length and steps.
         amp: mixed precision, on GPUs.
         channels_last: keep the model's tensors in that memory format.
@@ -128,7 +135,10 @@ def finetune(
             allow_partial=allow_partial,
             freeze_backbone=freeze_backbone,
             lr=lr,
+            init_detector=None if init_detector is None else str(init_detector),
+            convention=convention,
             lr_scale=lr_scale,
+            backbone_lr_factor=backbone_lr_factor,
             schedule_scale=schedule_scale,
             amp=amp,
             channels_last=channels_last,

@@ -17,12 +17,12 @@ from typing import Any
 import torch
 from detectron2.config import CfgNode
 from detectron2.engine import create_ddp_model
-from detectron2.solver import build_optimizer
 from detectron2.utils import comm
 from detectron2.utils.events import EventStorage
 
 from transfer.errors import InputError
 from transfer.files import atomic
+from transfer.finetuning import optimizer as optimizers
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ def run(cfg: CfgNode, model: torch.nn.Module, batches: Any, iterations: int = IT
     """
     on_gpu = cfg.MODEL.DEVICE.startswith("cuda")  # torch takes a device per process for GPUs only
     model = create_ddp_model(model.train(), broadcast_buffers=False, **({} if on_gpu else {"device_ids": None}))
-    optimizer = build_optimizer(cfg, model)
+    optimizer = optimizers.build(cfg, model)
     own = [group["lr"] / cfg.SOLVER.BASE_LR for group in optimizer.param_groups]
     ratio = (HIGHEST / LOWEST) ** (1 / max(1, iterations - 1))
     lrs: list[float] = []

@@ -117,7 +117,7 @@ def prepare(request: Request) -> Plan:
     count = None
     if start is not None:
         count = weights.count_taken(cfg, start)
-        weights.check_complete(count, start, request.allow_partial)
+        weights.check_complete(count, start, request.allow_partial, heads=not request.eval_only)
     outcome.check(cfg, data.val)
     data = data.with_leaks(start.metadata.get("data") if start is not None else None)
     ranges.check(cfg)  # --schedule-scale and --lr-scale have changed some
@@ -164,6 +164,7 @@ def _check_folder(folder: Path, request: Request) -> None:
 # flag -> the config key that it stands for
 _STANDS_FOR = {
     "init": "MODEL.WEIGHTS",
+    "init_detector": "MODEL.WEIGHTS",
     "train": "DATASETS.TRAIN",
     "train_voc": "DATASETS.TRAIN",
     "val": "DATASETS.TEST",
@@ -196,7 +197,9 @@ def _check_given_once(request: Request, overridden: dict[str, Any]) -> None:
 
 
 def _start(request: Request, wanted: CfgNode, folder: Path) -> weights.InitialWeights | None:
-    """Return the weights that --init, MODEL.WEIGHTS or, to evaluate, the run in ``folder`` names."""
+    """Return the weights that --init, --init-detector, MODEL.WEIGHTS or, to evaluate, the run in ``folder`` names."""
+    if request.init_detector is not None:
+        return weights.read_detector(request.init_detector, wanted, request.convention)
     if request.init == "random":
         return None
     file = request.init or wanted.MODEL.WEIGHTS
@@ -229,8 +232,10 @@ def _flags(cfg: CfgNode, request: Request, folder: Path) -> None:
 
 
 def _schedule(cfg: CfgNode, request: Request, batch: int, overridden: dict[str, Any]) -> None:
-    """Apply --lr, --lr-scale and --schedule-scale; ``batch`` is the config file's own."""
+    """Apply --lr, --backbone-lr-factor, --lr-scale and --schedule-scale; ``batch`` is the config file's own."""
     lines = []
+    if request.backbone_lr_factor is not None:
+        detector_config.set_backbone_lr_factor(cfg, request.backbone_lr_factor)
     if request.lr not in (None, "auto"):
         detector_config.changed(cfg, {"SOLVER.BASE_LR": request.lr})
     if request.lr_scale:

@@ -21,6 +21,9 @@ class Request:
         val: the same, to measure on.
         train_voc: VOC folders and image lists, "ROOT:SPLIT", to train on.
         val_voc: the same, one, to measure on.
+        init_detector: a whole detector of Detectron2 or torchvision instead of ``init``; heads of other classes are
+            drawn anew.
+        convention: how that detector was fed, where no config.yaml beside it says so.
         opts: config overrides, KEY, VALUE, KEY, VALUE ...
         labels: part of the training images: "10%", or a number of them; None for all.
         labels_seed: decides which part.
@@ -28,6 +31,7 @@ class Request:
         freeze_backbone: do not train the backbone.
         lr: learning rate; "auto" to find one for these weights; None for the config's.
         lr_scale: "batch" scales learning rate, warm-up and length from the config's batch to SOLVER.IMS_PER_BATCH.
+        backbone_lr_factor: learning rate of the backbone relative to that of the rest; None for the config's.
         schedule_scale: multiplies length and steps.
         amp: mixed precision, on GPUs.
         channels_last: keep the model's tensors in that memory format.
@@ -49,6 +53,8 @@ class Request:
     val: tuple[str, str] | None = None
     train_voc: tuple[str, ...] = ()
     val_voc: str | None = None
+    init_detector: str | None = None
+    convention: str | None = None
     opts: tuple[Any, ...] = ()
     labels: str | None = None
     labels_seed: int = 0
@@ -56,6 +62,7 @@ class Request:
     freeze_backbone: bool = False
     lr: float | str | None = None
     lr_scale: str | None = None
+    backbone_lr_factor: float | None = None
     schedule_scale: float | None = None
     amp: bool = False
     channels_last: bool = False
@@ -80,13 +87,21 @@ class Request:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= LARGEST_SEED:
                 raise InputError(f"{_flag(name)}: expected 0 to {LARGEST_SEED}, found {value}; correct it")
-        for name in ("lr", "schedule_scale"):
+        for name in ("lr", "schedule_scale", "backbone_lr_factor"):
             value = getattr(self, name)
             if value not in (None, "auto") and not (isinstance(value, int | float) and 0 < value < float("inf")):
                 raise InputError(f"{_flag(name)}: expected a number above 0, found {value}; correct it")
         for name in ("num_gpus", "num_machines"):
             if getattr(self, name) < 1:
                 raise InputError(f"{_flag(name)}: expected at least 1, found {getattr(self, name)}; correct it")
+        if self.init is not None and self.init_detector is not None:
+            raise InputError("expected either --init or --init-detector, found both; leave one out")
+        if self.convention is not None and self.init_detector is None:
+            raise InputError("--convention: expected --init-detector beside it, found none; add it or leave both out")
+        if self.freeze_backbone and self.backbone_lr_factor is not None:
+            raise InputError(
+                "--backbone-lr-factor: expected a backbone that is trained, found --freeze-backbone; leave one out"
+            )
         if self.lr_scale not in (None, "batch"):
             raise InputError(f"--lr-scale: expected batch, found {self.lr_scale}; correct it")
         if not 0 <= self.machine_rank < self.num_machines:

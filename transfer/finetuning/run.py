@@ -10,7 +10,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import torch
-from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.utils import comm
 from detectron2.utils.collect_env import collect_env_info
 
@@ -19,7 +18,7 @@ from transfer.detectors import config as detector_config
 from transfer.errors import InputError, Interrupted
 from transfer.evaluation.measure import table
 from transfer.files import atomic
-from transfer.finetuning import batches, checkpointer, cost, failures, logs, lr_range_test, outcome
+from transfer.finetuning import batches, checkpointer, cost, failures, logs, lr_range_test, outcome, weights
 from transfer.finetuning.evaluators import Evaluation
 from transfer.finetuning.interrupt import Interrupt
 from transfer.finetuning.plan import RUN_FILES, Plan
@@ -91,7 +90,7 @@ def _with_found_lr(cfg: detector_config.CfgNode, plan: Plan) -> detector_config.
     if not plan.lr_auto:
         return cfg
     model = initial_model(cfg, channels_last=plan.channels_last)
-    DetectionCheckpointer(model).load(cfg.MODEL.WEIGHTS, checkpointables=[])
+    weights.load(model, cfg, plan.start)
     with closing(batches.train_loader(cfg, batches.train_set(cfg, plan.labels))) as loader:
         choice = lr_range_test.run(cfg, model, loader)
     log.info("--lr auto: %g (the config's %g): %s", choice.lr, cfg.SOLVER.BASE_LR, choice.why)
@@ -110,6 +109,10 @@ def _announce(plan: Plan, folder: Path) -> None:
     elif plan.count is not None:
         part = "detector" if plan.start.whole else "backbone"
         log.info("weights: %s, %d/%d tensors of the %s", plan.start.file, plan.count.loaded, plan.count.expected, part)
+        if plan.count.drawn_anew:
+            log.info("drawn anew, for other classes or anchors: %s", ", ".join(plan.count.drawn_anew))
+        for name in plan.count.unused:
+            log.warning("not used, as --allow-partial permits: %s", name)
         for name in plan.count.missing:
             log.warning("random, as --allow-partial permits: %s", name)
     for role, split in (("train", plan.train), ("val", plan.val)):
@@ -130,7 +133,7 @@ def _train(cfg: detector_config.CfgNode, plan: Plan, interrupt: Interrupt) -> Fi
             labels.save(folder, plan.labels, batches.all_records(cfg))
     trainer: Trainer | None = None
     with failures.explained(cfg, lambda: trainer.loader.files if trainer else []):
-        trainer = Trainer(cfg, plan.labels, channels_last=plan.channels_last, interrupt=interrupt)
+        trainer = Trainer(cfg, plan.labels, channels_last=plan.channels_last, interrupt=interrupt, start=plan.start)
         trainer.resume_or_load(resume=plan.resume)
         resumed = trainer.start_iter > 0
         trainer.train()
@@ -141,7 +144,7 @@ def _train(cfg: detector_config.CfgNode, plan: Plan, interrupt: Interrupt) -> Fi
 
 def _evaluate(cfg: detector_config.CfgNode, plan: Plan) -> Finished:
     model = initial_model(cfg, channels_last=plan.channels_last)
-    DetectionCheckpointer(model).load(cfg.MODEL.WEIGHTS, checkpointables=[])
+    weights.load(model, cfg, plan.start)
     evaluation, seconds = evaluate_model(cfg, model)
     return Seconds(None, seconds), evaluation, cost.detector_cost(cfg, model)
 
@@ -167,6 +170,7 @@ def _record(
             cfg.SOLVER.BASE_LR,
             list(cfg.SOLVER.STEPS),
             cfg.SOLVER.WARMUP_ITERS,
+            detector_config.backbone_lr_factor(cfg),
         ),
         engine=measured.engine,
         protocol=measured.protocol,
@@ -207,6 +211,7 @@ def _weights(plan: Plan) -> Weights | None:
         expected=plan.count.expected,
         method=str(method) if method else None,
         metadata=start.metadata,
+        drawn_anew=len(plan.count.drawn_anew),
     )
 
 

@@ -26,7 +26,7 @@ from torch import nn
 
 from transfer.data.labels import Labels
 from transfer.errors import Interrupted
-from transfer.finetuning import batches, checkpointer, evaluators
+from transfer.finetuning import batches, checkpointer, evaluators, optimizer, weights
 from transfer.finetuning.checkpointer import AtomicCheckpointer
 from transfer.finetuning.evaluators import Evaluation
 from transfer.finetuning.interrupt import Interrupt
@@ -56,6 +56,7 @@ class Trainer(DefaultTrainer):
         *,
         channels_last: bool = False,
         interrupt: Interrupt | None = None,
+        start: weights.InitialWeights | None = None,
     ) -> None:
         """Build model, data and hooks.
 
@@ -64,9 +65,10 @@ class Trainer(DefaultTrainer):
             labels: the part of the training images whose labels are used; None for all.
             channels_last: keep the model's tensors in that memory format, which convolutions on GPUs may like better.
             interrupt: knows of a signal that asks for the end; None when nobody listens for one.
+            start: the weights; None for the config's MODEL.WEIGHTS.
         """
         self.interrupt = interrupt or Interrupt()
-        self._labels, self._channels_last = labels, channels_last
+        self._labels, self._channels_last, self._start = labels, channels_last, start
         self._data: batches.TrainSet | None = None
         with cpu_processes(cfg):
             super().__init__(cfg)
@@ -76,6 +78,11 @@ class Trainer(DefaultTrainer):
     def build_model(self, cfg: CfgNode) -> nn.Module:
         """Build the model; its initial weights depend on the seed and the architecture alone."""
         return initial_model(cfg, channels_last=self._channels_last)
+
+    @classmethod
+    def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
+        """Build the optimiser."""
+        return optimizer.build(cfg, model)
 
     def build_train_loader(self, cfg: CfgNode) -> Any:
         """Build the training loader, from the first iteration on."""
@@ -95,7 +102,10 @@ class Trainer(DefaultTrainer):
 
     def resume_or_load(self, resume: bool = True) -> None:
         """Load the last checkpoint when ``resume`` and there is one, else the weights; go to its place in the data."""
-        super().resume_or_load(resume)
+        if self._start is None or (resume and self.checkpointer.has_checkpoint()):
+            super().resume_or_load(resume)
+        else:
+            weights.load(self.checkpointer.model, self.cfg, self._start)
         if self.start_iter and self._data is not None:
             self.loader = batches.train_loader(self.cfg, self._data, self.start_iter)
             self._trainer.data_loader = self.loader

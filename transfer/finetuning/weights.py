@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode
 from detectron2.modeling import build_model
 from detectron2.utils.file_io import PathManager
+from torch import nn
 
 from transfer.checkpoints import checkpoint, opened
 from transfer.detectors import config as detector_config
+from transfer.detectors import initial_detector
 from transfer.detectors.loaded import Loaded, load_counted
 from transfer.detectors.overlay import BOUND, needed_in
 from transfer.errors import InputError
@@ -32,6 +35,9 @@ class InitialWeights:
         overlay: config keys that the weights need.
         names: of the tensors in a converted file; empty for another.
         whole: whether the file holds a whole detector rather than a backbone.
+        by_tensor: a whole detector, perhaps of other classes, that is taken tensor by tensor (``--init-detector``) and
+            not by Detectron2's loader.
+        convention: how it was fed, where the user says so.
     """
 
     file: str
@@ -41,6 +47,8 @@ class InitialWeights:
     overlay: dict[str, Any] = field(default_factory=dict)
     names: tuple[str, ...] = ()
     whole: bool = False
+    by_tensor: bool = False
+    convention: str | None = None
 
 
 def read(file: str, cfg: CfgNode) -> InitialWeights:
@@ -72,6 +80,27 @@ def read(file: str, cfg: CfgNode) -> InitialWeights:
     return InitialWeights(file, path, atomic.sha256(path), metadata, needed_in(metadata, cfg), tuple(state))
 
 
+def read_detector(file: str, cfg: CfgNode, convention: str | None) -> InitialWeights:
+    """Read a whole detector of Detectron2 or torchvision, and what it asks of ``cfg``.
+
+    Raises:
+        InputError, CheckpointError: as ``initial_detector.read``.
+    """
+    detector = initial_detector.read(file, cfg, convention)
+    return InitialWeights(
+        file, detector.path, atomic.sha256(detector.path), overlay=detector.overlay, whole=True, by_tensor=True,
+        convention=convention,
+    )  # fmt: skip
+
+
+def load(model: nn.Module, cfg: CfgNode, start: InitialWeights | None) -> None:
+    """Put a run's weights into its model, in this process."""
+    if start is not None and start.by_tensor:
+        initial_detector.fill(model, initial_detector.read(start.path, cfg, start.convention), cfg)
+    else:
+        DetectionCheckpointer(model).load(cfg.MODEL.WEIGHTS, checkpointables=[])
+
+
 _CONVERT = "convert it first: python -m transfer convert {} --to detectron2 --out NEW.pth"
 
 
@@ -92,7 +121,7 @@ def check_agreement(cfg: CfgNode, start: InitialWeights, overridden: Mapping[str
         start: the weights.
         overridden: key -> value, as the command line gives them.
     """
-    for key in BOUND:
+    for key in start.overlay if start.by_tensor else BOUND:
         if key not in start.overlay:
             continue
         needed, given = start.overlay[key], overridden.get(key)
@@ -112,12 +141,27 @@ def check_agreement(cfg: CfgNode, start: InitialWeights, overridden: Mapping[str
 
 
 def count_taken(cfg: CfgNode, start: InitialWeights) -> Loaded:
-    """Count what a model built from ``cfg`` takes from ``start``, by Detectron2's own loader."""
-    return load_counted(build_model(_on_cpu(cfg)), str(start.path), file_names=start.names, whole=start.whole)
+    """Count what a model built from ``cfg`` takes from ``start``, by the loader that will be used."""
+    model = build_model(_on_cpu(cfg))
+    if start.by_tensor:
+        return initial_detector.fill(model, initial_detector.read(start.path, cfg, start.convention), cfg)
+    return load_counted(model, str(start.path), file_names=start.names, whole=start.whole)
 
 
-def check_complete(tensors: Loaded, start: InitialWeights, allow_partial: bool) -> None:
-    """Raise InputError when tensors would stay random, or go unused, unless that is allowed."""
+def check_complete(tensors: Loaded, start: InitialWeights, allow_partial: bool, *, heads: bool = True) -> None:
+    """Raise InputError when tensors would stay random, or go unused, unless that is allowed.
+
+    Args:
+        tensors: the count.
+        start: what they are of.
+        allow_partial: whether it is allowed.
+        heads: whether heads may be drawn anew, which a model that is only measured has no use for.
+    """
+    if tensors.drawn_anew and not heads:
+        raise InputError(
+            f"{start.file}: expected a detector of the classes that are measured on, found {tensors}; train it first, "
+            "without --eval-only"
+        )
     if allow_partial or not (tensors.missing or tensors.unused):
         return
     raise InputError(

@@ -32,9 +32,11 @@ class Weights:
         file: path as the user gave it.
         sha256: of the file's bytes, in hexadecimal.
         loaded: model tensors that the file filled.
-        expected: model tensors that a complete backbone fills; ``loaded == expected`` in an honest run.
+        expected: model tensors that a complete backbone, or detector, fills; ``loaded + drawn_anew == expected`` in an
+            honest run.
         method: the pretraining method that the file names, null when it names none.
         metadata: what else the file says about itself.
+        drawn_anew: model tensors of heads whose classes or anchors are others than the file's.
     """
 
     file: str
@@ -43,6 +45,7 @@ class Weights:
     expected: int
     method: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    drawn_anew: int = field(default=0, metadata={OPTIONAL: True})
 
 
 @dataclass(frozen=True)
@@ -99,13 +102,17 @@ class Data:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The training budget: iterations, images per iteration, peak learning rate, its drops and its warm-up."""
+    """The training budget: iterations, images per iteration, peak learning rate, its drops and its warm-up.
+
+    ``backbone_lr_factor`` is the learning rate of the backbone relative to that of the rest.
+    """
 
     max_iter: int
     batch: int
     base_lr: float
     steps: list[int]
     warmup: int
+    backbone_lr_factor: float = field(default=1.0, metadata={OPTIONAL: True})
 
 
 @dataclass(frozen=True)

@@ -166,9 +166,9 @@ def cost_table(summary: Summary, known: Known) -> Table | None:
     gpu = not summary.records[0].device.startswith("CPU")
     unit = "GPU-hours" if gpu else "core-hours"
     note = (
-        f"{unit} a run, mean over runs: training alone, without start-up, evaluation, work lost by interruptions, and "
-        "the making of weights from elsewhere, which nobody knows here. One pretraining serves all shares of labels. "
-        f"Device: {', '.join(dict.fromkeys(run.device for run in summary.records))}."
+        f"{unit[0].upper()}{unit[1:]} of a run, mean over runs: training alone, without start-up, evaluation, work "
+        "lost by interruptions, and the making of weights from elsewhere, which nobody knows here. One pretraining "
+        f"serves all shares of labels. Device: {', '.join(dict.fromkeys(run.device for run in summary.records))}."
     )
     header = [
         "start",

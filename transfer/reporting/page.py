@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from transfer.reporting.markdown import SHOWN
 from transfer.reporting.pretraining_figures import pretraining
 from transfer.reporting.published import PublishedDetector, PublishedFeatures
 from transfer.reporting.summary import Summary
-from transfer.reporting.wording import DASH, NAMES, answer, caveats, limits, number, percent, settings, signed
+from transfer.reporting.wording import DASH, NAMES, answers, caveats, limits, minus, number, percent, settings, signed
 
 TEMPLATES = Path(__file__).parent / "templates"
 MOST_CLASSES = 20  # in a legend
@@ -74,7 +74,7 @@ def page(summary: Summary, shown: Gallery, score: float, extras: Extras) -> str:
         title=f"Transfer to detection: {', '.join(summary.inits)}",
         style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8") + svg_overlay.style()),
         script=Markup((TEMPLATES / "report.js").read_text(encoding="utf-8")),
-        answer=answer(summary).replace(" -", " −").replace("(-", "(−"),
+        answers=[minus(text) for text in answers(summary)],
         caveats=caveats(summary),
         tiles=_tiles(summary),
         tasks=[(task, NAMES[task]) for task in tasks],
@@ -111,6 +111,7 @@ def _figure(figure: Figure) -> dict[str, Any]:
 def _table(table: Table, figures: Figures, known: Known) -> dict[str, Any]:
     figure = cost_figure(figures, known) if table.id == COST else None
     left = [all(row[i][:1] not in f"0123456789+-{DASH}" for row in table.rows) for i in range(len(table.header))]
+    table = replace(table, rows=[[minus(text) for text in row] for row in table.rows])
     return {"table": table, "left": left, "figure": _figure(figure) if figure else None}
 
 

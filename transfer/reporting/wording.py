@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from transfer.comparison.compare import BASELINE, Value
 from transfer.comparison.intervals import LEAST_SEEDS
 from transfer.comparison.verdicts import BETTER, UNKNOWN, WORSE, Verdict
 from transfer.data import leaks
-from transfer.records.record import Record, Schedule, Split
+from transfer.records.record import Record, Schedule, Split, Weights
 from transfer.reporting.summary import Summary
 
 WORDS = {"bbox": "box", "segm": "mask"}
@@ -18,23 +19,28 @@ DASH = "–"  # not measured
 
 def answer(summary: Summary) -> str:
     """Return the answer in one sentence."""
+    first, *others = (text.removesuffix(".") for text in answers(summary))
+    return "; ".join([first, *(f"w{text[1:]}" for text in others)]) + "."
+
+
+def answers(summary: Summary) -> list[str]:
+    """Return the answer in a sentence for each share of the labels, or in one for all."""
     if summary.baseline is None:
-        return f"No run starts from {BASELINE}, so there is nothing to compare with."
+        return [f"No run starts from {BASELINE}, so there is nothing to compare with."]
     verdicts = summary.about(summary.task)
     if not verdicts:
-        return f"Every run starts from {summary.baseline}, so there is nothing to compare with."
+        return [f"Every run starts from {summary.baseline}, so there is nothing to compare with."]
     if len({v.ours.init for v in verdicts}) == 1 < len(verdicts) and all(v.word == UNKNOWN for v in verdicts):
         shares = [f"with {percent(v.ours.fraction)} of the labels {_gain(v, False)}, {v.needs}" for v in verdicts]
         start, base = verdicts[0].ours.init, verdicts[0].baseline.init
-        return f"{start} cannot be told from {base} in {WORDS[summary.task]} AP: {'; '.join(shares)}."
+        return [f"{start} cannot be told from {base} in {WORDS[summary.task]} AP: {'; '.join(shares)}."]
     parts = []
     for fraction in summary.fractions:
         here = [verdict for verdict in verdicts if verdict.ours.fraction == fraction]
         if here:
-            labels = f"with {percent(fraction)} of the labels " if len(summary.fractions) > 1 else ""
-            parts.append(labels + _sentence(here, alone=len(verdicts) == 1))
-    text = "; ".join(parts)
-    return (f"W{text[1:]}" if text.startswith("with ") else text) + "."  # a start keeps its own spelling
+            labels = f"With {percent(fraction)} of the labels " if len(summary.fractions) > 1 else ""
+            parts.append(f"{labels}{_sentence(here, alone=len(verdicts) == 1)}.")
+    return parts
 
 
 def _sentence(verdicts: Sequence[Verdict], alone: bool) -> str:
@@ -94,10 +100,17 @@ def caveats(summary: Summary) -> list[str]:
             f"All runs of {_join(single)} start from one pretrained file: the interval is about that file, not about "
             "what pretraining again would give."
         )
-    partial = [run.name for run in summary.records if run.weights and run.weights.loaded < run.weights.expected]
+    partial = [run.name for run in summary.records if run.weights and _partly(run.weights)]
     if partial:
         lines.append(f"Loaded only in part, the rest is random: {', '.join(partial)}.")
+    anew = [run.name for run in summary.records if run.weights and run.weights.drawn_anew]
+    if anew:
+        lines.append(f"Started from a detector of other classes or anchors, those heads drawn anew: {', '.join(anew)}.")
     return lines + _leaks(summary.records)
+
+
+def _partly(weights: Weights) -> bool:
+    return weights.loaded + weights.drawn_anew < weights.expected
 
 
 def _leaks(records: Sequence[Record]) -> list[str]:
@@ -125,6 +138,11 @@ def number(value: Value | None) -> str:
 def signed(value: float) -> str:
     """Return a difference with its sign; what rounds to nothing has none but plus."""
     return f"{value:+z.1f}"
+
+
+def minus(text: str) -> str:
+    """The text with the sign of minus before numbers, for a page: a hyphen is half as long as a plus."""
+    return re.sub(r"(?<![\w.])-(?=\d)", "−", text)
 
 
 def limits(interval: tuple[float, float] | None) -> str:
@@ -160,8 +178,10 @@ def settings(summary: Summary) -> list[tuple[str, str]]:
 def schedule(schedule: Schedule) -> str:
     """Return a training budget in words."""
     steps = f"dropped at {', '.join(map(str, schedule.steps))}" if schedule.steps else "never dropped"
+    factor = schedule.backbone_lr_factor
+    backbone = "" if factor == 1 else f", {factor:g} of it for the backbone"
     return (
-        f"{schedule.max_iter} iterations of {schedule.batch} images, learning rate {schedule.base_lr:g}, "
+        f"{schedule.max_iter} iterations of {schedule.batch} images, learning rate {schedule.base_lr:g}{backbone}, "
         f"{steps}, warm-up {schedule.warmup} iterations"
     )
 

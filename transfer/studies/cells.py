@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from transfer.errors import InputError
+from transfer.studies.schema import Study
 from transfer.studies.step import Step
 from transfer.studies.steps import PLAIN, Course, Steps
-from transfer.studies.study_file import Study
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ def cells(study: Study) -> list[Cell]:
 
 
 def chain(cell: Cell, steps: Steps, courses: Mapping[str, Course]) -> Chain:
-    """A cell's steps under what the terms have settled."""
+    """A cell's steps, each start trained as the terms give it."""
     start, course = steps.study.starts[cell.start], courses.get(cell.start, PLAIN)
     pretrained = steps.pretrain(cell.start, cell.seed, course) if start.pretrain else None
     weights = steps.convert(cell.start, pretrained) if pretrained or start.file else None
     probes: tuple[Step, ...] = ()
-    if steps.study.probes and start.file is None:  # a file of another project has no probe of ours
+    if steps.study.probes and not (start.file or start.detector):  # `pretrain evaluate` reads our own files only
         probes = tuple(steps.probe(cell.start, cell.seed, p, pretrained) for p in steps.study.probes.protocols)
     finetuned = steps.finetune(cell.start, cell.seed, cell.labels, weights, course)
     return Chain(cell, finetuned, probes, pretrained)

@@ -1,48 +1,24 @@
-"""What a study is run on, looked at before anything runs: data, detector, pretraining settings, weights, disk."""
+"""What a study is run on, looked at before anything runs: data, detector, starts, disk."""
 
 from __future__ import annotations
 
-import json
-import math
-import shutil
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import transfer.register  # noqa: F401  what configs may name
-from transfer.checkpoints import checkpoint
-from transfer.checkpoints.resnets import SPECS, expected
-from transfer.data import coco, splits, voc
-from transfer.data.labels import Labels
 from transfer.detectors import config as detector_config
+from transfer.detectors import ranges
 from transfer.errors import InputError
-from transfer.files.atomic import write_text
+from transfer.files import places
+from transfer.finetuning import logs, plan
+from transfer.finetuning.request import Request
 from transfer.log_levels import errors_only
+from transfer.studies import data_sets, disk, starts
+from transfer.studies.data_sets import DataSet
 from transfer.studies.fingerprints import fingerprint, key_of
-from transfer.studies.study_file import TRAIN, Start, Study
-
-GIGABYTE = 1e9
-_PER_PARAMETER = 4 * 2  # bytes of float32: the weight and its momentum
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """The labelled data, as ``train_net`` takes them.
-
-    Attributes:
-        arguments: of its command line; empty for the detector config's DATASETS.
-        key: changes with the content.
-        train_images: how many there are to be labelled.
-        coco: (images, annotations) of train and of val where they are in COCO's format.
-    """
-
-    arguments: tuple[str, ...]
-    key: str
-    train_images: int
-    coco: tuple[tuple[str, str], tuple[str, str]] | None = None
+from transfer.studies.schema import ALL, Study
 
 
 @dataclass(frozen=True)
@@ -54,7 +30,7 @@ class Inputs:
         unlabelled: of ``python -m pretrain``: what follows ``--data``, and further flags.
         unlabelled_key: changes with those images.
         settings: start -> all settings of its pretraining.
-        keys: start -> changes with the weights that it is given; for starts without a pretraining.
+        keys: start -> changes with the files that it is given: ``file``, ``detector`` or ``init``.
         arch: start -> its backbone; of random weights the detector's.
         detector_key: changes with any key of the resolved config.
         probes_key: changes with the images of the probes.
@@ -78,48 +54,28 @@ def look(study: Study, out: Path) -> Inputs:
             detector, or the disk is too full.
     """
     cfg = detector_config_of(study)
-    data = _data(study, cfg, out)
-    _check_labels(study, data)
-    unlabelled, unlabelled_key = _unlabelled(study, data, out)
-    settings = resolve({name: (s.pretrain, options(s)) for name, s in study.starts.items() if s.pretrain})
-    keys, arch = {}, {}
-    for name, start in study.starts.items():
-        arch[name] = f"resnet{cfg.MODEL.RESNETS.DEPTH}"
-        if start.pretrain:
-            arch[name] = settings[name]["backbone"]["arch"]
-        elif start.file:
-            keys[name] = fingerprint(Path(start.file))
-            arch[name] = checkpoint.read(start.file, convention=start.convention).arch
-        if SPECS[arch[name]].depth != cfg.MODEL.RESNETS.DEPTH:
-            raise InputError(
-                f"starts.{name}: expected a ResNet-{cfg.MODEL.RESNETS.DEPTH}, as {study.detector.config} is built of, "
-                f"found {arch[name]}; take another detector, or give it MODEL.RESNETS.DEPTH"
-            )
-        if start.init:
-            keys[name] = fingerprint(Path(start.init))
-    check_disk(out, disk(study, settings, arch))
-    probes = fingerprint(Path(study.probes.data)) if study.probes else ""
+    data = data_sets.labelled(study, cfg, out)
+    data_sets.check_labels(study, data)
+    unlabelled, unlabelled_key = data_sets.unlabelled(study, data, out)
+    settings = starts.all_settings(study)
+    facts = {name: starts.look(name, start, study, cfg, settings.get(name)) for name, start in study.starts.items()}
+    arch = {name: one.arch for name, one in facts.items()}
+    keys = {name: one.key for name, one in facts.items() if one.key is not None}
+    disk.check_disk(out, disk.needed(study, settings, arch))
+    probes = _probes_key(study)
     return Inputs(data, unlabelled, unlabelled_key, settings, keys, arch, key_of(cfg.dump()), probes)
 
 
-def options(start: Start) -> list[str]:
-    """A pretraining's options as ``--cfg-options`` takes them."""
-    return [f"{key}={value}" for key, value in start.options.items()]
-
-
-def resolve(configs: Mapping[str, tuple[str, list[str]]]) -> dict[str, dict[str, Any]]:
-    """All settings of pretraining configs, by name, from ``pretrain.settings.resolve``.
-
-    Raises:
-        InputError: its one line, when a config or an option cannot be used.
-    """
-    if not configs:
-        return {}
-    command = [sys.executable, "-m", "pretrain.settings.resolve"]
-    done = subprocess.run(command, input=json.dumps(list(configs.values())), capture_output=True, text=True)
-    if done.returncode:
-        raise InputError((done.stderr.strip().splitlines() or ["pretrain.settings.resolve ended without a word"])[-1])
-    return dict(zip(configs, json.loads(done.stdout), strict=True))
+def _probes_key(study: Study) -> str:
+    if study.probes is None:
+        return ""
+    place = Path(study.probes.data)
+    if not place.exists() or (place.is_dir() and not any(file.is_file() for file in place.rglob("*"))):
+        found = "an empty folder" if place.exists() else "nothing"
+        raise InputError(
+            f"probes.data: expected class folders or an archive at {place}, found {found}; correct the path"
+        )
+    return fingerprint(place)
 
 
 def override_words(values: Mapping[str, Any]) -> list[str]:
@@ -128,112 +84,62 @@ def override_words(values: Mapping[str, Any]) -> list[str]:
 
 
 def detector_config_of(study: Study) -> Any:
-    """The study's detector config, its options applied."""
-    cfg = detector_config.read_config(detector_config.find_config(study.detector.config))
+    """The study's detector config, its options applied; every value that is searched has been tried as well.
+
+    Raises:
+        InputError: no such config, one that cannot be run, or an option that cannot be.
+    """
+    file = detector_config.find_config(study.detector.config)
+    detector_config.check_complete(file)
+    cfg = detector_config.read_config(file)
     own = ("OUTPUT_DIR", "SEED", "MODEL.WEIGHTS", "DATASETS.TRAIN", "DATASETS.TEST", "MODEL.BACKBONE.FREEZE_AT")
-    for key in study.detector.options:
+    grid = study.terms.search.finetune if study.terms.search else {}
+    for key in (*study.detector.options, *grid):
         if key in own:
             raise InputError(f"detector.options: expected keys of the protocol, found {key}; the study sets it")
     detector_config.override(cfg, override_words(study.detector.options))
+    ranges.check(cfg)
+    for key, values in grid.items():
+        for value in values:
+            tried = cfg.clone()
+            detector_config.override(tried, override_words({key: value}))
+            ranges.check(tried)
     return cfg
 
 
 @errors_only("transfer")  # the runs say in their logs what is left out
-def _data(study: Study, cfg: Any, out: Path) -> DataSet:
-    data, masks = study.data, cfg.MODEL.MASK_ON
-    if data.digits:
-        key = key_of("digits", vars(data.digits))
-        folder = out / "data" / f"digits_{key}" / "coco"
-        part = {p: (str(folder / p), str(folder / f"annotations/instances_{p}.json")) for p in ("train", "val")}
-        parts = (part["train"], part["val"])
-        return DataSet(_coco_arguments(parts), key, data.digits.train, parts)
-    if data.train and data.val:
-        parts = ((data.train[0], data.train[1]), (data.val[0], data.val[1]))
-        found = [splits.from_files(*part, masks=masks)[0] for part in parts]
-        coco.check_same_classes(tuple(found[0].classes), tuple(found[1].classes))
-        key = key_of([s.fingerprint for s in found], [fingerprint(Path(s.images)) for s in found])
-        return DataSet(_coco_arguments(parts), key, found[0].n_images, parts)
-    if data.train_voc and data.val_voc:
-        sets = [voc.parse(text) for text in (*data.train_voc, data.val_voc)]
-        names = [voc.stems(s, masks=masks) for s in sets]
-        key = key_of(names, [fingerprint(s.root / part) for s in sets for part in ("Annotations", "JPEGImages")])
-        words = [w for text in data.train_voc for w in ("--train-voc", text)]
-        return DataSet((*words, "--val-voc", data.val_voc), key, sum(map(len, names[:-1])))
-    train = splits.registered(cfg.DATASETS.TRAIN, masks=masks)
-    val = splits.registered(cfg.DATASETS.TEST, masks=masks)
-    return DataSet((), key_of(train.fingerprint, val.fingerprint), train.n_images)
+def check_fine_tuning(study: Study, inputs: Inputs, out: Path) -> None:
+    """See that ``train_net`` itself would begin: from random weights, with the first share of the labels.
 
+    What it refuses (data, schedule, schema of the config, a folder that cannot be written) it refuses of every cell.
+    Data that the study composes are not there yet, and are not looked at.
 
-def _coco_arguments(parts: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
-    return ("--train", *parts[0], "--val", *parts[1])
-
-
-def _check_labels(study: Study, data: DataSet) -> None:
-    counts: dict[int, str] = {}
-    for text in study.labels:
-        count = Labels(text).count(data.train_images)
-        if count in counts:
-            raise InputError(
-                f"labels: expected different numbers of images, found {counts[count]} and {text}, both {count} of "
-                f"{data.train_images}; leave one out"
-            )
-        counts[count] = text
-
-
-def _unlabelled(study: Study, data: DataSet, out: Path) -> tuple[tuple[str, ...], str]:
-    if not any(start.pretrain for start in study.starts.values()):
-        return (), ""
-    given = study.data.unlabelled
-    if given == TRAIN:
-        return _train_images(study, data, out)
-    if not given:  # the study's own digits
-        return (str(out / "data" / f"digits_{data.key}" / "unlabeled"),), data.key
-    for path in given:
-        if not any(mark in path for mark in "{*?[") and not Path(path).exists():
-            raise InputError(f"data.unlabelled: expected images at {path}, found nothing; correct the path")
-    return tuple(given), key_of([fingerprint(Path(path)) if Path(path).exists() else path for path in given])
-
-
-def _train_images(study: Study, data: DataSet, out: Path) -> tuple[tuple[str, ...], str]:
-    if data.coco is not None:
-        images, annotations = data.coco[0]
-        return (images, "--annotations", annotations), data.key
-    if not study.data.train_voc:
-        raise InputError(
-            f"data.unlabelled: expected folders or lists where the data are Detectron2's own, found {TRAIN}; name them"
-        )
-    sets = [voc.parse(text) for text in study.data.train_voc]
-    files = [
-        str((s.root / "JPEGImages" / f"{stem}.jpg").absolute()) for s in sets for stem in voc.stems(s, masks=False)
-    ]
-    listed = out / "data" / f"train_{data.key}.txt"
-    write_text(listed, "\n".join(files) + "\n")
-    return (str(listed),), data.key
-
-
-def disk(study: Study, settings: Mapping[str, Mapping[str, Any]], arch: Mapping[str, str]) -> float:
-    """Bytes that a whole study leaves behind, about: checkpoints of pretrainings, converted and fine-tuned weights."""
-    total = 0.0
-    for name, start in study.starts.items():
-        backbone = sum(map(math.prod, expected(SPECS[arch[name]]).values()))
-        kept = settings[name]["run"]["keep"] if start.pretrain else 0
-        pretraining = backbone * (2 * _PER_PARAMETER * kept + 4)  # heads weigh about as much as the backbone
-        conversion = 0.0 if not (start.pretrain or start.file) else backbone * 4
-        finetuning = 2 * backbone * _PER_PARAMETER  # and so do the detector's
-        total += len(study.seeds) * (pretraining + conversion + len(study.labels) * finetuning)
-    return total
-
-
-def check_disk(out: Path, needed: float) -> None:
-    """Raise InputError when less than ``needed`` bytes are free where ``out`` is or will be.
-
-    What an earlier call has left counts as if it had to be written again.
+    Raises:
+        InputError: its one line.
     """
-    place = next(p for p in (out.absolute(), *out.absolute().parents) if p.exists())
-    there = sum(f.stat().st_size for f in out.rglob("*") if f.is_file()) if out.is_dir() else 0
-    free = shutil.disk_usage(place).free
-    if free + there < needed:
-        raise InputError(
-            f"--out {out}: expected about {needed / GIGABYTE:.1f} GB free for the whole study, found "
-            f"{free / GIGABYTE:.1f} GB; make room, or name a folder on another disk"
-        )
+    if study.data.digits is not None and not Path(inputs.data.arguments[1]).exists():
+        places.check_folder(out)
+        return
+    detector, files, labels = study.detector, inputs.data.coco, study.labels[0]
+    scale = detector.schedule_scale
+    request = Request(
+        config_file=detector.config,
+        init="random",
+        train=files[0] if files else None,
+        val=files[1] if files else None,
+        train_voc=study.data.train_voc,
+        val_voc=study.data.val_voc,
+        opts=("OUTPUT_DIR", str(out / "finetune" / "first"), *override_words(detector.options)),
+        labels=None if labels == ALL else labels,
+        labels_seed=study.labels_seed,
+        freeze_backbone=detector.freeze_backbone,
+        lr=detector.lr,
+        lr_scale=detector.lr_scale,
+        backbone_lr_factor=detector.backbone_lr_factor,
+        schedule_scale=scale[labels] if isinstance(scale, dict) else scale,
+        amp=detector.amp,
+        channels_last=detector.channels_last,
+        seed=study.seeds[0],
+    )
+    with logs.quiet():
+        plan.prepare(request)

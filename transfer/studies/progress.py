@@ -100,7 +100,7 @@ class Progress:
         for (start, labels), records in groups.items():
             aps = [[ap for r in records if (ap := r.metrics[task]["AP"]) is not None] for task in TASKS]
             rows.append(
-                [start, labels, str(len(records)), *(f"{fmean(found):.1f}" if found else DASH for found in aps)]
+                [start, labels, str(len(records)), *(f"{fmean(values):.1f}" if values else DASH for values in aps)]
             )
         return table(["start", "labels", "n", "box AP", "mask AP"], rows) if rows else ""
 
@@ -126,10 +126,10 @@ def _steps(states: Sequence[State]) -> str:
 
 def _means(states: Sequence[State]) -> dict[str, float]:
     """Kind -> mean seconds of the steps that one attempt has finished."""
-    found: dict[str, list[float]] = {}
+    seconds: dict[str, list[float]] = {}
     for state in states:
         if state.status == DONE:
             tried = times(state.step)
             if len(tried) == 1 and tried[0][1] == 0:
-                found.setdefault(state.step.kind, []).append(tried[0][0])
-    return {kind: fmean(seconds) for kind, seconds in found.items()}
+                seconds.setdefault(state.step.kind, []).append(tried[0][0])
+    return {kind: fmean(values) for kind, values in seconds.items()}

@@ -19,9 +19,9 @@ from transfer.studies.cells import Cell, chain
 from transfer.studies.fingerprints import key_of
 from transfer.studies.inputs import detector_config_of, override_words
 from transfer.studies.local import FAILED, Local, times
+from transfer.studies.schema import COMPUTE
 from transfer.studies.step import CONVERT, DATA, FINETUNE, KINDS, PRETRAIN, PROBE, SPEED, Step, in_order
 from transfer.studies.steps import Course, Steps
-from transfer.studies.study_file import COMPUTE
 
 ITERATIONS = 20  # of the measured fine-tuning
 _DISK = re.compile(r"disk\s+([\d.]+) GB")

@@ -96,8 +96,8 @@ def finetuning_seconds(folder: Path) -> float | None:
 
 def units(device: str) -> int:
     """Of how many cores or GPUs an hour counts: the number in a record's device."""
-    found = re.search(r"^(\d+) x |CPU, (\d+) threads", device)
-    return int(found[1] or found[2]) if found else 1
+    match = re.search(r"^(\d+) x |CPU, (\d+) threads", device)
+    return int(match[1] or match[2]) if match else 1
 
 
 def probed(step: Step) -> dict[str, float]:

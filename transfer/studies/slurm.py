@@ -59,7 +59,7 @@ def _spare() -> None:
 
 
 class Jobs:
-    """The jobs of a study's cells; their numbers are kept, so that a later call watches them rather than submit again.
+    """The jobs of a study's cells; a later call reads their numbers, and watches them rather than submit again.
 
     Args:
         out: the study's folder.

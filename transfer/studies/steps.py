@@ -9,17 +9,19 @@ from typing import Any
 
 from transfer import __version__
 from transfer.records.record_file import FILE_NAME
+from transfer.studies.data_sets import DataSet
 from transfer.studies.fingerprints import key_of
-from transfer.studies.inputs import DataSet, Inputs, options, override_words
+from transfer.studies.inputs import Inputs, override_words
+from transfer.studies.schema import ALL, RANDOM, Study
+from transfer.studies.starts import options
 from transfer.studies.step import CONVERT, DATA, FINETUNE, PRETRAIN, PROBE, SPEED, Step
-from transfer.studies.study_file import ALL, RANDOM, Start, Study
 
 BACKBONE = "backbone.safetensors"
 
 
 @dataclass(frozen=True)
 class Course:
-    """How one start is trained, beyond what the study file says of it: what the terms have settled.
+    """How one start is trained, beyond what the study file says of it: what the terms give it.
 
     Attributes:
         pretrain: options of the pretraining.
@@ -92,33 +94,36 @@ class Steps:
         flags += ["--amp"] if detector.amp else []
         flags += ["--channels-last"] if detector.channels_last else []
         flags += ["--lr", str(detector.lr)] if detector.lr is not None else []
+        if detector.backbone_lr_factor is not None:
+            flags += ["--backbone-lr-factor", f"{detector.backbone_lr_factor:g}"]
         flags += ["--lr-scale", detector.lr_scale] if detector.lr_scale else []
         flags += ["--labels", labels, "--labels-seed", str(study.labels_seed)] if labels != ALL else []
         scale = self.scale(labels) * course.schedule
         flags += ["--schedule-scale", f"{scale:g}"] if scale != 1 else []
         words = override_words({**detector.options, **course.finetune})
-        key = key_of(
-            __version__, self.inputs.detector_key, seed, data.key, weights.key if weights else RANDOM, flags, words
-        )
+        initial, initial_key = self._initial(name, weights)
+        key = key_of(__version__, self.inputs.detector_key, seed, data.key, initial_key, flags, words)
         label = f"{name}_seed_{seed}_labels_{labels.replace('%', '_percent')}{suffix}"
         folder = self.out / FINETUNE / f"{label}_{key}"
         arguments = ["-m", "transfer.train_net", "--config-file", detector.config]
-        arguments += [
-            "--init",
-            str(weights.product) if weights else RANDOM,
-            "--seed",
-            str(seed),
-            *data.arguments,
-            *flags,
-        ]
+        arguments += [*initial, "--seed", str(seed), *data.arguments, *flags]
         arguments += ["--num-gpus", str(detector.gpus)] if detector.gpus > 1 else []
         arguments += ["--name", label, "--resume", "OUTPUT_DIR", str(folder), *words]
         needs = (*self.data(), *((weights,) if weights else ()))
         return self._step(FINETUNE, label, tuple(arguments), folder / FILE_NAME, key, needs, gpus=detector.gpus)
 
+    def _initial(self, name: str, weights: Step | None) -> tuple[list[str], object]:
+        """The flags that give a start's weights to ``train_net``, and what changes with them."""
+        start = self.study.starts[name]
+        if start.detector is None:
+            return ["--init", str(weights.product) if weights else RANDOM], weights.key if weights else RANDOM
+        flags = ["--convention", start.convention] if start.convention else []
+        flags += ["--allow-partial"] if start.allow_partial else []
+        return ["--init-detector", start.detector, *flags], [self.inputs.keys[name], flags]
+
     def probe(self, name: str, seed: int, protocol: str, pretrained: Step | None) -> Step:
         """The step that judges a backbone's frozen features."""
-        probes, start = self.study.probes, self.study.starts[name]
+        probes = self.study.probes
         assert probes is not None
         weights = str(pretrained.product) if pretrained else f"{RANDOM}:{self.inputs.arch[name]}"
         flags = ["--data", probes.data, "--protocol", protocol, "--seed", str(seed)]
@@ -127,7 +132,6 @@ class Steps:
             __version__, pretrained.key if pretrained else self.inputs.arch[name], flags, self.inputs.probes_key
         )
         out = self.out / PROBE / f"{name}_seed_{seed}_{protocol}_{key}.json"
-        assert start.file is None
         arguments = ("-m", "pretrain", "evaluate", weights, *flags, "--out", str(out))
         return self._step(PROBE, f"{name}_seed_{seed}_{protocol}", arguments, out, key,
                           (pretrained,) if pretrained else ())  # fmt: skip
@@ -163,10 +167,5 @@ class Steps:
         return Step(kind, name, key, arguments, product, log, needs, gpus, captured)
 
 
-def _without(words: Sequence[str], settled: Mapping[str, Any]) -> list[str]:
-    return [word for word in words if word.partition("=")[0] not in settled]
-
-
-def is_plain(start: Start) -> bool:
-    """Whether a start is random weights."""
-    return start.pretrain is None and start.file is None
+def _without(words: Sequence[str], replaced: Mapping[str, Any]) -> list[str]:
+    return [word for word in words if word.partition("=")[0] not in replaced]

@@ -1,4 +1,4 @@
-"""A study from its file to its report: what is missing is run, what is there is kept."""
+"""A study from its file to its report: what is missing is run, what is there stays."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from transfer.errors import InputError
 from transfer.studies import terms
 from transfer.studies.cells import Cell, Chain, cells, chain, select
-from transfer.studies.inputs import look
+from transfer.studies.inputs import check_fine_tuning, look
 from transfer.studies.local import DONE, FAILED, RUNNING, WAITING, Local, State, check_gpus, visible_gpus
 from transfer.studies.progress import Progress
 from transfer.studies.rehearsal import rehearse
@@ -93,6 +93,7 @@ def run(
     chosen = select(every, only, shard)
     if report_only:
         return _outcome(steps, every, every, known_courses(steps), [])
+    check_fine_tuning(steps.study, steps.inputs, out)
     if executor == SLURM:
         failed = _on_slurm(str(study), steps, chosen, Jobs(out, slurm or {}, cluster), poll)
         return _outcome(steps, chosen, every if chosen == every else (), known_courses(steps), failed)
@@ -101,7 +102,7 @@ def run(
     local = Local(out, jobs or max(1, len(devices)), devices)
     progress = Progress([], out, local.jobs, sys.stderr if sys.stderr.isatty() else None)
     local.watch = progress
-    courses = terms.settle(steps, list(dict.fromkeys(cell.start for cell in chosen)), local.run)
+    courses = terms.courses_of(steps, list(dict.fromkeys(cell.start for cell in chosen)), local.run)
     progress.chains = [chain(cell, steps, courses) for cell in chosen]
     states = local.run([step for one in progress.chains for step in one.steps])
     chains = {one.cell: one for one in progress.chains}
@@ -158,9 +159,11 @@ def plan(
         InputError, Interrupted: as ``run``.
     """
     steps = open_study(study, Path(out))
+    chosen = select(cells(steps.study), only, shard)
+    check_fine_tuning(steps.study, steps.inputs, Path(out))
     devices = visible_gpus()
     local = Local(Path(out), jobs or max(1, len(devices)), devices)
-    return rehearse(steps, select(cells(steps.study), only, shard), local)
+    return rehearse(steps, chosen, local)
 
 
 def open_study(study: str | Path, out: Path) -> Steps:
@@ -176,11 +179,11 @@ def open_study(study: str | Path, out: Path) -> Steps:
 
 
 def known_courses(steps: Steps) -> dict[str, Course]:
-    """What the terms have settled so far, from what is there; a start that still has to be measured is left out."""
+    """What the terms give each start, as read from what is there; starts that are not measured yet are left out."""
     courses: dict[str, Course] = {}
     for name in steps.study.starts:
         try:
-            courses |= terms.settle(steps, [name], terms.nothing)
+            courses |= terms.courses_of(steps, [name], terms.nothing)
         except (InputError, OSError):
             continue  # not measured yet: it has no cell to report on
     return courses

@@ -1,4 +1,4 @@
-"""What is settled for each start before its cells: the length of its pretraining, and its hyper-parameters.
+"""What the terms give each start before its cells: the length of its pretraining, and its hyper-parameters.
 
 Everything here is read back from products of steps, so the same folder gives the same answer without measuring again.
 """
@@ -18,12 +18,12 @@ from transfer.data.labels import Labels
 from transfer.errors import InputError
 from transfer.files.atomic import write_text
 from transfer.records.record_file import read_run
+from transfer.studies.data_sets import DataSet
 from transfer.studies.fingerprints import key_of
-from transfer.studies.inputs import DataSet
 from transfer.studies.local import FAILED, State, times
+from transfer.studies.schema import ALL, COMPUTE, Search, Terms
 from transfer.studies.step import Step, in_order
 from transfer.studies.steps import PLAIN, Course, Steps
-from transfer.studies.study_file import ALL, COMPUTE, Search, Terms
 
 ROUNDS = 3  # of the speed measurement, all starts in turn in each
 TRIAL_SEED = 1_000  # of the search, above the largest of the study
@@ -33,7 +33,7 @@ _LENGTH = re.compile(r" for (\d+) iterations")
 Run = Callable[[Sequence[Step]], list[State]]
 
 
-def settle(steps: Steps, names: Sequence[str], run: Run) -> dict[str, Course]:
+def courses_of(steps: Steps, names: Sequence[str], run: Run) -> dict[str, Course]:
     """The course of each start of ``names``.
 
     Args:
@@ -67,8 +67,8 @@ def _equal_compute(steps: Steps, names: Sequence[str], run: Run) -> dict[str, Co
     _check(run(every), "terms.equal: expected the speed of every start")
     courses = {}
     for name in names:
-        found = [measured(step.product.read_text(encoding="utf-8")) for step in speeds[name]]
-        courses[name] = equal_compute(terms, median(s for s, _ in found), found[0][1])
+        measurements = [measured(step.product.read_text(encoding="utf-8")) for step in speeds[name]]
+        courses[name] = equal_compute(terms, median(seconds for seconds, _ in measurements), measurements[0][1])
     return courses
 
 
@@ -82,7 +82,7 @@ def equal_compute(terms: Terms, seconds: float, per_epoch: int) -> Course:
 def _search(steps: Steps, search: Search, courses: Mapping[str, Course], run: Run) -> dict[str, Course]:
     """Try every point of the grid with each start: the same points, share of the course, seed and images for all.
 
-    A trial is judged by the AP on training images that were held out; the val set is not read.
+    A trial is measured by its AP on training images that were held out; the val set is not read.
     """
     run(steps.data())
     data = held_out(steps, search)

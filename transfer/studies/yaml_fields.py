@@ -22,13 +22,19 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[str, Any]:
-    entries: dict[str, Any] = {}
-    for key_node, value_node in node.value:
-        key = str(loader.construct_object(key_node, deep=True))
-        if key in entries:
-            raise InputError(f"line {key_node.start_mark.line + 1}: expected each name once, found {key} twice")
-        entries[key] = loader.construct_object(value_node, deep=True)
-    return entries
+    names = set()
+    for key_node, _ in node.value:
+        if key_node.tag == "tag:yaml.org,2002:merge":
+            continue
+        name = str(loader.construct_object(key_node, deep=True))
+        if name in names:
+            raise InputError(f"line {key_node.start_mark.line + 1}: expected each name once, found {name} twice")
+        names.add(name)
+    loader.flatten_mapping(node)  # `<<: *other`: what the other has and this one does not say itself
+    return {
+        str(loader.construct_object(key_node, deep=True)): loader.construct_object(value_node, deep=True)
+        for key_node, value_node in node.value
+    }
 
 
 _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
@@ -64,18 +70,23 @@ def decode(cls: type[T], values: Any, at: str) -> T:
         InputError: an unknown key (with the nearest known one), a missing one, or a value of another type.
     """
     if not isinstance(values, Mapping):
-        raise InputError(f"{at}: expected keys and values, found {_shown(values)}")
+        raise InputError(f"{at.rstrip(':')}: expected keys and values, found {_shown(values)}")
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for key in values:
         if key not in fields:
             near = difflib.get_close_matches(key, fields, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(fields)}"
-            raise InputError(f"{at}: expected a known key, found {key}; {hint}")
+            raise InputError(f"{at.rstrip(':')}: expected a known key, found {key}; {hint}")
     for name, field in fields.items():
         if name not in values and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise InputError(f"{at}: expected {name}, found {', '.join(values) or 'nothing'}; add it")
+            raise InputError(f"{at.rstrip(':')}: expected {name}, found {', '.join(values) or 'nothing'}; add it")
     hints = typing.get_type_hints(cls)
-    return cls(**{key: _typed(hints[key], value, f"{at}.{key}") for key, value in values.items()})
+    return cls(**{key: _typed(hints[key], value, _below(at, key)) for key, value in values.items()})
+
+
+def _below(at: str, key: str) -> str:
+    """Name of a place: ``study.yaml: data.train``; a file's own name ends with a colon."""
+    return f"{at} {key}" if at.endswith(":") else f"{at}.{key}"
 
 
 _LARGEST = 1e300

@@ -33,6 +33,17 @@ def test_there_and_back_is_bit_identical_with_its_metadata(own, tmp_path, to):
         ]
 
 
+@pytest.mark.parametrize("name", ["x.pth", "x.safetensors"])
+def test_equal_weights_are_equal_files(own, tmp_path, name):
+    written = []
+    for _ in range(4):
+        to = "detectron2" if name == "x.pth" else "torchvision"
+        convert.convert(own[0], to, tmp_path / name, force=True)
+        written.append((tmp_path / name).read_bytes())
+    assert len(set(written)) == 1
+    assert read(tmp_path / name).metadata["arch"] == "resnet18"
+
+
 def test_timm_and_mmdet_files_are_what_those_projects_load(own, tmp_path):
     import timm
 

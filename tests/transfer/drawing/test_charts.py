@@ -46,6 +46,15 @@ def test_long_names_are_cut_and_kept_in_full_for_the_pointer():
     assert label.endswith(name)  # the pointer gets all of it
 
 
+def test_rows_of_one_name_are_told_apart_however_long_it_is():
+    name = "coco_mask_rcnn_detectron2"
+    svg = charts.bars("t", [ChartRow(f"{name} · {share}", (Point(0, 10.0),)) for share in ("5 %", "100 %")], "AP, %")
+    labels = [text.partition(name)[0] for text in texts(svg) if text.startswith("coco")]
+    assert [label.rpartition("… · ")[2] for label in labels] == ["5 %", "100 %"]
+    assert all(len(label) <= 20 for label in labels)
+    assert charts.shortened("a long name without shares", 10) == "a long na…"
+
+
 def test_lines_keep_inside_the_frame_and_say_their_units():
     curve = Line(1, "a", ((10.0, 5.0), (100.0, 9.0)), ((4.0, 6.0), None))
     svg = charts.lines("t", [curve, Line(2, "empty", ())], "% of labels", "AP, %", percent_x=True)

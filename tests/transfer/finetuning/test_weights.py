@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.cases.detectors import detectron2_model, small_config
 from tests.cases.finetuning import TINY, converted, refused, run
 from transfer.detectors import config as detector_config
 from transfer.detectors.overlay import needed_in
@@ -99,6 +100,36 @@ def test_weights_of_another_architecture(data, tmp_path, capsys):
     extra = len(content["model"]) - 100
     assert f"found 100/100 tensors, {extra} unused (" in refused(capsys, *words)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_detector_of_other_classes_is_started_from_and_counted(data, tmp_path, capsys):
+    """Of five classes, saved as Detectron2 saves it, on data of fewer; then on a config that it does not fit."""
+    cfg = small_config(5)
+    (tmp_path / "coco").mkdir()
+    file = tmp_path / "coco/model_final.pth"
+    torch.save({"model": detectron2_model(cfg).state_dict()}, file)
+    (tmp_path / "coco/config.yaml").write_text(cfg.dump())
+    words = ["--init-detector", file, "--seed", 0, *data, "OUTPUT_DIR", tmp_path / "run", *TINY]
+    run(*words, "--backbone-lr-factor", 0.5, "SOLVER.BASE_LR", 1e-8, "SOLVER.WEIGHT_DECAY", 0.0)
+    record = record_file.read(tmp_path / "run")
+    assert record.weights.drawn_anew == 6
+    assert record.weights.loaded == record.weights.expected - 6 > 100
+    assert record.schedule.backbone_lr_factor == 0.5
+    trained = torch.load(tmp_path / "run/model_final.pth", weights_only=True)["model"]
+    original = torch.load(file, weights_only=True)["model"]
+    for name in ("backbone.fpn_output2.weight", "roi_heads.mask_head.deconv.weight", "roi_heads.box_head.fc1.weight"):
+        torch.testing.assert_close(trained[name], original[name], rtol=1e-4, atol=1e-6)  # two steps of next to nothing
+    text = (tmp_path / "run/log.txt").read_text()
+    assert "drawn anew, for other classes or anchors: roi_heads." in text
+    line = refused(capsys, *words, "--resume", "--backbone-lr-factor", 0.1)
+    assert "SOLVER.BACKBONE_LR_FACTOR: 0.5 -> 0.1" in line
+    words[words.index(tmp_path / "run")] = tmp_path / "other"
+    line = refused(capsys, *words, "MODEL.FPN.NORM", "")
+    assert "model_final.pth: expected all" in line
+    assert "8 missing (backbone.fpn_lateral2.bias" in line
+    line = refused(capsys, *words, "--eval-only")
+    assert "expected a detector of the classes that are measured on" in line
+    assert not (tmp_path / "other").exists()
 
 
 def test_weights_that_were_not_converted(data, tmp_path, capsys):

@@ -31,6 +31,10 @@ def test_several_starts_and_label_fractions():
         "With 100 % of the labels a (+3.1) is better than random in mask AP, b (-9.1) is worse than random in mask AP; "
         "with 10 % of the labels a (+1.0) cannot be told from random in mask AP: needs at least 2 more seeds."
     )
+    assert wording.answers(starts) == [
+        "With 100 % of the labels a (+3.1) is better than random in mask AP, b (-9.1) is worse than random in mask AP.",
+        "With 10 % of the labels a (+1.0) cannot be told from random in mask AP: needs at least 2 more seeds.",
+    ]
     assert starts.leading.init == "a"
     assert starts.inits == ["random", "a", "b"]
 
@@ -48,6 +52,25 @@ def test_nothing_to_compare():
     only = summary(*runs("random", 1.0))
     assert wording.answer(only) == "Every run starts from random, so there is nothing to compare with."
     assert only.leading is None
+
+
+def test_a_page_has_the_sign_of_minus_before_numbers_alone():
+    text = "a-1 (-9.1): -0.02 to +0.89, 2026-11-25, model_-, swav-2"
+    assert wording.minus(text) == "a-1 (−9.1): −0.02 to +0.89, 2026-11-25, model_-, swav-2"
+
+
+def test_caveats_tell_what_was_drawn_anew_from_what_was_left_out():
+    record = runs("a", 1.0)[0]
+    anew = dataclasses.replace(record.weights, loaded=94, expected=100, drawn_anew=6)
+    less = dataclasses.replace(record.weights, loaded=93, expected=100, drawn_anew=6)
+    base = runs("random", 1.0)
+    (line,) = [c for c in wording.caveats(summary(dataclasses.replace(record, weights=anew), *base)) if "anew" in c]
+    assert record.name in line
+    lines = wording.caveats(summary(dataclasses.replace(record, weights=less), *base))
+    assert any(line.startswith("Loaded only in part") for line in lines)
+    assert not any(
+        "only in part" in c for c in wording.caveats(summary(dataclasses.replace(record, weights=anew), *base))
+    )
 
 
 def test_caveats_name_partial_weights():

@@ -7,9 +7,9 @@ import pytest
 from tests.cases.studies import make_steps
 from transfer.errors import InputError
 from transfer.studies.cells import cells, chain, select
+from transfer.studies.schema import Data, Digits, Probes, Start
 from transfer.studies.step import in_order
 from transfer.studies.steps import Course
-from transfer.studies.study_file import Data, Digits, Probes, Start
 
 
 def keys(steps, courses=None):

@@ -1,17 +1,13 @@
-"""What a study is run on: missing data, starts that do not fit and a full disk end in one line before anything runs."""
+"""What a study is run on, and that what cannot be run is one line before anything runs."""
 
-import shutil
-from collections import namedtuple
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from tests.cases.coco_sets import write_coco
 from transfer.errors import InputError
 from transfer.studies import inputs
-from transfer.studies.fingerprints import fingerprint, key_of
-from transfer.studies.study_file import Data, Detector, Start, Study
+from transfer.studies.schema import Data, Detector, Digits, Probes, Search, Start, Study, Terms
 
 CONFIG = "digits_mask_rcnn_R_18_FPN_demo"
 
@@ -46,54 +42,40 @@ def test_other_data_and_another_detector_have_other_keys(study, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "message"),
     [
-        ({"data": Data(train=("nowhere", "a.json"), val=("nowhere", "a.json"))},
-         r"nowhere: expected a folder of images, found nothing"),
-        ({"labels": ("50%", "3")}, r"labels: expected different numbers of images, found 50% and 3, both 3 of 6"),
-        ({"labels": ("7",)}, r"expected at most 6, the training images, found 7"),
         ({"detector": Detector("any_mask_rcnn_R_18_FPN_smal")}, r"similar name: any_mask_rcnn_R_18_FPN_small"),
+        ({"detector": Detector("base_mask_rcnn_R_18_FPN_small")}, r"expected a config that can be run"),
         ({"detector": Detector(CONFIG, {"SOLVER.MAX_ITR": 1})}, r"did you mean SOLVER\.MAX_ITER"),
+        ({"detector": Detector(CONFIG, {"SOLVER.IMS_PER_BATCH": 0})}, r"SOLVER\.IMS_PER_BATCH: expected 1 or more"),
         ({"detector": Detector(CONFIG, {"SEED": 1})}, r"detector\.options: .* found SEED; the study sets it"),
-        ({"starts": {"a": Start(file="none.pth")}}, r"none\.pth: expected a file or folder, found No such file"),
-        ({"starts": {"a": Start(pretrain="simclr_r50_imagenet_200e")}},
-         r"starts\.a: expected a ResNet-18, as digits_mask_rcnn_R_18_FPN_demo is built of, found resnet50"),
+        ({"terms": Terms(search=Search(finetune={"SOLVER.BASE_LR": (0.1, -1.0)}))}, r"SOLVER\.BASE_LR: expected"),
+        ({"terms": Terms(search=Search(finetune={"SOLVER.LR": (0.1,)}))}, r"expected a Detectron2 key, .* SOLVER\.LR"),
+        ({"probes": Probes("nowhere")}, r"probes\.data: .* at nowhere, found nothing"),
         ({"starts": {"a": Start(pretrain="simclr_r18_any_100e", options={"optimizer.lrr": 1})}},
          r"simclr_r18_any_100e: .* found optimizer\.lrr; did you mean optimizer\.lr\?"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_run_is_one_line(study, tmp_path, changes, says):
-    with pytest.raises(InputError, match=says) as error:
+def test_what_cannot_be_run_is_one_line(study, tmp_path, changes, message):
+    with pytest.raises(InputError, match=message) as error:
         inputs.look(replace(study, **changes), tmp_path)
     assert "\n" not in str(error.value)
     assert not list(tmp_path.iterdir())
 
 
-def test_unlabelled_images_that_are_not_there_are_one_line(study, tmp_path):
-    data = replace(study.data, unlabelled=("nowhere",))
-    starts = {"a": Start(pretrain="simclr_r18_any_100e")}
-    with pytest.raises(InputError, match=r"data\.unlabelled: expected images at nowhere, found nothing"):
-        inputs.look(replace(study, data=data, starts=starts), tmp_path)
+def test_the_fine_tuning_itself_is_asked_whether_it_would_begin(study, tmp_path):
+    found = inputs.look(study, tmp_path)
+    inputs.check_fine_tuning(study, found, tmp_path)
+    assert not list(tmp_path.iterdir())
+    same = replace(study, data=replace(study.data, val=study.data.train))
+    with pytest.raises(InputError, match="expected another file to measure on than the one trained on"):
+        inputs.check_fine_tuning(same, inputs.look(same, tmp_path), tmp_path)
+    classes = replace(study, detector=Detector(CONFIG, {"MODEL.ROI_HEADS.NUM_CLASSES": 7}))
+    with pytest.raises(InputError, match=r"MODEL\.ROI_HEADS\.NUM_CLASSES: expected \d, .* found 7"):
+        inputs.check_fine_tuning(classes, inputs.look(classes, tmp_path), tmp_path)
 
 
-def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage(10**12, 10**12, 2 * 10**9))
-    inputs.check_disk(tmp_path / "new/folder", 1e9)
-    with pytest.raises(InputError, match=r"expected about 3\.0 GB free for the whole study, found 2\.0 GB"):
-        inputs.check_disk(tmp_path / "new/folder", 3e9)
-
-
-def test_fingerprints_change_with_content_names_and_sizes(tmp_path):
-    (tmp_path / "below").mkdir()
-    file = tmp_path / "below/a"
-    file.write_text("one")
-    before = (fingerprint(file), fingerprint(tmp_path))
-    file.write_text("three")
-    assert fingerprint(file) != before[0]
-    assert fingerprint(tmp_path) != before[1]
-    file.write_text("one")
-    assert (fingerprint(file), fingerprint(tmp_path)) == before
-    file.rename(Path(tmp_path / "below/b"))
-    assert fingerprint(tmp_path) != before[1]
-    assert key_of({"a": 1, "b": [2]}) == key_of({"b": [2], "a": 1}) != key_of({"a": 1, "b": [3]})
+def test_data_that_the_study_composes_need_not_be_there(study, tmp_path):
+    own = replace(study, data=Data(digits=Digits(train=8, val=4)))
+    inputs.check_fine_tuning(own, inputs.look(own, tmp_path), tmp_path)
+    assert not list(tmp_path.iterdir())

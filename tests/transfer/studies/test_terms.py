@@ -10,10 +10,10 @@ from tests.cases.studies import make_steps
 from transfer.errors import InputError
 from transfer.records import record_file
 from transfer.studies import terms
-from transfer.studies.inputs import DataSet
+from transfer.studies.data_sets import DataSet
 from transfer.studies.local import DONE, FAILED, State, note_time
+from transfer.studies.schema import Search, Terms
 from transfer.studies.step import in_order
-from transfer.studies.study_file import Search, Terms
 
 SPEED = """dry run on CPU, 1 threads: 5 iterations of 32 images measured, nothing kept
 speed      128.0 img/s, {seconds} s an iteration
@@ -32,12 +32,12 @@ def test_equal_compute_gives_each_start_what_fits_at_its_median_speed(tmp_path):
             step.product.write_text(SPEED.format(seconds=(0.25, 9.0, 0.2)[turn]))
         return [State(step, DONE) for step in given]
 
-    courses = terms.settle(steps, ["random", "simclr"], run)
+    courses = terms.courses_of(steps, ["random", "simclr"], run)
     assert courses["simclr"].pretrain == {"schedule.iterations": 400, "schedule.warmup_epochs": round(40 / 187, 4)}
     assert courses["random"].pretrain == {}
     assert len(asked) == terms.ROUNDS
     assert all(step.captured and "--dry-run" in step.arguments for step in asked)
-    assert terms.settle(steps, ["simclr"], terms.nothing) == {
+    assert terms.courses_of(steps, ["simclr"], terms.nothing) == {
         "simclr": courses["simclr"]
     }  # read back, not measured again
 
@@ -45,7 +45,7 @@ def test_equal_compute_gives_each_start_what_fits_at_its_median_speed(tmp_path):
 def test_a_speed_that_cannot_be_measured_is_one_line(tmp_path):
     steps = make_steps(tmp_path, terms=Terms("compute", seconds=100.0))
     with pytest.raises(InputError, match=r"the speed of every start, found none: python -m pretrain .*: too big"):
-        terms.settle(steps, ["simclr"], lambda given: [State(given[0], FAILED, why="too big")])
+        terms.courses_of(steps, ["simclr"], lambda given: [State(given[0], FAILED, why="too big")])
     with pytest.raises(InputError, match="expected a speed and a length"):
         terms.measured("nothing of the kind")
 
@@ -76,7 +76,7 @@ def searched(tmp_path, aps):
             record_file.write(step.product, record)
         return []
 
-    return steps, trials, lambda names: terms.settle(steps, names, run)
+    return steps, trials, lambda names: terms.courses_of(steps, names, run)
 
 
 def test_the_search_takes_the_best_trial_on_held_out_train_images(tmp_path):
@@ -93,13 +93,13 @@ def test_the_search_takes_the_best_trial_on_held_out_train_images(tmp_path):
     assert len(held["images"]) == 2
     assert {i["id"] for i in fit["images"]} == {a["image_id"] for a in fit["annotations"]}
     assert {i["id"] for i in fit["images"]} | {i["id"] for i in held["images"]} == set(range(10))
-    assert terms.settle(steps, ["simclr"], terms.nothing)["simclr"] == course
+    assert terms.courses_of(steps, ["simclr"], terms.nothing)["simclr"] == course
 
 
 def test_a_search_that_is_not_over_settles_nothing(tmp_path):
     steps, _, _ = searched(tmp_path, [])
     with pytest.raises(InputError, match="expected all trials of simclr, found some missing"):
-        terms.settle(steps, ["simclr"], terms.nothing)
+        terms.courses_of(steps, ["simclr"], terms.nothing)
 
 
 def test_a_search_in_which_all_trials_fail_is_one_line(tmp_path):

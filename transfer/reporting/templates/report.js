@@ -14,7 +14,8 @@ for (const table of document.querySelectorAll("table.sortable")) {
         const cell = row.cells[column];
         const text = cell.dataset.sort ?? cell.textContent.trim();
         if (text === "" || text === "–") return null;
-        const value = Number(text.replace("%", "").trim());
+        const numbers = ["num", "delta"].some((kind) => head.classList.contains(kind));
+        const value = numbers ? Number.parseFloat(text.replace("−", "-")) : NaN;  // of a mean ± deviation the mean
         return Number.isNaN(value) ? text : value;
       };
       const body = table.tBodies[0];
