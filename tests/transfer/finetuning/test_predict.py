@@ -107,3 +107,23 @@ def test_where_no_image_can_be_read_nothing_is_written(finished, tmp_path, capsy
     assert transfer.main(words) == 1
     assert "a.png: expected an image, found UnidentifiedImageError" in capsys.readouterr().err
     assert [f.name for f in Path(tmp_path).iterdir()] == ["images"]
+
+
+def test_files_are_read_ahead_and_come_in_order():
+    begun, order = [], []
+
+    def read(file):
+        begun.append(file)
+        return file * 10
+
+    for file, result in predict._ahead(read, [1, 2, 3, 4, 5, 6]):
+        order.append((file, result))
+        assert len(begun) <= file + 1 + predict.AHEAD
+    assert order == [(k, 10 * k) for k in range(1, 7)]
+    assert list(predict._ahead(read, [])) == []
+
+
+def test_the_least_score_is_kept(finished, data, tmp_path):
+    everything = predict.predict(finished, data[0], score=0).detections
+    least = sorted(entry["score"] for entry in everything)[len(everything) // 2]
+    assert predict.predict(finished, data[0], score=least).detections == [e for e in everything if e["score"] >= least]

@@ -1,0 +1,31 @@
+"""The words of ``python -m transfer predict``."""
+
+from pathlib import Path
+
+import pytest
+
+from transfer import __main__ as transfer
+from transfer.finetuning import predict
+
+
+def test_the_words_reach_the_function_and_its_files_are_named(tmp_path, capsys, monkeypatch):
+    calls = []
+
+    def detected(run, images, **options):
+        calls.append((run, images, options))
+        return predict.Predictions([{}, {}], {"images": [{}]}, {})
+
+    monkeypatch.setattr(predict, "predict", detected)
+    words = ["predict", "run", "--images", "a", "--out", str(tmp_path / "f.json"), "--score", "0.2"]
+    assert transfer.main([*words, "--overlays", "drawn", "--draw", "0.7"]) == 0
+    options = {"score": 0.2, "out": tmp_path / "f.json", "overlays": Path("drawn"), "draw": 0.7}
+    assert calls == [(Path("run"), Path("a"), options)]
+    shown = capsys.readouterr().out.splitlines()
+    assert shown == ["2 detections on 1 images", str(tmp_path / "f.json"), str(tmp_path / "f_images.json"), "drawn"]
+
+
+def test_wrong_usage_exits_with_2(capsys):
+    with pytest.raises(SystemExit) as raised:
+        transfer.main(["predict", "run"])
+    assert raised.value.code == 2
+    assert "--images" in capsys.readouterr().err
