@@ -40,12 +40,12 @@ def others(loadavg: Path = Path("/proc/loadavg")) -> int:
 
     Where the system does not say (no Linux), the load average of the last minute, rounded.
     """
-    seen = []
+    counts = []
     for _ in range(LOOKS):
         try:
             running = loadavg.read_text(encoding="ascii").split()[3]
         except (OSError, IndexError):
             return round(os.getloadavg()[0])
-        seen.append(int(running.partition("/")[0]) - 1)  # this process is one of them
+        counts.append(int(running.partition("/")[0]) - 1)  # this process is one of them
         time.sleep(PAUSE)
-    return max(0, sorted(seen)[LOOKS // 2])
+    return max(0, sorted(counts)[LOOKS // 2])

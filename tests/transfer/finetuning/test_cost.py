@@ -38,11 +38,11 @@ def cfg(tmp_path):
 
 def test_parameters_operations_and_memory(cfg):
     model = Model().train()
-    found = cost.detector_cost(cfg, model)
-    assert (found.parameters, found.trainable) == (4 * 3 * 9 + 5, 4 * 3 * 9)
-    assert found.flops == 64 * 64 * 4 * 3 * 9  # multiply-adds, as fvcore counts
-    assert found.flops_images == cost.IMAGES
-    assert found.peak_memory > 1e6
+    counted = cost.detector_cost(cfg, model)
+    assert (counted.parameters, counted.trainable) == (4 * 3 * 9 + 5, 4 * 3 * 9)
+    assert counted.flops == 64 * 64 * 4 * 3 * 9  # multiply-adds, as fvcore counts
+    assert counted.flops_images == cost.IMAGES
+    assert counted.peak_memory > 1e6
     assert model.training  # as it was
 
 
@@ -52,7 +52,7 @@ def test_a_model_that_cannot_be_traced_has_no_count_and_the_log_says_why(cfg, ca
             raise RuntimeError("no way\nto trace this")
 
     with caplog.at_level(logging.WARNING, "transfer"):
-        found = cost.detector_cost(cfg, Untraceable())
-    assert found.flops is None
-    assert found.flops_images is None
+        counted = cost.detector_cost(cfg, Untraceable())
+    assert counted.flops is None
+    assert counted.flops_images is None
     assert "FLOPs not counted: no way to trace this" in caplog.text
