@@ -38,7 +38,10 @@ MODES = {
     "inline, the release's trial step": ("metamask_compmod", {"meta": {"base": "inline", "trial": "meta"}}),
     "inline, clipped": ("metamask_compmod", {"meta": {"base": "inline"}, "optimizer": {"lr": 0.01, "clip": 0.1}}),
     "every other": ("metamask_compmod", {"meta": {"every": 2}}),
-    "micro-batches": ("metamask_compmod", {"optimizer": {"lr": 0.01, "accumulate": 2}, "data": {"batch": 6}}),
+    "micro-batches": (
+        "metamask_compmod",
+        {"optimizer": {"lr": 0.01, "accumulate": 2}, "objective": {"coding_distortion": 0.7}},
+    ),
     "plain sum": ("metamask_compmod", {"objective": {"balance": "none"}}),
     **{name: ("byol_compmod", {"optimizer": {"lr": 0.01, **row}}) for name, row in OPTIMIZERS.items()},
 }
