@@ -26,11 +26,17 @@ def day(tmp_path):
     def begin(**environment):
         variables = {**os.environ, "PY": str(python), "WAIT": "", "FAIL": "", **environment}
         words = [SCRIPT, tmp_path / "out", "--miniature"]
-        return subprocess.Popen(words, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        # A shell cannot trap what it was started to ignore, as whatever stands in the background is.
+        return subprocess.Popen(words, env=variables, text=True, preexec_fn=_listening, **pipes)
 
     begin.calls = lambda: calls.read_text().splitlines() if calls.exists() else []
     begin.out = tmp_path / "out"
     return begin
+
+
+def _listening():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_one_line_a_part(day):
