@@ -29,7 +29,8 @@ def inputs_of_convolutions(model, optimizers, steps=1):
         if isinstance(module, nn.Conv2d)
     ]
     for k in range(steps):
-        model.train_step(batch(k), optimizers)
+        views = batch(k)["views"].flatten(0, 1).contiguous(**LAST)  # as the loader gives them
+        model.train_step({"views": views.unflatten(0, (2, -1))}, optimizers)
     for hook in hooks:
         hook.remove()
     return pairs
