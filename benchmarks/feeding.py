@@ -1,18 +1,27 @@
-"""Whether the loader keeps a training fed: its images per second over those of the same step on a fixed batch."""
+"""Whether the loader keeps a training fed: its images per second over those of the same step on a fixed batch.
+
+python -m benchmarks.feeding [--quick] [--arch ARCH] [--jpeg KIND] [--view PIXELS] [--batch N] [--workers N]
+                             [--colour loader|device] [--precision fp32|bf16] [--json OUT]
+"""
 
 from __future__ import annotations
 
+import argparse
 import os
+import sys
 import tempfile
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import torch
 from mmengine.optim import OptimWrapperDict
 
-from benchmarks.pictures import jpegs
+from benchmarks import outputs, timing
+from benchmarks.outputs import progress
+from benchmarks.pictures import SIZES, jpegs
 from benchmarks.timing import spread, timed
 from pretrain.algorithm.pretraining import Pretraining
 from pretrain.data.order import BatchOrder
@@ -33,6 +42,8 @@ class Feeding:
         arch, jpeg, view, batch: network, kind of JPEG (`benchmarks.pictures.SIZES`), side of the views, images a step.
         images: files.
         workers: loader processes.
+        colour: who does the colour work of the views, the loader or the device.
+        precision: of the backbone's passes; channels come last in memory with bf16.
         rounds, steps: timed rounds, and steps of each of the two kinds in a round.
     """
 
@@ -42,6 +53,8 @@ class Feeding:
     batch: int = 64
     images: int = 512
     workers: int = 2
+    colour: str = "loader"
+    precision: str = "fp32"
     rounds: int = 5
     steps: int = 12
 
@@ -53,7 +66,8 @@ class Feeding:
     def __str__(self) -> str:
         """For a table."""
         return (
-            f"simclr, {self.arch}, n = {self.batch}, {self.jpeg} JPEGs to {self.view} px views, {self.workers} loaders"
+            f"simclr, {self.arch}, {self.precision}, n = {self.batch}, {self.jpeg} JPEGs to {self.view} px views, "
+            f"{self.workers} loaders, colour by the {self.colour}"
         )
 
 
@@ -67,7 +81,8 @@ def measure_feeding(feeding: Feeding, progress: Callable[[str], None] = lambda _
         {
             "method": "simclr",
             "backbone": {"arch": feeding.arch},
-            "views": {"size": feeding.view, "blur": 0.5},
+            "views": {"size": feeding.view, "blur": 0.5, "colour": feeding.colour},
+            "run": {"precision": feeding.precision, "channels_last": feeding.precision != "fp32"},
             "data": {"batch": feeding.batch, "workers": feeding.workers},
         }
     )
@@ -124,3 +139,49 @@ def _rate(
             model.train_step(next(batches), optimizers)
 
     return feeding.batch * feeding.steps / timed(work, model.mean.device)[0]
+
+
+def as_text(figures: dict[str, Any]) -> str:
+    """The figures in one sentence."""
+    f, ratio = figures["training"], figures["training"]["ratio"]
+    return (
+        f"Training over the pure step, {f['case']}: {ratio['median']:.3f} ({ratio['low']:.3f} to {ratio['high']:.3f}, "
+        f"n = {ratio['n']} rounds; target {TRAINING_TARGET}); pure step {f['pure']['median']:.1f} img/s, training "
+        f"{f['training']['median']:.1f} img/s; {figures['machine']['device']}, {f['cores']} cores.\n"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.feeding", description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a tiny training: shows that it works")
+    parser.add_argument("--arch", help="network (default: resnet18)")
+    parser.add_argument("--jpeg", choices=tuple(SIZES), help="kind of JPEG (default: 160 px)")
+    parser.add_argument("--view", type=int, help="side of the views, pixels (default: 64)")
+    parser.add_argument("--batch", type=int, help="images a step (default: 64)")
+    parser.add_argument("--workers", type=int, help="loader processes (default: 2)")
+    parser.add_argument("--colour", choices=("loader", "device"), help="who does the colour work (default: loader)")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), help="of the backbone's passes (default: fp32)")
+    outputs.add_arguments(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the ratio; exits as `outputs.status` does. The figures decide nothing: machines differ."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    outputs.check(parser, args)
+    given = ("arch", "jpeg", "view", "batch", "workers", "colour", "precision")
+    chosen = {name: value for name in given if (value := getattr(args, name)) is not None}
+    feeding = replace(Feeding.quick() if args.quick else Feeding(), **chosen)
+    return outputs.status("benchmarks.feeding", lambda: _measure(args, feeding), "nothing was written")
+
+
+def _measure(args: argparse.Namespace, feeding: Feeding) -> None:
+    cv2.setNumThreads(0)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    figures = {"machine": timing.machine(device), "training": measure_feeding(feeding, progress)}
+    outputs.finish(args, figures, as_text(figures))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

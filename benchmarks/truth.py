@@ -87,13 +87,13 @@ class Watched(Pretraining):
         return forward
 
     def _move_upper(self, hypergradient: Hypergradient, optim: OptimWrapperDict) -> dict[str, Tensor]:
-        if int(self.iteration) >= self._next:
+        if self.iterations_done >= self._next:
             assert self._batch is not None
             step, total = self._trial_step(optim), hypergradient.total()
             exact = compare(total, self._exact.post(self._batch, step).total())
             mean = compare(total, self._mean(step))
             self.comparisons.append({name: (*values, mean[name][0]) for name, values in exact.items()})
-            self._next = int(self.iteration) + self.compare_every
+            self._next = self.iterations_done + self.compare_every
         return super()._move_upper(hypergradient, optim)
 
     def _mean(self, step: TrialStep) -> Tensors:

@@ -61,6 +61,8 @@ class Pretraining(BaseModel):
         self.register_buffer("mean", torch.tensor(settings.data.mean).view(3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(settings.data.std).view(3, 1, 1) * 255, persistent=False)
         self.register_buffer("iteration", torch.zeros((), dtype=torch.long))
+        self.iterations_done = 0  # the same on the host, where nothing waits for the device to read it
+        self.register_load_state_dict_post_hook(_read_iteration)
         self.bilevel = method.base is not None and settings.meta.hypergradient != "single_level"
         self.upper = UpperLevel(self.backbone, self.objective, settings.meta) if self.bilevel else None
         if self.bilevel:
@@ -85,7 +87,7 @@ class Pretraining(BaseModel):
         Returns:
             Scalars to log: every loss, both parts of each hypergradient, the health of the embeddings.
         """
-        t, balance = int(self.iteration), self.objective.balance
+        t, balance = self.iterations_done, self.objective.balance
         before = None if self.loss_scale is None else balance.copied()
         first, *others = self._inputs(data).chunk(self.settings.optimizer.accumulate, dim=1)
         forward, parts = self._forward(t, first), []
@@ -105,6 +107,7 @@ class Pretraining(BaseModel):
         else:
             self._move_target(t)
         self.iteration += 1
+        self.iterations_done += 1
         log.update({name: _mean([part[name] for part in (*parts, forward.losses)]) for name in forward.losses})
         if parts:
             log["loss"] = _mean([log["loss"], *(part["loss"] for part in parts)])
@@ -128,13 +131,13 @@ class Pretraining(BaseModel):
 
     def _measure(self, forward: Forward) -> None:
         """Renew the scales that the terms have in this iteration: in each of the first ones, then now and again."""
-        objective, measured = self.objective, int(self.objective.balance.measured)
-        if measured >= FIRST_MEASUREMENTS and int(self.iteration) % self.settings.objective.balance_every:
+        objective, measured = self.objective, self.objective.balance.times_measured
+        if measured >= FIRST_MEASUREMENTS and self.iterations_done % self.settings.objective.balance_every:
             return
         norms = gradient_norms({k: forward.losses[k] for k, w in objective.weights.items() if w}, forward.h)
         ranks.average_(list(norms.values()))
         objective.balance.update(norms)
-        objective.balance.measured += 1
+        objective.balance.count()
         if self.upper is None and forward.batch.fixed is not None and objective.settings.balance == "gradient":
             objective.balance.update(self._fusion_norms(forward, forward.batch.fixed))
 
@@ -288,6 +291,10 @@ class Pretraining(BaseModel):
         if self.objective.method.mask and self.settings.objective.mask == "sigmoid":
             log.update(health.mask_summary(self.objective.mask.weights()))
         return log
+
+
+def _read_iteration(model: Pretraining, keys: object) -> None:
+    model.iterations_done = int(model.iteration)
 
 
 def _mean(values: list[Tensor]) -> Tensor:

@@ -65,10 +65,10 @@ def _rebalanced(objective: Objective, found: Hypergradient) -> Hypergradient:
 
     L_comp reads features that are constants, so its gradient by ξ is all of U's direct one, and another κ scales that.
     """
+    if objective.settings.compactness == 0:
+        return found
     before, (comp, rest) = objective.comp_coefficient(), XI_PARTS
     keys = [k for k in found.direct if k.startswith("fusion.")]
-    if float(before) == 0:
-        return found
     own, other = (norm_of([part[k] for k in keys]) for part in (found.direct, found.second_order))
     objective.balance.update({comp: own / before, rest: other})
     factor = objective.comp_coefficient() / before

@@ -53,13 +53,20 @@ class Balance(nn.Module):
         mode: ``gradient`` divides each by its scale and all weights by their sum; ``none`` leaves the plain sum.
     """
 
-    measured: Tensor  # how often, counted by who measures
+    measured: Tensor  # how often, counted by `count`; `times_measured` is the same on the host
 
     def __init__(self, names: Sequence[str], mode: str) -> None:
         super().__init__()
         self.mode = mode
         self.norms = nn.ModuleDict({name: RunningMean() for name in names})
         self.register_buffer("measured", torch.zeros((), dtype=torch.long))
+        self.times_measured = 0
+        self.register_load_state_dict_post_hook(_read_count)
+
+    def count(self) -> None:
+        """One more measurement of the losses has been taken in."""
+        self.measured += 1
+        self.times_measured += 1
 
     def update(self, norms: Mapping[str, Tensor]) -> None:
         """Take in the norm of each loss's own gradient, unweighted."""
@@ -92,11 +99,17 @@ class Balance(nn.Module):
         """The inverse of `copied`."""
         for name, buffer in self.named_buffers():
             buffer.copy_(state[name])
+        _read_count(self, None)
 
     def _mean(self, name: str) -> RunningMean:
         mean = self.norms[name]
         assert isinstance(mean, RunningMean)
         return mean
+
+
+def _read_count(balance: Balance, keys: object) -> None:
+    """What was loaded: read once here, not by every step, which would wait for the device."""
+    balance.times_measured = int(balance.measured)
 
 
 def gradient_norms(losses: Mapping[str, Tensor], h: Tensor) -> dict[str, Tensor]:

@@ -254,20 +254,21 @@ def gradient_difference(
     problem: Problem, weights: Weights, upper: Tensors, v: Weights, radius: float = 1e-2
 ) -> Tensors:
     """The same mixed derivative as a central difference of ∂L_tri/∂ψ at ``w ± s v``, ||s v|| = radius (DARTS eq. 8)."""
-    norm = float(norm_of(v.tensors()))
-    if norm == 0:
-        return {name: torch.zeros_like(t) for name, t in upper.items()}
-    s = radius / norm
+    norm = norm_of(v.tensors())
+    s = torch.where(norm > 0, radius / norm, 0.0)
     psi = {name: t.detach().requires_grad_() for name, t in upper.items()}
     sides = []
     for sign in (s, -s):
         with torch.no_grad():
-            w = weights.like(torch._foreach_add([t.detach() for t in weights.tensors()], v.tensors(), alpha=sign))
+            w = weights.like(
+                torch.addcmul(t.detach(), d, sign) for t, d in zip(weights.tensors(), v.tensors(), strict=True)
+            )
             h = problem.features(w.backbone)
         with torch.enable_grad():
             gradient = torch.autograd.grad(problem.trial(h, w.heads, psi), list(psi.values()), allow_unused=True)
         sides.append(no_none(gradient, psi.values()))
         del w, h  # before the other side's weights are made
+    s = torch.where(s > 0, s, torch.inf)  # v vanishes: no difference, and no derivative
     return {name: (a - b) / (2 * s) for name, a, b in zip(psi, *sides, strict=True)}
 
 

@@ -32,16 +32,15 @@ def feature_tangent(
     if h is None:
         return _exact_tangent(features, backbone, direction)
     s = step_length(backbone.values(), direction.values(), relative_step)
-    if s == 0:
-        return torch.zeros_like(h)
-    moved = features({name: torch.add(w, direction[name], alpha=s) for name, w in backbone.items()})
+    moved = features({name: torch.addcmul(w, direction[name], s.to(w.dtype)) for name, w in backbone.items()})
+    s = torch.where(s > 0, s, torch.inf)  # v vanishes: no difference, and no derivative
     return moved.sub_(h).div_(s) if moved.dtype == h.dtype else (moved - h) / s
 
 
-def step_length(weights: Iterable[Tensor], direction: Iterable[Tensor], relative: float) -> float:
-    """s with ``||s v|| = relative ||w||``; 0 where v vanishes."""
-    w, v = float(norm_of(list(weights))), float(norm_of(list(direction)))
-    return relative * w / v if v > 0 else 0.0
+def step_length(weights: Iterable[Tensor], direction: Iterable[Tensor], relative: float) -> Tensor:
+    """s with ``||s v|| = relative ||w||``, a scalar where the weights are; 0 where v vanishes."""
+    w, v = norm_of(list(weights)), norm_of(list(direction))
+    return torch.where(v > 0, relative * w / v, 0.0)
 
 
 def _exact_tangent(features: Features, backbone: Tensors, direction: Tensors) -> Tensor:

@@ -108,12 +108,11 @@ def back_through(v: Weights, gradient: list[Tensor] | None, step: TrialStep) -> 
     if step.clip is None:
         return v
     assert gradient is not None, "a clipped step needs its gradient"
-    norm = norm_of(gradient)
-    if float(norm) + _CLIP_EPS <= step.clip:
-        return v
-    tensors = v.tensors()
-    along = sum((g * d).sum() for g, d in zip(gradient, tensors, strict=True))
-    turned = torch._foreach_mul(gradient, -along / (norm * (norm + _CLIP_EPS)))
+    norm, tensors = norm_of(gradient), v.tensors()
+    along = torch.stack([(g * d).sum() for g, d in zip(gradient, tensors, strict=True)]).sum()
+    # No branch, which would wait for the device: where clipping does not act, the turn is zero and the factor one.
+    turn = torch.where(norm + _CLIP_EPS > step.clip, -along / (norm * (norm + _CLIP_EPS)), 0.0)
+    turned = torch._foreach_mul(gradient, turn)
     torch._foreach_add_(turned, tensors)
     torch._foreach_mul_(turned, _clip_factor(norm, step.clip))
     return v.like(turned)

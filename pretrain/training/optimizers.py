@@ -59,11 +59,20 @@ class LARS(Optimizer):
         return loss
 
 
+class Wrapper(OptimWrapper):
+    """MMEngine's, whose clipping would wait for the device in each step, to note a norm that nobody reads."""
+
+    def _clip_grad(self) -> None:
+        params = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
+        if params:
+            self.clip_func(params, **self.clip_grad_kwargs)
+
+
 def build_optimizers(model: Pretraining) -> OptimWrapperDict:
     """``lower`` over w; ``mask`` over m and ``fusion`` over ξ where the method has them."""
     s = model.settings
     clip = None if s.optimizer.clip is None else {"max_norm": s.optimizer.clip}
-    wrappers = {"lower": OptimWrapper(_build(model), clip_grad=clip)}
+    wrappers = {"lower": Wrapper(_build(model), clip_grad=clip)}
     for name in ("mask", "fusion"):
         part = getattr(model.objective, name, None)
         if part is not None:

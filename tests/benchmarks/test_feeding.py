@@ -1,16 +1,16 @@
-"""The benchmark of the loader measures both kinds of step on the same model. No time decides anything."""
+"""The benchmark of the loader: both kinds of step on the same model, either way of the colour work. No time decides."""
 
 import json
 
 import pytest
 
-from benchmarks.feeding import Feeding, measure_feeding
+from benchmarks import feeding
 
 
 @pytest.mark.slow
 def test_the_ratio_is_that_of_its_rounds():
     lines = []
-    figures = measure_feeding(Feeding.quick(), lines.append)
+    figures = feeding.measure_feeding(feeding.Feeding.quick(), lines.append)
     assert lines == ["training: round 1 of 2", "training: round 2 of 2"]
     for name in ("ratio", "pure", "training"):
         assert figures[name]["n"] == 2
@@ -20,6 +20,17 @@ def test_the_ratio_is_that_of_its_rounds():
     assert json.loads(json.dumps(figures))["workers"] == 1
 
 
-def test_the_case_says_what_was_measured():
-    text = str(Feeding(arch="resnet50", batch=8, jpeg="2 MP", view=224, workers=3))
-    assert text == "simclr, resnet50, n = 8, 2 MP JPEGs to 224 px views, 3 loaders"
+@pytest.mark.slow
+@pytest.mark.parametrize("colour", ["loader", "device"])
+def test_a_tiny_training(tmp_path, capsys, colour):
+    assert feeding.main(["--quick", "--colour", colour, "--json", str(tmp_path / "out.json")]) == 0
+    figures = json.loads((tmp_path / "out.json").read_text())["training"]
+    assert figures["colour"] == colour
+    assert figures["ratio"]["median"] > 0
+    assert f"colour by the {colour}" in capsys.readouterr().out
+
+
+def test_the_case_says_what_is_trained():
+    text = str(feeding.Feeding(arch="resnet50", view=224, precision="bf16", colour="device"))
+    assert text.startswith("simclr, resnet50, bf16, n = 64")
+    assert text.endswith("colour by the device")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -105,10 +104,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train and measure; the run itself prints its AP and where its record lies."""
-    # Threads that spin while they wait are fast on an idle machine and ruinous on a busy one: with one more process on
-    # 2 cores an iteration took over 10 s, and 0.7 s with threads that sleep. OpenMP reads it when torch is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    from transfer.finetuning import logs
+    from transfer.finetuning import logs, waiting
+
+    waiting.choose()
 
     with logs.quiet():  # what Detectron2 says when it is imported
         from transfer.finetuning import finetune

@@ -24,8 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the detections; print their number and the files."""
+    from transfer.finetuning import waiting
     from transfer.finetuning.predict import images_file, predict
 
+    waiting.choose()  # PyTorch is loaded later, when there is something to do
     with entry.notes():
         predictions = predict(
             args.run_folder, args.images, score=args.score, out=args.out, overlays=args.overlays, draw=args.draw

@@ -87,7 +87,7 @@ class Mapped(Dataset):  # type: ignore[misc,type-arg,unused-ignore]
     """Images made ready for the model: augmented by (seed, position)."""
 
     def __init__(self, records: list[dict[str, Any]], mapper: Mapper, seed: int) -> None:
-        """Take the records of a data set and Detectron2's mapper."""
+        """Take the records of a data set, and what makes one ready; it may change the record that it gets."""
         # Serialised as Detectron2 does: workers then share the memory instead of copying it bit by bit.
         self._records, self._mapper, self._seed = DatasetFromList(records, copy=False), mapper, seed
 
@@ -99,7 +99,7 @@ class Mapped(Dataset):  # type: ignore[misc,type-arg,unused-ignore]
         """Return the image of one place in the order, or of a data set by its number."""
         position, number = place if isinstance(place, tuple) else (place, place)
         _seed_all(self._seed, position)
-        record = self._records[number]
+        record = self._records[number]  # fresh from its bytes: nobody else's
         try:
             return self._mapper(record)
         except Exception as error:  # damaged files make Pillow and the mapper raise nearly everything
@@ -154,7 +154,7 @@ def train_set(cfg: CfgNode, labels: Labels | None) -> TrainSet:
         )
     grouped = cfg.DATALOADER.ASPECT_RATIO_GROUPING
     wide = [record["width"] > record["height"] for record in records] if grouped else None
-    return TrainSet(Mapped(records, mapper.Mapper(cfg, is_train=True), cfg.SEED), wide, factors)
+    return TrainSet(Mapped(records, mapper.Mapper(cfg, is_train=True).made_ready, cfg.SEED), wide, factors)
 
 
 def all_records(cfg: CfgNode) -> list[dict[str, Any]]:
@@ -181,6 +181,6 @@ def _as_list(batch: list[Any]) -> list[Any]:
 def test_loader(cfg: CfgNode, dataset: str) -> Loader:
     """Return this process's share of the images to measure on, one a batch."""
     records = get_detection_dataset_dicts([dataset], filter_empty=False)
-    mapped = Mapped(records, mapper.Mapper(cfg, is_train=False), cfg.SEED)
+    mapped = Mapped(records, mapper.Mapper(cfg, is_train=False).made_ready, cfg.SEED)
     sampler, workers = InferenceSampler(len(records)), cfg.DATALOADER.NUM_WORKERS
     return _loader(mapped, workers, sampler=sampler, batch_size=1)

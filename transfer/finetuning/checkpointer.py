@@ -50,11 +50,11 @@ def tidy(folder: Path) -> None:
     """
     for half in folder.glob(".model_*.pth.*"):
         half.unlink()
-    found, metrics = re.fullmatch(r"model_(\d+)\.pth", last(folder) or ""), folder / "metrics.json"
-    if metrics.is_file() and (found or last(folder) is None):
-        done = int(found[1]) if found else -1
-        kept = [line for line in metrics.read_text(encoding="utf-8").splitlines() if _iteration(line) <= done]
-        atomic.write_text(metrics, "".join(f"{line}\n" for line in kept))
+    match, metrics = re.fullmatch(r"model_(\d+)\.pth", last(folder) or ""), folder / "metrics.json"
+    if metrics.is_file() and (match or last(folder) is None):
+        done = int(match[1]) if match else -1
+        lines = [line for line in metrics.read_text(encoding="utf-8").splitlines() if _iteration(line) <= done]
+        atomic.write_text(metrics, "".join(f"{line}\n" for line in lines))
 
 
 def _iteration(line: str) -> float:

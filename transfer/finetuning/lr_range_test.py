@@ -87,11 +87,11 @@ def choose(lrs: list[float], losses: list[float]) -> Choice:
 
 def smooth(losses: list[float]) -> list[float]:
     """Return the exponential running mean, corrected for its start at zero."""
-    mean, found = 0.0, []
+    mean, means = 0.0, []
     for i, loss in enumerate(losses, 1):
         mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
-        found.append(mean / (1 - SMOOTHING**i))
-    return found
+        means.append(mean / (1 - SMOOTHING**i))
+    return means
 
 
 def round_down(value: float) -> float:

@@ -27,8 +27,12 @@ def read(file: str | Path, channels: str) -> NDArray[Any]:
         OSError: the file cannot be opened.
         ValueError: it is no image, a damaged one, or of a mode without a rule.
     """
-    rgb = Image.fromarray(pixels.decode(Path(file).read_bytes()))
-    converted: NDArray[Any] = detection_utils.convert_PIL_to_numpy(rgb, channels)
+    rgb: NDArray[Any] = pixels.decode(Path(file).read_bytes())
+    if channels == "RGB":
+        return rgb
+    if channels == "BGR":
+        return rgb[:, :, ::-1]
+    converted: NDArray[Any] = detection_utils.convert_PIL_to_numpy(Image.fromarray(rgb), channels)
     return converted
 
 
@@ -46,7 +50,10 @@ class Mapper(DatasetMapper):
 
     def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:
         """Return one record of a data set with ``image``, (C, H, W), and in training ``instances``."""
-        record = copy.deepcopy(dataset_dict)
+        return self.made_ready(copy.deepcopy(dataset_dict))
+
+    def made_ready(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Do the same to a record that belongs to nobody else; it is changed."""
         image = read(record["file_name"], self.image_format)
         detection_utils.check_image_size(record, image)
         augmented = T.AugInput(image)

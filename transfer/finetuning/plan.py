@@ -111,7 +111,7 @@ def prepare(request: Request) -> Plan:
     for line in detector_config.fit_machine(cfg, request.num_gpus * request.num_machines):
         log.info("this machine needs %s", line)
     _examine(cfg, start, len(data.val.classes), request)
-    lr_auto = request.lr == "auto" and not _keep_found_lr(cfg, request, folder)
+    lr_auto = request.lr == "auto" and not _take_saved_lr(cfg, request, folder)
     if request.resume:
         _check_same_run(cfg, folder, part)
     count = None
@@ -256,7 +256,7 @@ def _labels(request: Request, train: Split | None) -> Labels | None:
     return part
 
 
-def _keep_found_lr(cfg: CfgNode, request: Request, folder: Path) -> bool:
+def _take_saved_lr(cfg: CfgNode, request: Request, folder: Path) -> bool:
     """Take the learning rate that the run to be resumed has found; whether there is one."""
     if not request.resume or not (folder / lr_range_test.FILE_NAME).is_file() or not (folder / "config.yaml").is_file():
         return False

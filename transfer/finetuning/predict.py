@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from transfer.errors import InputError
 from transfer.files import atomic, image_files, places
@@ -15,6 +20,8 @@ from transfer.progress import progress
 from transfer.records import record_file
 
 log = logging.getLogger(__name__)
+
+AHEAD = 2  # images that are read while the detector works
 
 
 @dataclass(frozen=True)
@@ -128,50 +135,83 @@ def detect(run_folder: Path, classes: list[str], folder: Path, images: list[Path
         InputError: no image can be read, or the run has no weights.
     """
     import torch  # with Detectron2 it takes seconds, which a mistyped folder need not
-    from detectron2.checkpoint import DetectionCheckpointer
-    from detectron2.data import transforms as T
     from detectron2.evaluation.coco_evaluation import instances_to_coco_json
-    from detectron2.modeling import build_model
 
-    import transfer.register  # noqa: F401  what the config may name
-    from transfer.detectors import config as detector_config
-    from transfer.finetuning import logs, mapper
+    from transfer.finetuning import logs
 
-    last = checkpointer.last(run_folder)
-    if last is None or not (run_folder / last).is_file():
-        raise InputError(f"{run_folder}: expected a run's weights, found {last or 'none'}; was it moved without them?")
     with logs.quiet(), progress("detecting", len(images), "images") as line:
-        cfg = detector_config.read_config(run_folder / "config.yaml")
-        detector_config.fit_machine(cfg, processes=1)
-        model = build_model(cfg).eval()
-        DetectionCheckpointer(model).load(str(run_folder / last), checkpointables=[])
-        resize = T.ResizeShortestEdge([cfg.INPUT.MIN_SIZE_TEST] * 2, cfg.INPUT.MAX_SIZE_TEST)
+        model, ready = _detector(run_folder)
         content: dict[str, Any] = {"images": [], "annotations": []}
         content["categories"] = [{"id": i, "name": name} for i, name in enumerate(classes, 1)]
         detections: list[dict[str, Any]] = []
         unreadable: dict[str, str] = {}
-        for file in images:
+        for file, inputs in _ahead(ready, images):
             line.update()
-            try:
-                pixels = mapper.read(file, cfg.INPUT.FORMAT)
-            except Exception as error:  # damaged files make Pillow raise nearly everything
-                unreadable[str(file)] = mapper.why_unreadable(error)
+            if isinstance(inputs, str):
+                unreadable[str(file)] = inputs
                 continue
-            number = len(content["images"]) + 1
-            height, width = pixels.shape[:2]
-            small = resize.get_transform(pixels).apply_image(pixels)
-            tensor = torch.as_tensor(small.astype("float32").transpose(2, 0, 1))
+            number, name = len(content["images"]) + 1, str(file.relative_to(folder))
             with torch.no_grad():
-                (output,) = model([{"image": tensor, "height": height, "width": width}])
-            name = str(file.relative_to(folder))
-            content["images"].append({"id": number, "file_name": name, "width": width, "height": height})
-            for entry in instances_to_coco_json(output["instances"].to("cpu"), number):
-                if entry["score"] >= score:
-                    detections.append({**entry, "category_id": entry["category_id"] + 1, "file_name": name})
+                (output,) = model([inputs])
+            size = {"width": inputs["width"], "height": inputs["height"]}
+            content["images"].append({"id": number, "file_name": name, **size})
+            instances = output["instances"]
+            for entry in instances_to_coco_json(instances[instances.scores >= score].to("cpu"), number):
+                detections.append({**entry, "category_id": entry["category_id"] + 1, "file_name": name})
     if not content["images"]:
         file_name, reason = next(iter(unreadable.items()))
         raise InputError(f"{file_name}: expected an image, found {reason}; and no other image can be read")
     return Predictions(detections, content, unreadable)
+
+
+def _detector(run_folder: Path) -> tuple[Any, Callable[[Path], dict[str, Any] | str]]:
+    """Return the run's model, and what turns a file into the model's input or the reason why it cannot be read.
+
+    Raises:
+        InputError: the run has no weights.
+    """
+    import torch
+    from detectron2.checkpoint import DetectionCheckpointer
+    from detectron2.data import transforms as T
+    from detectron2.modeling import build_model
+
+    import transfer.register  # noqa: F401  what the config may name
+    from transfer.detectors import config as detector_config
+    from transfer.finetuning import mapper
+
+    last = checkpointer.last(run_folder)
+    if last is None or not (run_folder / last).is_file():
+        raise InputError(f"{run_folder}: expected a run's weights, found {last or 'none'}; was it moved without them?")
+    cfg = detector_config.read_config(run_folder / "config.yaml")
+    detector_config.fit_machine(cfg, processes=1)
+    model = build_model(cfg).eval()
+    DetectionCheckpointer(model).load(str(run_folder / last), checkpointables=[])
+    resize = T.ResizeShortestEdge([cfg.INPUT.MIN_SIZE_TEST] * 2, cfg.INPUT.MAX_SIZE_TEST)
+
+    def ready(file: Path) -> dict[str, Any] | str:
+        try:
+            pixels = mapper.read(file, cfg.INPUT.FORMAT)
+        except Exception as error:  # damaged files make Pillow raise nearly everything
+            return mapper.why_unreadable(error)
+        height, width = pixels.shape[:2]
+        small = resize.get_transform(pixels).apply_image(pixels)
+        tensor = torch.as_tensor(np.ascontiguousarray(small.transpose(2, 0, 1)))
+        return {"image": tensor, "height": height, "width": width}
+
+    return model, ready
+
+
+def _ahead(function: Callable[[Path], Any], files: list[Path]) -> Iterator[tuple[Path, Any]]:
+    """Give each file with what ``function`` makes of it; the next ones are made while the caller works on this one."""
+    waiting: deque[tuple[Path, Future[Any]]] = deque()
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        for file in files:
+            waiting.append((file, pool.submit(function, file)))
+            if len(waiting) > AHEAD:
+                first, result = waiting.popleft()
+                yield first, result.result()
+        for file, result in waiting:
+            yield file, result.result()
 
 
 def draw_overlays(out: Path, folder: Path, listing: Path, detections: Path, score: float) -> None:

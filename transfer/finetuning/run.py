@@ -58,7 +58,7 @@ def work(plan: Plan, interrupt: Interrupt) -> None:
         if comm.get_local_rank() == 0:
             plan.data.write()
         comm.synchronize()
-        cfg = _with_found_lr(cfg, plan)
+        cfg = _with_tested_lr(cfg, plan)
         if comm.is_main_process():
             atomic.write_text(folder / "config.yaml", cfg.dump())
             logging.getLogger("detectron2.checkpoint").info("environment:\n%s", collect_env_info())
@@ -85,7 +85,7 @@ def _left_free(folder: Path) -> Iterator[None]:
         raise
 
 
-def _with_found_lr(cfg: detector_config.CfgNode, plan: Plan) -> detector_config.CfgNode:
+def _with_tested_lr(cfg: detector_config.CfgNode, plan: Plan) -> detector_config.CfgNode:
     """Return the config with the learning rate that a range test found, when --lr auto asks for one."""
     if not plan.lr_auto:
         return cfg

@@ -45,10 +45,10 @@ class RunData:
         """Return it with its leaks counted and logged; ``pretraining`` is ``data`` of the weights' metadata."""
         if self.train is None:
             return self
-        found = leaks.find(splits.image_files(self.train), splits.image_files(self.val), pretraining)
-        for line in leaks.lines(found):
+        counted = leaks.find(splits.image_files(self.train), splits.image_files(self.val), pretraining)
+        for line in leaks.lines(counted):
             log.warning("%s", line)
-        return dataclasses.replace(self, leaks=found)
+        return dataclasses.replace(self, leaks=counted)
 
     def write(self) -> None:
         """Write ``files``."""

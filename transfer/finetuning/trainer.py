@@ -214,7 +214,9 @@ class SamePreciseBN(PreciseBN):  # type: ignore[misc,unused-ignore]
 
 def _check_losses(module: nn.Module, inputs: Any, losses: Any) -> None:
     """Stop in the process, and in the iteration, whose loss is not finite, before it reaches the weights."""
-    if module.training and isinstance(losses, dict) and not all(torch.isfinite(v).all() for v in losses.values()):
+    if not module.training or not isinstance(losses, dict):
+        return
+    if not torch.isfinite(torch.stack([loss.detach() for loss in losses.values()])).all():  # one wait for the device
         values = ", ".join(f"{name} {value.item():g}" for name, value in losses.items())
         raise FloatingPointError(values)
 
