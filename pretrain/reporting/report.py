@@ -19,6 +19,7 @@ _LOSSES = {
     "redundancy": "redundancy (Barlow Twins)",
     "contrastive": "contrastive (NT-Xent)",
     "bootstrap": "bootstrap (BYOL)",
+    "dense": "dense contrastive (DenseCL)",
     "mcr": "L_mcr (CompMod)",
     "upper_loss": "upper loss (what m and ξ descend)",
 }

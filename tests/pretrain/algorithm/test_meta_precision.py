@@ -28,7 +28,7 @@ def case():
     photographs = make_photographs()
     net, objective = networks(photographs, steps=20)
     with torch.no_grad():
-        fixed = objective.comp_input(per_view(net, photographs[5]))
+        fixed = objective.comp_input(per_view(net, photographs[5]), {})
     return net, objective, Batch(photographs[5], None, fixed)
 
 

@@ -9,7 +9,7 @@ import torch
 from pretrain.algorithm import pretraining
 from pretrain.algorithm.pretraining import FIRST_MEASUREMENTS, Pretraining
 from pretrain.method.bilevel import Hypergradient, trial_gradient
-from pretrain.method.methods import METHODS
+from pretrain.method.methods import FUSIONS, METHODS
 from pretrain.method.trial_step import take
 from pretrain.settings.schema import load_settings
 from pretrain.training.optimizers import build_optimizers
@@ -20,6 +20,7 @@ TINY = {
     "redundancy_widths": [16, 16],
     "contrastive_widths": [16, 12],
     "bootstrap_widths": [16, 12],
+    "dense_widths": [16, 12],
     "predictor_width": 16,
 }
 OPTIMIZERS = {
@@ -94,6 +95,12 @@ def test_compmod_without_its_lower_term_is_the_base_method_bit_for_bit(full, obj
     b_state = b.state_dict()
     assert b_state.keys() < a.state_dict().keys()
     assert all(torch.equal(a.state_dict()[k], v) for k, v in b_state.items())
+
+
+def test_densecl_without_its_dense_loss_is_simclr_bit_for_bit():
+    a, b = run("densecl", objective={"dense": 0.0}), run("simclr")
+    assert a.state_dict().keys() == b.state_dict().keys()
+    assert all(torch.equal(a.state_dict()[k], v) for k, v in b.state_dict().items())
 
 
 def test_an_identity_mask_held_at_one_is_barlow_simclr_bit_for_bit():
@@ -218,13 +225,29 @@ def test_inline_is_the_unrolled_gradient_through_the_real_step(optimizer, trial)
     assert_equal_parts(found, expected)
 
 
-def test_single_level_moves_everything_on_one_loss():
-    model, optimizers = start("metamask_compmod", meta={"hypergradient": "single_level"})
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_single_level_moves_everything_on_one_loss(fusion):
+    """The row without a bi-level part beside each fusion of CompMod's table 7."""
+    objective, meta = {**HEADS, "comp_fusion": fusion}, {"hypergradient": "single_level"}
+    model = model_of("metamask_compmod", objective=objective, meta=meta)
+    optimizers = build_optimizers(model)
     assert model.upper is None
     before = upper_weights(model)
-    log = model.train_step(batch(0), optimizers)
+    log = model.train_step(share_of(0, 12), optimizers)
     assert not any(torch.equal(before[k], v) for k, v in upper_weights(model).items())
     assert "mask_direct" not in log
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("base", ["post", "inline"])
+def test_every_fusion_is_learned_by_both_levels_with_mecs_own_constants(fusion, base):
+    constants = {"balance": "none", "coding_mu": "mec", "coding_limit": None, "coding_distortion": 0.3}
+    objective = {**HEADS, **constants, "comp_fusion": fusion}
+    model = model_of("simclr_compmod", objective=objective, meta={"base": base})
+    optimizers, before = build_optimizers(model), upper_weights(model)
+    logs = [model.train_step(share_of(k, 12), optimizers) for k in range(2)]
+    assert not any(torch.equal(before[k], v) for k, v in upper_weights(model).items())
+    assert float(logs[1]["fusion_second_order"]) > 0
 
 
 def test_hypergradients_are_clipped_by_their_own_running_norms():

@@ -71,6 +71,12 @@ def test_blur_is_opencvs(drawn, size):
 
 
 @pytest.mark.parametrize("size", SIZES)
+def test_solarisation_is_opencvs(drawn, size):
+    views = [view for view, _ in drawn[size]]
+    assert differences(views, [Colour(solarise=bool(k % 2)) for k in range(len(views))]).max() == 0
+
+
+@pytest.mark.parametrize("size", SIZES)
 def test_chains_are_opencvs(drawn, size):
     """Whole views: what one step rounds, the next one may stretch."""
     found = differences(*zip(*drawn[size], strict=True))
