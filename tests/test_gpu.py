@@ -7,7 +7,7 @@ import torch
 
 from pretrain.method.methods import METHODS
 from pretrain.training.optimizers import build_optimizers
-from tests.pretrain.algorithm.test_pretraining import batch, start
+from tests.cases.pretrainings import batch, start
 
 pytestmark = pytest.mark.gpu
 

@@ -10,7 +10,7 @@ from pretrain.data.colour import Colour, Operation, coloured, largest_radius
 from pretrain.data.views import ViewSettings, sample_view
 from pretrain.settings.schema import load_settings
 from pretrain.training import changes
-from tests.pretrain.algorithm.test_pretraining import start
+from tests.cases.pretrainings import start
 
 STRONG = {"brightness": 0.8, "contrast": 0.8, "saturation": 0.8, "hue": 0.2, "blur": 0.5}
 SIZES = [32, 64, 224]

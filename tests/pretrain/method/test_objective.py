@@ -5,12 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pretrain.errors import InputError
 from pretrain.method.balance import gradient_norms
 from pretrain.method.coding import coding_loss
 from pretrain.method.dense import best_matches, dense_contrastive_loss
 from pretrain.method.losses import barlow_twins_loss, byol_loss, nt_xent_loss
-from pretrain.method.methods import FUSIONS, METHODS, ObjectiveSettings, resolve_method
+from pretrain.method.methods import FUSIONS, METHODS, resolve_method
 from pretrain.method.objective import Objective
 from tests.cases.bilevel_cases import SMALL
 
@@ -48,13 +47,6 @@ def features():
 )
 def test_a_method_builds_its_parts_and_no_other(name, parts):
     assert {child for child, _ in build(name).named_children()} == parts | {"balance"}
-
-
-@pytest.mark.parametrize(
-    ("name", "loss"), [("metamask", "contrastive"), ("barlow_compmod", "redundancy"), ("byol", "bootstrap")]
-)
-def test_the_meta_loss_is_the_tables(name, loss):
-    assert build(name).meta_head == loss
 
 
 def test_the_joint_lower_loss_is_the_formula(features):
@@ -213,21 +205,3 @@ def test_compmod_draws_no_random_number_that_others_would_get(full, reduced):
     after_b = torch.rand(1)
     assert torch.equal(after_a, after_b)
     assert all(torch.equal(a.state_dict()[k], v) for k, v in b.state_dict().items())
-
-
-def test_loss_weights_can_be_changed_but_not_all_switched_off():
-    assert resolve_method("metamask", ObjectiveSettings(contrastive=3.0)).contrastive == 3
-    assert resolve_method("metamask", ObjectiveSettings(balance="none")) == METHODS["metamask"]
-    assert resolve_method("metamask", ObjectiveSettings()) == replace(METHODS["metamask"], contrastive=1.0)
-    with pytest.raises(InputError, match="at least one of"):
-        resolve_method("simclr", ObjectiveSettings(contrastive=0.0))
-    with pytest.raises(InputError, match=r"at least one of .* dense 0\.5"):
-        resolve_method("densecl", ObjectiveSettings(balance="none", contrastive=0.0))
-    with pytest.raises(InputError, match="found 'moco'"):
-        resolve_method("moco", ObjectiveSettings())
-
-
-@pytest.mark.parametrize("order", [1, 3])
-def test_odd_coding_orders_are_refused(order):
-    with pytest.raises(InputError, match="even number"):
-        ObjectiveSettings(coding_order=order)
