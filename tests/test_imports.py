@@ -15,6 +15,7 @@ FLOORS = {
         "atomic": 0,
         "progress": 0,
         "versions": 0,
+        "mask_file": 0,
         "backbones": 1,
         "distributed": 1,
         "data": 1,

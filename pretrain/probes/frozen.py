@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from pretrain.backbones import IMAGENET_MEAN, IMAGENET_STD, build_backbone, feature_width, load_backbone
 from pretrain.errors import InputError
+from pretrain.mask_file import final_mask
 
 AS_IS = "as-is"  # ends the name of random weights whose batch norms are to stay as they were made
 
@@ -59,7 +59,7 @@ def load_frozen(weights: str, seed: int = 0, *, masked: bool = False) -> Frozen:
     Args:
         weights: the file's path, or the name of random weights.
         seed: of random weights.
-        masked: multiply the features by the mask in the file's metadata.
+        masked: multiply the features by the mask in ``mask.json`` beside the file.
 
     Raises:
         InputError: not such a file, an unknown architecture or stem, or no mask where one was asked for.
@@ -81,22 +81,8 @@ def load_frozen(weights: str, seed: int = 0, *, masked: bool = False) -> Frozen:
     keys = ("method", "arch", "stem", "epoch", "iteration", "seed", "data")
     about = {"file": weights, "sha256": digest, **{k: metadata.get(k) for k in keys}}
     if masked:
-        backbone = Masked(backbone, _mask(path, metadata))
+        mask = final_mask(path, metadata.get("iteration"), feature_width(metadata["arch"]))
+        backbone = Masked(backbone, torch.tensor(mask))
     settings = metadata.get("settings")
     size = settings.get("views", {}).get("size") if isinstance(settings, dict) else None
     return Frozen(backbone, tuple(metadata["mean"]), tuple(metadata["std"]), size, about)
-
-
-def _mask(path: Path, metadata: dict[str, Any]) -> Tensor:
-    """M from the metadata, (D,)."""
-    values = metadata.get("mask")
-    if values is None:
-        raise InputError(
-            f"--masked: expected a mask in the metadata of {path}, found none (method {metadata.get('method')}); give "
-            "weights of a method with a mask, or leave it out"
-        )
-    width = feature_width(metadata["arch"])
-    numbers = isinstance(values, list) and all(isinstance(x, int | float) and math.isfinite(x) for x in values)
-    if not numbers or len(values) != width:
-        raise InputError(f"{path}: expected {width} numbers as mask in its metadata, found {values!r:.80}")
-    return torch.tensor(values, dtype=torch.float32)

@@ -13,9 +13,8 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from pretrain.atomic import write_text
-from pretrain.method.heads import DimensionalMask
+from pretrain.mask_file import read_snapshots
 
-FILE = "mask.json"
 MOMENTS = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)  # the mask has to move in the first tenth, or it comes too late
 
 
@@ -36,7 +35,7 @@ class MaskSnapshots(Hook):
         """Keep the start, and what a resumed run has already passed."""
         snapshots = {k: v for k, v in read_snapshots(self.out).items() if k <= runner.iter}
         if runner.iter == 0:
-            snapshots = {0: mask_weights(runner.model.objective.mask)}
+            snapshots = {0: _weights(runner)}
         write_text(self.out, json.dumps(snapshots))
 
     @master_only
@@ -46,19 +45,9 @@ class MaskSnapshots(Hook):
         """Keep the moments."""
         done = batch_idx + 1
         if done in {max(1, int(share * runner.max_iters)) for share in MOMENTS}:
-            write_text(
-                self.out, json.dumps({**read_snapshots(self.out), done: mask_weights(runner.model.objective.mask)})
-            )
+            write_text(self.out, json.dumps({**read_snapshots(self.out), done: _weights(runner)}))
 
 
-def read_snapshots(path: Path) -> dict[int, list[float]]:
-    """Iteration -> M, in the order of the iterations; {} without a file."""
-    if not path.is_file():
-        return {}
-    return {int(k): v for k, v in json.loads(path.read_text(encoding="utf-8")).items()}
-
-
-def mask_weights(mask: DimensionalMask) -> list[float]:
-    """M as plain numbers, D of them."""
-    values: list[float] = mask.weights().detach().float().cpu().tolist()
+def _weights(runner: Runner) -> list[float]:
+    values: list[float] = runner.model.objective.mask.weights().detach().float().cpu().tolist()
     return values

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pretrain.atomic import write_bytes
-from pretrain.reporting.mask_snapshots import FILE as MASK_FILE
-from pretrain.reporting.mask_snapshots import read_snapshots
+from pretrain.mask_file import FILE as MASK_FILE
+from pretrain.mask_file import read_snapshots
 from pretrain.reporting.metrics_file import NAME, MetricsFile
 from pretrain.reporting.plots import Curve, curves_png, histograms_png
 

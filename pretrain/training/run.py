@@ -22,7 +22,6 @@ from pretrain.backbones import save_backbone
 from pretrain.data.order import BatchOrder
 from pretrain.distributed import ranks
 from pretrain.errors import InputError
-from pretrain.reporting.mask_snapshots import mask_weights
 from pretrain.settings.schema import Settings, as_plain
 from pretrain.training.initial import normalised_as, read_initial
 from pretrain.training.interrupt import Interrupt
@@ -86,7 +85,7 @@ def run_training(
         warnings.filterwarnings("ignore", "Detected call of `scheduler.step", UserWarning)
         _run(build_runner(settings, plan, model, order, start, watch, hooks, interrupt), plan)
     path = plan.work_dir / BACKBONE
-    ranks.on_rank_zero(lambda: save_backbone(path, model.backbone, _metadata(settings, plan, order, model)))
+    ranks.on_rank_zero(lambda: save_backbone(path, model.backbone, _metadata(settings, plan, order)))
     log.info("wrote %s", path)
     return path
 
@@ -161,7 +160,7 @@ def _announce(settings: Settings, plan: Plan, order: BatchOrder) -> None:
         log.warning("only %.1f GB are free in %s", free / 1e9, plan.work_dir)
 
 
-def _metadata(settings: Settings, plan: Plan, order: BatchOrder, model: Pretraining) -> dict[str, Any]:
+def _metadata(settings: Settings, plan: Plan, order: BatchOrder) -> dict[str, Any]:
     """The header of ``backbone.safetensors`` (``docs/design.md``, contract 1)."""
     return {
         "arch": settings.backbone.arch,
@@ -176,5 +175,4 @@ def _metadata(settings: Settings, plan: Plan, order: BatchOrder, model: Pretrain
         "seed": settings.run.seed,
         "data": plan.data_record(),
         "versions": versions(),
-        **({"mask": mask_weights(model.objective.mask)} if model.objective.method.mask else {}),
     }

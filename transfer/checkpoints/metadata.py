@@ -15,19 +15,7 @@ from transfer.errors import CheckpointError
 FORMAT = "pretrain.backbone/1"
 
 # Which header values are JSON text; all others are plain words (docs/design.md, contract 1).
-_JSON_KEYS = (
-    "mean",
-    "std",
-    "settings",
-    "epoch",
-    "iteration",
-    "seed",
-    "data",
-    "versions",
-    "stride_in_1x1",
-    "source",
-    "mask",
-)
+_JSON_KEYS = ("mean", "std", "settings", "epoch", "iteration", "seed", "data", "versions", "stride_in_1x1", "source")
 _LONGEST = 1 << 20  # characters of all values together; a run's settings take some thousands
 _MOST_VALUES = 20_000
 _DEEPEST = 32
@@ -126,11 +114,6 @@ def _is_count(value: Any) -> bool:
     return value is None or (type(value) is int and abs(value) < 1 << 64)
 
 
-def _is_mask(value: Any) -> bool:
-    # A feature's weight; what is not finite has been refused before.
-    return isinstance(value, list) and bool(value) and all(type(part) in (int, float) for part in value)
-
-
 def _is_word(value: Any) -> bool:
     return isinstance(value, str) and is_plain(value)  # these end up in messages and in YAML comments
 
@@ -150,7 +133,6 @@ _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "stride_in_1x1": ("true or false", lambda value: isinstance(value, bool)),
     **dict.fromkeys(("epoch", "iteration", "seed"), ("a whole number", _is_count)),
     **dict.fromkeys(("settings", "data", "versions"), ("an object", lambda value: isinstance(value, dict))),
-    "mask": ("a list of numbers", _is_mask),
     "source": ("an object with file, sha256 and layout", _is_source),
 }
 

@@ -49,8 +49,4 @@ def run(args: argparse.Namespace) -> int:
     proofs = convert(source, args.to, args.out, args.head, force=args.force, pixels=args.images)
     print("\n".join(map(str, proofs)))
     print(f"{source.layout}, {source.arch}: {len(source.state)} tensors written to {args.out}")
-    if "mask" in source.metadata:
-        print(
-            "its mask over the pooled features stays in the metadata and is not applied to the weights (docs/probes.md)"
-        )
     return 0

@@ -11,6 +11,7 @@ import torch
 from pretrain.__main__ import main
 from pretrain.backbones import FORMAT, build_backbone, save_backbone
 from pretrain.data.sources import find_images, fingerprint
+from pretrain.mask_file import FILE
 from pretrain.probes import evaluate
 from pretrain.probes.frozen import load_frozen
 from pretrain.versions import package_version
@@ -163,7 +164,7 @@ def test_an_existing_record_is_replaced_only_by_force(weights, data, tmp_path, c
         ("knn", ["--size", 2], "--size: expected a whole number >= 8"),
         ("knn", ["--device", "nonsense"], "--device: expected a device"),
         ("knn", ["--query", "nowhere"], "found no folder at nowhere"),
-        ("knn", ["--masked"], "--masked: expected a mask in the metadata"),
+        ("knn", ["--masked"], "--masked: expected mask.json beside"),
         ("linear", ["--masked"], "--masked: expected --protocol knn"),
     ],
 )
@@ -186,7 +187,8 @@ def test_masked_features_are_judged_under_the_mask(data, tmp_path):
     """A mask with one open dimension leaves a rank of 1."""
     path, mask = tmp_path / "b.safetensors", [0.0] * 511 + [1.0]
     torch.manual_seed(0)
-    save_backbone(path, build_backbone("resnet18", "small"), {**ABOUT, "mask": mask})
+    save_backbone(path, build_backbone("resnet18", "small"), {**ABOUT, "iteration": 9})
+    (tmp_path / FILE).write_text(json.dumps({9: mask}))
     plain, masked = (record(path, data, tmp_path / f"{len(o)}.json", "knn", *o) for o in ([], ["--masked"]))
     assert "h ⊙ M" in masked["protocol"]["features"]
     assert "without a mask" in plain["protocol"]["features"]
