@@ -63,7 +63,7 @@ class _Square(nn.Module):
         self.width = width
 
     def forward(self, flat: Tensor) -> Tensor:
-        side = math.isqrt(flat.shape[1] // self.width)
+        side = round((flat.shape[1] // self.width) ** 0.5)
         return flat.unflatten(1, (self.width, side, side))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pretrain.errors import InputError
 from pretrain.method.balance import MODES
@@ -170,7 +171,7 @@ def resolve_method(name: str, settings: ObjectiveSettings) -> Method:
     def weight(own: float, given: float | None) -> float:
         return given if given is not None else float(own > 0) if shares else own
 
-    weights = {loss: weight(getattr(row, loss), getattr(settings, loss)) for loss in LOSSES}
+    weights: dict[str, Any] = {loss: weight(getattr(row, loss), getattr(settings, loss)) for loss in LOSSES}
     if min(weights.values()) < 0 or max(weights[loss] for loss in GLOBAL) == 0:
         raise InputError(
             f"loss weights of {name}: expected at least one of {', '.join(GLOBAL)} above 0 and none below, found "
