@@ -162,7 +162,7 @@ def resolve_method(name: str, settings: ObjectiveSettings) -> Method:
 
     Raises:
         InputError: an unknown name, a negative weight, or no loss of pooled features left: without one the cells'
-            matches have nothing to begin with (DenseCL, section 4.4).
+            matches have nothing to begin with (DenseCL, its ablation of λ).
     """
     if name not in METHODS:
         raise InputError(f"method: expected one of {', '.join(METHODS)}, found {name!r}")
