@@ -25,8 +25,9 @@ $(READY):
 demo: $(READY)
 	@$(PY) -m transfer.demo --out runs/demo
 
+# The limit is far above any test; it makes a test that hangs fail by its name instead of holding up the rest.
 test: check
-	@$(PY) -m pytest -q -n auto --dist loadfile
+	@$(PY) -m pytest -q -n auto --dist loadfile --timeout 900
 
 check: $(READY)
 	@$(PY) -m ruff check .

@@ -1,11 +1,21 @@
 """One thread for each of pytest's processes, set before torch is loaded; the inputs that several modules share."""
 
+import logging
 import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def _loggers_stay_as_they_are():
+    """What silences a logger gives it back: a run in the same process would otherwise miss its warnings."""
+    loggers = [logging.getLogger(name) for name in ("transfer", "pretrain")]
+    before = [(logger.level, logger.propagate, logger.disabled) for logger in loggers]
+    yield
+    assert before == [(logger.level, logger.propagate, logger.disabled) for logger in loggers]
 
 
 @pytest.fixture(scope="session")

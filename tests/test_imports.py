@@ -31,6 +31,7 @@ FLOORS = {
     "transfer": {
         "errors": 0,
         "exit_codes": 1,
+        "log_levels": 0,
         "progress": 0,
         "files": 1,
         "records": 2,

@@ -24,7 +24,7 @@ from benchmarks import outputs, timing
 from benchmarks.learning import cells, peer
 from benchmarks.learning.cells import Cell, Length
 from benchmarks.learning.judge import Judge, Look, backbone_at, iteration_of, random_backbone
-from benchmarks.learning.table import AS_THEY_ARE, WITH_STATISTICS, Row, as_table, curves, differences
+from benchmarks.learning.table import AS_THEY_ARE, WITH_STATISTICS, Row, as_table, courses, curves, differences
 from benchmarks.sets.subset import link_subset
 from pretrain.atomic import write_text
 from pretrain.method.methods import METHODS
@@ -73,16 +73,21 @@ def _compare(args: argparse.Namespace) -> None:
             looks[seed] = _looks(cell, judge, root / "train", args.out, length)
             seconds[seed] = cells.processor_seconds(cell.folder(args.out))
         folders = {s: cell_folder(args.out, method, s) for s in args.seeds}
-        rows.append(Row(method, looks, seconds, _masks(folders), _shares(folders)))
+        course = [_of_its_parts(line) for line in _metrics(folders[args.seeds[0]])]
+        rows.append(Row(method, looks, seconds, _masks(folders), _shares(folders), course))
     curves(rows, args.out / "learning.png")
     settings = {k: v for k, v in vars(args).items() if k not in ("cifar10", "out", "json", "markdown")}
     judged = "held-out training" if args.held_out else "test"
+    machine = timing.machine(torch.device("cpu"))
     about = (
         f"{args.iterations} iterations of {args.batch} images, {args.size} px, {args.train} training and {args.test} "
-        f"{judged} images, one thread a run; {timing.machine(torch.device('cpu'))}"
+        f"{judged} images, one thread a run; {machine['device']}, {machine['cores']} cores, torch {machine['torch']}"
     )
-    text = f"\n{as_table(rows)}\n\n{differences(rows)}\n\n{about}\n"
-    outputs.finish(args, {"settings": settings, "rows": [dataclasses.asdict(row) for row in rows]}, text)
+    tables = (as_table(rows), differences(rows), courses(rows), about)
+    text = "\n" + "\n\n".join(filter(None, tables)) + "\n"
+    outputs.finish(
+        args, {"settings": settings, "machine": machine, "rows": [dataclasses.asdict(row) for row in rows]}, text
+    )
 
 
 def cell_folder(out: Path, method: str, seed: int) -> Path:
@@ -141,7 +146,11 @@ def _shares(folders: dict[int, Path]) -> dict[str, float]:
     lines = [line for folder in folders.values() for line in _metrics(folder)]
     names = sorted({key for line in lines for key in line if key.startswith("share_")})
     values = {name: [line[name] for line in lines if name in line] for name in names}
-    return {name.removeprefix("share_"): 100 * sum(found) / len(found) for name, found in values.items()}
+    return {name.removeprefix("share_"): 100 * sum(shares) / len(shares) for name, shares in values.items()}
+
+
+def _of_its_parts(line: dict[str, Any]) -> dict[str, float]:
+    return {key: value for key, value in line.items() if key == "iteration" or key.startswith(("mask_", "share_"))}
 
 
 def _metrics(folder: Path) -> list[dict[str, Any]]:

@@ -21,7 +21,6 @@ from pretrain.probes.labelled import LabelledImages, labelled_splits
 ARCH = "resnet18"
 WEIGHT_DECAY = 1e-2  # of the linear probe; one for all, as a look must be cheap
 NEIGHBOURS = 5
-_BATCH = 250
 
 
 @dataclass(frozen=True)
@@ -49,10 +48,12 @@ class Judge:
         root: folder with train/CLASS and val/CLASS.
         size: side of the images, pixels.
         bank: training images that are learned from, at most; every k-th of them.
+        batch: images in one forward pass.
     """
 
-    def __init__(self, root: Path, size: int, bank: int = 5000) -> None:
+    def __init__(self, root: Path, size: int, bank: int = 5000, batch: int = 250) -> None:
         train, test = labelled_splits(root, None)
+        self.batch = batch
         self.how = Input(size, size, IMAGENET_MEAN, IMAGENET_STD)
         self.train, self.test = _Memory(train, -(-len(train) // bank)), _Memory(test, 1)
         self.classes = len(train.classes)
@@ -73,22 +74,23 @@ class Judge:
 
     def with_statistics(self, backbone: nn.Module) -> nn.Module:
         """A copy whose batch norms' running statistics are those of the training images, averaged over batches."""
-        settled = copy.deepcopy(backbone)
-        for module in settled.modules():
+        copied = copy.deepcopy(backbone)
+        for module in copied.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.reset_running_stats()
                 module.momentum = None  # the plain average over all batches
-        settled.train()
+        copied.train()
         with torch.no_grad():
-            for start in range(0, len(self.train) - _BATCH + 1, _BATCH):
-                settled(self._normalised(self.train, start))
-        return settled
+            # Whole batches only: in an average over batches, a small last one would count as much as the others.
+            for start in range(0, max(1, len(self.train) - self.batch + 1), self.batch):
+                copied(self._normalised(self.train, start))
+        return copied
 
     def _features(self, backbone: nn.Module, images: _Memory) -> Tensor:
-        return extract_features(backbone, images, self.how, batch=_BATCH).values
+        return extract_features(backbone, images, self.how, batch=self.batch).values
 
     def _normalised(self, images: _Memory, start: int) -> Tensor:
-        pixels = np.stack([images.read(k) for k in range(start, start + _BATCH)])
+        pixels = np.stack([images.read(k) for k in range(start, min(start + self.batch, len(images)))])
         mean, std = (torch.tensor(v).view(3, 1, 1) * 255 for v in (self.how.mean, self.how.std))
         return (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() - mean) / std
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import math
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +11,7 @@ from torch import Tensor, nn
 
 from transfer.checkpoints import names
 from transfer.checkpoints.completeness import listed
+from transfer.log_levels import errors_only
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,8 @@ def load_counted(
     with torch.no_grad():
         for tensor in model.state_dict().values():
             tensor.fill_(math.nan if tensor.is_floating_point() else 0)
-    with _quiet("fvcore.common.checkpoint", "detectron2.checkpoint.c2_model_loading"):
+    # Detectron2 logs every tensor that it skips; the count says it in one line, and exactly.
+    with errors_only("fvcore.common.checkpoint", "detectron2.checkpoint.c2_model_loading"):
         DetectionCheckpointer(model).load(file, checkpointables=[])
     if state is not None:
         return count_loaded(model, state)
@@ -131,16 +131,3 @@ def backbone_tensors(model: nn.Module) -> dict[str, tuple[str, Tensor]]:
         if bare is not None and not bare.endswith("num_batches_tracked"):
             tensors[key] = (bare, tensor)
     return tensors
-
-
-@contextmanager
-def _quiet(*loggers: str) -> Iterator[None]:
-    """Detectron2 logs every tensor it skips; the count says it in one line, and exactly."""
-    before = {name: logging.getLogger(name).level for name in loggers}
-    for name in loggers:
-        logging.getLogger(name).setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for name, level in before.items():
-            logging.getLogger(name).setLevel(level)

@@ -38,7 +38,7 @@ class Interrupt:
     def __enter__(self) -> Interrupt:
         """Take over both signals; nothing outside the main thread, which Python gives them to."""
         if threading.current_thread() is threading.main_thread():
-            self._before = {s: signal.signal(s, self._caught) for s in (signal.SIGINT, signal.SIGTERM)}
+            self._before = {s: signal.signal(s, self._caught) for s in _SIGNALS}
         _HOLDERS.append(self)
         return self
 
@@ -82,7 +82,21 @@ class Interrupt:
         return max(comm.all_gather(self.signum))
 
 
-def _in_fork() -> None:
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_HOLDERS: list[Interrupt] = []  # whose blocks run in this process, the outermost first
+_MASK = threading.local()
+
+
+def _before_fork() -> None:
+    """Hold the signals back: one that came to the child before it gives them back would be lost."""
+    _MASK.before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+
+
+def _in_parent() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _MASK.before)
+
+
+def _in_child() -> None:
     """Give the signals back in a forked process: one that waits for a lock when a caught signal comes never sees it.
 
     A pool's workers, which end by SIGTERM, would live for ever, and whoever ends the pool would wait as long.
@@ -90,13 +104,13 @@ def _in_fork() -> None:
     for holder in reversed(_HOLDERS):
         holder._give_back()
     _HOLDERS.clear()
+    signal.pthread_sigmask(signal.SIG_SETMASK, _MASK.before)
 
 
-_HOLDERS: list[Interrupt] = []  # whose blocks run in this process, the outermost first
-os.register_at_fork(after_in_child=_in_fork)
+os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
 
 
 def ignore_signals(worker: int = 0) -> None:
     """For processes that load images: they get what a terminal sends to all, and must outlive the iteration."""
-    for signum in (signal.SIGINT, signal.SIGTERM):
+    for signum in _SIGNALS:
         signal.signal(signum, signal.SIG_IGN)

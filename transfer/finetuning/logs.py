@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from transfer.log_levels import errors_only
+
 LOGGERS = ("transfer", "detectron2", "fvcore")
 
 # Said at every run, in many lines, with nothing a user can do about it; the log file has them.
@@ -44,17 +46,10 @@ SILENCED_LOGGERS = (
 @contextmanager
 def quiet() -> Iterator[None]:
     """Silence what ``SILENCED`` and ``SILENCED_LOGGERS`` name, and nothing else."""
-    levels = [(logger, logger.level) for logger in map(logging.getLogger, SILENCED_LOGGERS)]
-    for logger, _ in levels:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            for category, message, _ in SILENCED:
-                warnings.filterwarnings("ignore", message=message, category=category)
-            yield
-    finally:
-        for logger, level in levels:
-            logger.setLevel(level)
+    with errors_only(*SILENCED_LOGGERS), warnings.catch_warnings():
+        for category, message, _ in SILENCED:
+            warnings.filterwarnings("ignore", message=message, category=category)
+        yield
 
 
 def _for_terminal(record: logging.LogRecord) -> bool:

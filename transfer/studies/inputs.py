@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 import shutil
 import subprocess
@@ -21,6 +20,7 @@ from transfer.data.labels import Labels
 from transfer.detectors import config as detector_config
 from transfer.errors import InputError
 from transfer.files.atomic import write_text
+from transfer.log_levels import errors_only
 from transfer.studies.fingerprints import fingerprint, key_of
 from transfer.studies.study_file import TRAIN, Start, Study
 
@@ -138,9 +138,9 @@ def detector_config_of(study: Study) -> Any:
     return cfg
 
 
+@errors_only("transfer")  # the runs say in their logs what is left out
 def _data(study: Study, cfg: Any, out: Path) -> DataSet:
     data, masks = study.data, cfg.MODEL.MASK_ON
-    logging.getLogger("transfer").setLevel(logging.ERROR)  # train_net tells again, in its log, what is left out
     if data.digits:
         key = key_of("digits", vars(data.digits))
         folder = out / "data" / f"digits_{key}" / "coco"

@@ -38,6 +38,20 @@ def test_a_forked_process_has_the_signals_that_were_there_before():
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
+def test_a_signal_that_comes_while_a_process_is_forked_is_not_lost():
+    never, held = os.pipe()
+    with Interrupt():
+        for _ in range(50):
+            child = os.fork()
+            if not child:
+                os.read(never, 1)
+                os._exit(1)
+            os.kill(child, signal.SIGTERM)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
+    os.close(never)
+    os.close(held)
+
+
 def test_a_pool_that_is_forked_within_can_be_ended():
     """Its workers wait for a lock, where a signal that Python catches may never be seen."""
     with Interrupt():
