@@ -1,6 +1,6 @@
 """Heads, upper variables and losses of one method (``docs/method.md``, section 3).
 
-    L_low = Σ_k c_k L_k over L_drr, L_con, L_byol, L_dense, L_mcr the real step of w
+    L_low = Σ_k c_k L_k over L_drr, L_con, L_byol, L_dense, L_mcr   the real step of w
     L_tri = L_low   or   c (L_meta + λ1 L_mcr)                    the trial step
     U     = c L_meta(w⁺; m) + κ L_comp(ξ; stopgrad h~)            the upper level, over ψ = (m, ξ)
 
@@ -52,11 +52,8 @@ class Objective(nn.Module):
         if method.comp:
             with torch.random.fork_rng(devices=[]):
                 out = compared_width(method, settings)
-                read, mix = width, None
-                if settings.comp_fusion == "concat_z":
-                    read = out
-                elif settings.comp_fusion == "mixup_h":
-                    mix = settings.comp_mix
+                read = out if settings.comp_fusion == "concat_z" else width
+                mix = settings.comp_mix if settings.comp_fusion == "mixup_h" else None
                 self.fusion = ViewFusion(width=read, out=out, mix=mix)
         self._meta = meta_weights(method)
         self.weights: dict[str, float] = {k: w for k in LOSSES if (w := getattr(method, k))}

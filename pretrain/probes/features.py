@@ -115,7 +115,7 @@ def set_statistics(backbone: nn.Module, images: Images, how: Input, *, workers: 
 
     Args:
         backbone: as for `extract_features`; otherwise left as it was.
-        images: what to look at; those that cannot be read are passed over.
+        images: what to look at; those that cannot be read are passed over, and batches with one that can.
         how: resizing and normalisation.
         workers: loader processes; 0 reads in the main process.
 
@@ -125,7 +125,7 @@ def set_statistics(backbone: nn.Module, images: Images, how: Input, *, workers: 
     drawn = np.random.default_rng(0).permutation(len(images))[:STATISTICS_IMAGES].tolist()
     whole = len(drawn) // STATISTICS_BATCH * STATISTICS_BATCH or len(drawn)
     batches = _batches(backbone, images, how, drawn[:whole], STATISTICS_BATCH, workers)
-    update_bn((x[ok.to(x.device)] for x, ok in batches), backbone)
+    update_bn((x[ok.to(x.device)] for x, ok in batches if int(ok.sum()) > 1), backbone)  # one image has no variance
     return whole
 
 

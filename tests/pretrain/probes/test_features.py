@@ -125,6 +125,13 @@ def test_statistics_are_those_of_the_images_and_nothing_else_moves():
     assert torch.equal(state, torch.get_rng_state())
 
 
+def test_a_batch_that_cannot_be_read_sets_no_statistics(monkeypatch):
+    monkeypatch.setattr(features, "STATISTICS_BATCH", 2)
+    net, images = nn.BatchNorm1d(3), Arrays([None, None, None, None])
+    assert set_statistics(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), net), images, PLAIN) == 4
+    assert torch.equal(net.running_mean, torch.zeros(3))
+
+
 def test_statistics_of_images_sorted_by_class_are_those_of_all_classes(monkeypatch):
     """In the order of the folders each batch would hold one shade, and the variance be 0."""
     monkeypatch.setattr(features, "STATISTICS_BATCH", 8)
