@@ -25,7 +25,7 @@ def feature_tangent(
 
     In float32 on a ResNet-18 the mixed derivative behind it is right to 1e-2 (cosine 0.9999) on weights that have seen
     some training. On fresh ones it is right to about 0.1 (cosine 0.995), with 8 images as with 32, and no other length
-    of the step makes much of that: what a shorter one loses to rounding, a longer one loses to ReLUs that pass their kink.
+    of the step does much better: what a shorter one loses to rounding, a longer one loses to ReLUs that pass a kink.
     Where 0.1 is too much, forward mode is exact.
 
     The step is ``relative_step * ||w||`` long: what counts for the rounding error is how far the weights move beside
