@@ -45,7 +45,12 @@ def test_method_curves_and_mask_are_those_of_the_run(run):
     lines = [json.loads(line) for line in (work / "metrics.jsonl").read_text().splitlines()]
     assert read.curves["knn"] == tuple((float(x["iteration"]), x["knn"]) for x in lines if "knn" in x)
     assert [x for x, _ in read.curves["knn"]] == [2.0, 4.0]  # both epochs' ends
-    assert read.curves["loss"] == tuple((float(x["iteration"]), x["loss"]) for x in lines if "loss" in x)
+    logged = [line for line in lines if "contrastive" in line]
+    assert read.curves["contrastive"] == tuple((float(x["iteration"]), x["contrastive"]) for x in logged)
+    if form == "sigmoid":
+        spread = [line["mask_p95"] - line["mask_p05"] for line in logged]
+        assert [y for _, y in read.curves["mask_spread"]] == pytest.approx(spread)
+        assert spread[-1] > 0
     assert read.curves["effective_rank"]
     snapshots = json.loads((work / "mask.json").read_text())
     assert read.mask == tuple(snapshots["4"])
@@ -62,10 +67,12 @@ def test_the_page_shows_them(run, tmp_path):
     assert transfer(["report", *runs, "--out", str(tmp_path / "out"), *flags]) == 0
     page = (tmp_path / "out" / "report.html").read_text()
     for words in (
-        "Pretraining loss",
+        "Contrastive loss",
+        "Redundancy loss (Barlow Twins)",
         "kNN accuracy of the frozen features",
         "Mask of metamask",
         "512 feature dimensions",
     ):
         assert words in page
     assert ("0.5 at the start" if form == "sigmoid" else "1 at the start") in page
+    assert ("Spread of the mask" in page) == (form == "sigmoid")

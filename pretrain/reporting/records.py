@@ -48,7 +48,8 @@ class Records(Hook):
     def after_train(self, runner: Runner) -> None:
         """Write the report."""
         start = self.meta_start if runner.model.bilevel else 0
-        log.info("wrote %s", write_report(self.folder, self._about(runner.max_iters), start))
+        balanced = self.settings.objective.balance == "gradient"
+        log.info("wrote %s", write_report(self.folder, self._about(runner.max_iters), start, balanced=balanced))
 
     def _about(self, iterations: int) -> dict[str, str]:
         s = self.settings

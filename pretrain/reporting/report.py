@@ -14,14 +14,21 @@ from pretrain.reporting.plots import Curve, curves_png, histograms_png
 
 FOLDER = "report"  # of the pictures, beside pretrain.md
 
-_LOSSES = {
-    "loss": "lower loss (what w descends)",
+_SUMS = {"loss": "lower loss (what w descends)", "upper_loss": "upper loss (what m and ξ descend)"}
+_TERMS = {
     "redundancy": "redundancy (Barlow Twins)",
     "contrastive": "contrastive (NT-Xent)",
     "bootstrap": "bootstrap (BYOL)",
     "dense": "dense contrastive (DenseCL)",
     "mcr": "L_mcr (CompMod)",
-    "upper_loss": "upper loss (what m and ξ descend)",
+}
+_SHARES = {
+    "share of the step's gradient": {
+        "share_redundancy": "redundancy",
+        "share_contrastive": "contrastive",
+        "share_bootstrap": "bootstrap",
+        "share_mcr": "L_mcr",
+    }
 }
 _FEATURES: dict[str, dict[str, str]] = {
     "effective rank": {"effective_rank": "features h", "effective_rank_z": "embeddings z"},
@@ -37,18 +44,23 @@ _HYPERGRADIENT = {
     "mask m": {"mask_direct": "direct", "mask_second_order": "second order"},
     "fusion ξ": {"fusion_direct": "direct", "fusion_second_order": "second order"},
 }
-_TABLE = {**_LOSSES, "effective_rank": "effective rank of h", "feature_std": "std of the normalised features"}
+_HEALTH = {"effective_rank": "effective rank of h", "feature_std": "std of the normalised features"}
+_BALANCED = (
+    "The sum that w descends is left out: each term in it is divided by a running mean of its own gradient's norm, so "
+    "that the sum may rise while every term falls."
+)
 
 Lines = Sequence[Mapping[str, float]]
 
 
-def write_report(folder: Path, about: Mapping[str, str], meta_start: int = 0) -> Path:
+def write_report(folder: Path, about: Mapping[str, str], meta_start: int = 0, *, balanced: bool = False) -> Path:
     """Write ``pretrain.md`` and its pictures into a run's folder.
 
     Args:
         folder: holds ``metrics.jsonl`` and, with a mask, ``mask.json``.
         about: what the run was, heading -> text, for the first table.
         meta_start: first iteration with a meta step, marked in the curves; 0 for none.
+        balanced: the terms are on the scale of their gradients: their sum then says nothing over time, and is left out.
 
     Returns:
         The path of ``pretrain.md``.
@@ -57,8 +69,9 @@ def write_report(folder: Path, about: Mapping[str, str], meta_start: int = 0) ->
     pictures = folder / FOLDER
     pictures.mkdir(exist_ok=True)
     parts = [f"# Pretraining: {about['method']}", "", *_rows(about), ""]
-    parts += ["## From first to last", "", *_changes(lines), ""]
-    for title, name, draw in _pictures(lines, read_snapshots(folder / MASK_FILE), meta_start):
+    losses = _TERMS if balanced else {**_SUMS, **_TERMS}
+    parts += ["## From first to last", "", *_changes(lines, {**losses, **_HEALTH}), "", *([_BALANCED, ""] * balanced)]
+    for title, name, draw in _pictures(lines, losses, read_snapshots(folder / MASK_FILE), meta_start):
         write_bytes(pictures / f"{name}.png", draw())
         parts += [f"## {title}", "", f"![{title}]({FOLDER}/{name}.png)", ""]
     if meta_start:
@@ -76,15 +89,17 @@ def write_report(folder: Path, about: Mapping[str, str], meta_start: int = 0) ->
 
 
 def _pictures(
-    lines: Lines, masks: Mapping[int, list[float]], meta_start: int
+    lines: Lines, losses: Mapping[str, str], masks: Mapping[int, list[float]], meta_start: int
 ) -> list[tuple[str, str, Callable[[], bytes]]]:
     """(title, file name, how to draw it) of every picture that there is something to show in."""
-    losses = _panels(lines, {title: {key: title} for key, title in _LOSSES.items()})
+    terms = _panels(lines, {title: {key: title} for key, title in losses.items()})
+    shares = _panels(lines, _SHARES)
+    terms += [panel for panel in shares if len(panel[1]) > 1]  # the share of a term alone is 1
     features = _panels(lines, _FEATURES)
     both = _panels(lines, _HYPERGRADIENT)
     pictures: list[tuple[str, str, Callable[[], bytes]]] = []
-    if losses:
-        pictures.append(("Losses", "losses", lambda: curves_png(losses, marks=meta_start)))
+    if terms:
+        pictures.append(("Losses", "losses", lambda: curves_png(terms, marks=meta_start)))
     if features:
         pictures.append(("Features", "features", lambda: curves_png(features, marks=meta_start)))
     if both:
@@ -109,12 +124,12 @@ def _panels(lines: Lines, groups: Mapping[str, Mapping[str, str]]) -> list[tuple
     return panels
 
 
-def _changes(lines: Lines) -> list[str]:
+def _changes(lines: Lines, names: Mapping[str, str]) -> list[str]:
     """First, middle and last logged value of what tells most."""
     if not lines:
         return ["Nothing was logged."]
     rows = []
-    for key, name in _TABLE.items():
+    for key, name in names.items():
         points = [line for line in lines if key in line]
         if points:
             shown = [points[0], points[len(points) // 2], points[-1]]

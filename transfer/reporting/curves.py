@@ -73,6 +73,9 @@ def pretraining(folder: Path) -> Pretraining:
     entries = _read(file)
     names = list(dict.fromkeys(name for entry in entries for name in entry if name != "iteration"))
     curves = {name: thin(_series(entries, name)) for name in names}
+    if "mask_p05" in curves and "mask_p95" in curves:
+        low, high = curves["mask_p05"], dict(curves["mask_p95"])
+        curves["mask_spread"] = tuple((x, high[x] - y) for x, y in low if x in high)
     method, mask_form = _settings(folder / RUN)
     return Pretraining(folder.name, method, curves, _last_mask(folder / MASK), mask_form)
 

@@ -26,11 +26,15 @@ TIDE = {
     "missed": "missed",
 }
 KINDS = {BETTER: "better", WORSE: "worse"}  # verdict -> class of the style sheet
+# Not the sum of the losses: where they are balanced, it may rise while each of them falls.
 PRETRAINING = {
-    "loss": ("Pretraining loss", "loss"),
+    "contrastive": ("Contrastive loss", "loss"),
+    "redundancy": ("Redundancy loss (Barlow Twins)", "loss"),
+    "bootstrap": ("Bootstrap loss (BYOL)", "loss"),
+    "mcr": ("L_mcr (CompMod)", "loss"),
     "effective_rank": ("Effective rank of the features", "dimensions"),
     "feature_std": ("Spread of the normalised features", "standard deviation"),
-    "mask_entropy": ("Entropy of the mask", "nats"),
+    "mask_spread": ("Spread of the mask", "its 95 % less its 5 % quantile"),
     "knn": ("kNN accuracy of the frozen features", "%"),
 }
 

@@ -25,3 +25,14 @@ def test_a_run_without_a_mask_or_anything_logged_has_a_report(tmp_path):
     text = write_report(tmp_path, {"method": "simclr"}).read_text()
     assert "Nothing was logged" in text
     assert ".png" not in text
+
+
+def test_the_sum_of_balanced_terms_is_left_out_and_that_is_explained(tmp_path):
+    line = {"loss": 15.5, "redundancy": 270.0, "contrastive": 4.25, "share_redundancy": 0.4, "share_contrastive": 0.6}
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps({"iteration": k, **line}) + "\n" for k in (1, 2, 3)))
+    plain = write_report(tmp_path, {"method": "barlow_simclr"}).read_text()
+    assert "| lower loss (what w descends) | 15.5 |" in plain
+    balanced = write_report(tmp_path, {"method": "barlow_simclr"}, balanced=True).read_text()
+    assert "15.5" not in balanced
+    assert "the sum may rise while every term falls" in balanced
+    assert "| contrastive (NT-Xent) | 4.25 |" in balanced

@@ -96,9 +96,9 @@ def test_many_classes_are_cut_to_those_that_changed_most():
 
 def test_pretraining_runs_of_one_method_are_told_apart():
     points = ((1.0, 5.0), (2.0, 4.0))
-    some = [Pretraining(name, "metamask", {"loss": points}, (0.4, 0.5, 0.6)) for name in ("x", "y")]
+    some = [Pretraining(name, "metamask", {"contrastive": points}, (0.4, 0.5, 0.6)) for name in ("x", "y")]
     found = figures.pretraining(some)
-    assert [figure.title for figure in found] == ["Pretraining loss", "Mask of metamask, x", "Mask of metamask, y"]
+    assert [figure.title for figure in found] == ["Contrastive loss", "Mask of metamask, x", "Mask of metamask, y"]
     assert [name for _, name in found[0].legend] == ["metamask, x", "metamask, y"]
     assert "3 feature dimensions; 0.5 at the start" in found[1].note
 

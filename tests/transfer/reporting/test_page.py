@@ -37,7 +37,9 @@ def page_file(tmp_path_factory):
                 names.append(str(run))
     pretrain = folder / "pretrain"
     pretrain.mkdir()
-    (pretrain / "metrics.jsonl").write_text('{"iteration": 1, "loss": 9.0}\n{"iteration": 2, "loss": 8.0}\n')
+    (pretrain / "metrics.jsonl").write_text(
+        '{"iteration": 1, "contrastive": 9.0}\n{"iteration": 2, "contrastive": 8.0}\n'
+    )
     flags = ["--published", "--pretrain", str(pretrain), "--resamples", "100", "--images", "2"]
     assert main(["report", *names, "--out", str(folder / "out"), *flags]) == 0
     return folder / "out/report.html"
