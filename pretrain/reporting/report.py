@@ -27,6 +27,7 @@ _SHARES = {
         "share_redundancy": "redundancy",
         "share_contrastive": "contrastive",
         "share_bootstrap": "bootstrap",
+        "share_dense": "dense",
         "share_mcr": "L_mcr",
     }
 }
