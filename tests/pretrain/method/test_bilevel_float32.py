@@ -101,7 +101,7 @@ def test_forward_mode_is_exact(case, exact):
     found = second_order(problem, weights, upper, h, v, step.lr, "forward_mode")
     error = relative_error(found, expected)
     print(f"\n{name} weights, forward mode: relative error {error:.1e}")
-    assert error < 1e-5
+    assert error < 3e-5  # 8.7e-6 on fresh weights and 8 images
 
 
 def test_the_feature_difference_is_as_accurate_as_it_says(case, exact):
