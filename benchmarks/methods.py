@@ -140,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, required=True, help="folder with train/CLASS and val/CLASS")
     parser.add_argument("--judge", type=Path, help="the same for kNN (default: --data)")
     parser.add_argument("--out", type=Path, required=True, help="folder for runs and records; kept between calls")
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, help="default: all nine")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, help="default: all")
     parser.add_argument("--iterations", type=int, default=300, help="of each training (default: 300)")
     parser.add_argument("--batch", type=int, default=32, help="images per batch (default: 32)")
     parser.add_argument("--size", type=int, default=64, help="side of the views, pixels (default: 64)")

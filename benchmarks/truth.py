@@ -104,7 +104,8 @@ class Watched(Pretraining):
             batch = replace(self._batch, views=self._inputs(data))
             with torch.no_grad():
                 h = self._exact.problem(batch).features(self._exact.weights().backbone)
-            totals.append(self._exact.post(replace(batch, fixed=self.objective.comp_input(h)), step).total())
+                fixed = self.objective.comp_input(h, {})  # what no embedding is read for, the default
+            totals.append(self._exact.post(replace(batch, fixed=fixed), step).total())
         return {k: torch.stack([total[k] for total in totals]).mean(dim=0) for k in totals[0]}
 
 

@@ -24,16 +24,18 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-def build_backbone(arch: str, stem: str = "imagenet") -> nn.Module:
+def build_backbone(arch: str, stem: str = "imagenet", *, maps: bool = False) -> nn.Module:
     """A torchvision ResNet without its classifier.
 
     Args:
         arch: one of `ARCHITECTURES`.
         stem: "imagenet" (7x7 convolution of stride 2 and max-pooling) or "small" (3x3 of stride 1, no pooling, as
             for CIFAR; He et al. 2016, section 4.2).
+        maps: leave out the pooling; the tensors and their names are the same.
 
     Returns:
-        Module: normalised RGB images (N, 3, H, W) -> pooled features (N, D), D = `feature_width`.
+        Module: normalised RGB images (N, 3, H, W) -> pooled features (N, D), D = `feature_width`; with ``maps``, square
+        images -> the last stage's feature maps (N, D, S, S), whose mean over the cells the pooled features are.
 
     Raises:
         InputError: unknown architecture or stem.
@@ -48,7 +50,21 @@ def build_backbone(arch: str, stem: str = "imagenet") -> nn.Module:
         net.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=1, bias=False)
         nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")
         net.maxpool = nn.Identity()
+    if maps:
+        net.avgpool, net.fc = nn.Identity(), _Square(feature_width(arch))
     return net
+
+
+class _Square(nn.Module):
+    """Undoes torchvision's flattening of square maps: (N, D * S * S) -> (N, D, S, S)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, flat: Tensor) -> Tensor:
+        side = round((flat.shape[1] // self.width) ** 0.5)
+        return flat.unflatten(1, (self.width, side, side))
 
 
 def feature_width(arch: str) -> int:

@@ -7,7 +7,7 @@ import torch
 
 from pretrain.method.methods import METHODS
 from pretrain.training.optimizers import build_optimizers
-from tests.pretrain.algorithm.test_pretraining import batch, start
+from tests.cases.pretrainings import batch, start
 
 pytestmark = pytest.mark.gpu
 
@@ -29,7 +29,7 @@ def test_the_first_step_is_the_cpus(method):
     if on_gpu.upper is not None:
         on_gpu.upper.backbone, on_gpu.upper.objective = on_gpu.backbone, on_gpu.objective
     logs = [on_cpu.train_step(batch(0), cpu_optimizers), on_gpu.train_step(batch(0), build_optimizers(on_gpu))]
-    for name in ("loss", "redundancy", "contrastive", "bootstrap", "mcr"):
+    for name in ("loss", "redundancy", "contrastive", "bootstrap", "dense", "mcr"):
         if name in logs[0]:
             assert float(logs[1][name]) == pytest.approx(float(logs[0][name]), rel=1e-3)
 

@@ -16,6 +16,7 @@ FLOORS = {
         "progress": 0,
         "ranges": 0,
         "versions": 0,
+        "mask_file": 0,
         "backbones": 1,
         "distributed": 1,
         "data": 1,

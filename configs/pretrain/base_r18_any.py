@@ -7,6 +7,7 @@ objective = dict(
     redundancy_widths=(1024, 1024, 1024),
     contrastive_widths=(512, 128),
     bootstrap_widths=(1024, 128),
+    dense_widths=(512, 128),
     predictor_width=1024,
 )
 optimizer = dict(name="adamw", lr=1e-3, weight_decay=0.01)

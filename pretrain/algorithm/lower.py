@@ -20,7 +20,7 @@ class Forward:
     """The real step's forward pass.
 
     Attributes:
-        h: pooled features, (2, N, D) float32.
+        h: pooled features, (2, N, D) float32; with a dense loss maps, (2, N, D, S, S).
         losses: the parts of L_low.
         embeddings: what they were computed from.
         batch: what the upper level needs of it.

@@ -24,7 +24,7 @@ from pretrain.distributed.sync_norm import synchronise
 from pretrain.method import health
 from pretrain.method.balance import gradient_norms
 from pretrain.method.bilevel import Hypergradient, no_none
-from pretrain.method.objective import XI_PARTS, Objective, per_view
+from pretrain.method.objective import XI_PARTS, Objective, per_view, pooled
 from pretrain.method.tangent import Tensors, norm_of
 from pretrain.method.trial_step import TrialStep
 from pretrain.settings.schema import Settings
@@ -48,7 +48,7 @@ class Pretraining(BaseModel):
         super().__init__()
         self.settings, self.iterations, self.meta_start = settings, iterations, meta_start
         method = settings.resolved_method()
-        self.backbone = build_backbone(settings.backbone.arch, settings.backbone.stem)
+        self.backbone = build_backbone(settings.backbone.arch, settings.backbone.stem, maps=method.dense > 0)
         if settings.run.channels_last:
             self.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stubs
         if ranks.world_size() > 1:
@@ -74,7 +74,10 @@ class Pretraining(BaseModel):
         self.compiled = Compiled(self.backbone) if settings.run.compile else None
 
     def forward(self, views: Tensor) -> Tensor:
-        """Pooled features of both views, (2, n, 3, H, W) uint8 -> (2, N, D) float32; N counts all ranks' images."""
+        """Features of both views, (2, n, 3, H, W) uint8 -> (2, N, D) float32; N counts all ranks' images.
+
+        With a dense loss the maps that the pooled features are the means of, (2, N, D, S, S).
+        """
         return self._features(self._normalised(views))
 
     def train_step(self, data: Mapping[str, Any], optim_wrapper: OptimWrapperDict) -> dict[str, Tensor]:
@@ -115,7 +118,8 @@ class Pretraining(BaseModel):
         log.update({f"share_{name}": share for name, share in shares.items()})
         if self.loss_scale is not None:
             log.update(self.loss_scale.log())
-        log["feature_std"] = health.embedding_std(forward.h[0])  # at every step: the warning of a collapse reads it
+        # At every step: the warning of a collapse reads it.
+        log["feature_std"] = health.embedding_std(pooled(forward.h[0]))
         if ((t + 1) % self.settings.run.log_every == 0 or t + 1 == self.iterations) and ranks.rank() == 0:
             log = {**self._last_upper, **log}  # the meta step may come at other iterations than the log
             log.update(self._health(forward))
@@ -126,7 +130,7 @@ class Pretraining(BaseModel):
         h = self._features(views)
         targets = self._target_embeddings(views)
         losses, embeddings = self.objective.losses_and_embeddings(h, targets, scale)
-        fixed = self.objective.comp_input(h) if self.objective.method.comp else None
+        fixed = self.objective.comp_input(h, embeddings) if self.objective.method.comp else None
         return Forward(h, losses, embeddings, Batch(views, targets, fixed, scale))
 
     def _measure(self, forward: Forward) -> None:
@@ -283,8 +287,8 @@ class Pretraining(BaseModel):
     def _health(self, forward: Forward) -> Tensors:
         """What shows collapse, redundancy and a saturating mask (``docs/method.md``, section 5)."""
         embeddings, scale = forward.embeddings, forward.batch.scale
-        z = embeddings[self.objective.meta_loss]
-        log = health.feature_summary(forward.h.detach(), z)
+        z = embeddings[self.objective.meta_head]
+        log = health.feature_summary(pooled(forward.h.detach()), z)
         if self.objective.method.comp:
             distortion = self.settings.objective.coding_distortion
             log.update(health.coding_summary(embeddings["mcr"], z, distortion, scale))

@@ -38,7 +38,7 @@ class Batch:
     Attributes:
         views: this rank's share of the normalised images, (2, n, 3, H, W); n = N with one process.
         targets: BYOL's target embeddings, (2, N, d), or None.
-        fixed: the real step's features that L_comp reads, detached, (2, N, D), or None without CompMod.
+        fixed: what L_comp reads of the real step, detached, (2, N, D or d), or None without CompMod.
         scale: the current multiple of 1/λ of the coding series.
     """
 

@@ -13,7 +13,11 @@ _OWN = {"knn": ("k", "temperature"), "linear": ("weight_decays",)}  # the flags 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
-    parser.add_argument("weights", help="backbone.safetensors, or random:ARCH[:STEM] for a baseline (random:resnet18)")
+    parser.add_argument(
+        "weights",
+        help="backbone.safetensors, or random:ARCH[:STEM] for a baseline (random:resnet18), whose batch norms get the "
+        "statistics of the training images (random:resnet18:as-is leaves them unset)",
+    )
     parser.add_argument(
         "--data",
         type=Path,
@@ -41,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, help="side of the images, pixels (default: that of the weights' views)")
     parser.add_argument("--resize", type=int, help="shorter side before the central crop, pixels (default: --size)")
     parser.add_argument("--seed", type=int, default=0, help="of random weights and of the split of train (default: 0)")
+    parser.add_argument(
+        "--masked", action="store_true", help="knn: features under the mask that MetaMask learned (default: without)"
+    )
     parser.add_argument("--batch", type=int, default=64, help="images at once (default: 64)")
     parser.add_argument("--workers", type=int, default=0, help="loader processes (default: 0, none)")
     parser.add_argument("--device", help="where to compute: cpu, cuda, cuda:1, ... (default: a GPU where there is one)")
@@ -59,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
         size=args.size,
         resize=args.resize,
         seed=args.seed,
+        masked=args.masked,
         batch=args.batch,
         workers=args.workers,
         device=args.device,

@@ -34,19 +34,25 @@ class Operation(IntEnum):
 
 @dataclass(frozen=True)
 class Colour:
-    """The colour work of one view: the operations in their order, each once, with their amounts; then the blur.
+    """The colour work of one view: operations in their order, each once, with their amounts; then blur, solarisation.
 
     Attributes:
         operations: at most `ROUNDS`.
         sigma: of the Gaussian blur, pixels; None for no blur.
+        solarise: whether levels from 128 on are inverted, as the last thing.
     """
 
     operations: tuple[tuple[Operation, float], ...] = ()
     sigma: float | None = None
+    solarise: bool = False
 
     def row(self) -> NDArray[np.float64]:
-        """`ROUNDS` operations (-1 for none), their `ROUNDS` amounts, and sigma or `NO_BLUR`, as (11,) float64."""
-        row = np.array([-1.0] * ROUNDS + [0.0] * ROUNDS + [NO_BLUR if self.sigma is None else self.sigma])
+        """`ROUNDS` operations (-1 for none), their `ROUNDS` amounts, sigma or `NO_BLUR`, and 1 to solarise, else 0.
+
+        As (12,) float64.
+        """
+        sigma = NO_BLUR if self.sigma is None else self.sigma
+        row = np.array([-1.0] * ROUNDS + [0.0] * ROUNDS + [sigma, float(self.solarise)])
         for k, (operation, amount) in enumerate(self.operations):
             row[k], row[ROUNDS + k] = operation, amount
         return row
@@ -56,7 +62,9 @@ def coloured(view: Image, colour: Colour) -> Image:
     """A square RGB view with its colour work done, (size, size, 3) uint8; each operation rounds and saturates."""
     for operation, amount in colour.operations:
         view = _OPERATIONS[operation](view, amount)
-    return view if colour.sigma is None else blur(view, colour.sigma, len(view))
+    if colour.sigma is not None:
+        view = blur(view, colour.sigma, len(view))
+    return cv2.min(view, cv2.bitwise_not(view)) if colour.solarise else view
 
 
 def blur(view: Image, sigma: float, size: int) -> Image:

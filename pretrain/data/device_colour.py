@@ -17,11 +17,13 @@ from pretrain.data.colour import LUMA, ROUNDS, Operation, largest_radius
 
 @torch.no_grad()
 def coloured(views: Tensor, rows: Tensor) -> Tensor:
-    """Jitter, grey and blur as they were drawn for each view; clamped to 0-255 after each operation, never rounded.
+    """Jitter, grey, blur and solarisation as they were drawn for each view.
+
+    Clamped to 0-255 after each operation, never rounded.
 
     Args:
         views: (2, N, 3, size, size) uint8, RGB.
-        rows: (2, N, 11) float64 of `pretrain.data.colour.Colour.row`; from the CPU nothing waits for the device.
+        rows: (2, N, 12) float64 of `pretrain.data.colour.Colour.row`; from the CPU nothing waits for the device.
 
     Returns:
         (2, N, 3, size, size) float32 in 0-255 with the channels last in memory, on the device of ``views``.
@@ -32,7 +34,9 @@ def coloured(views: Tensor, rows: Tensor) -> Tensor:
     for operation, amount in zip(rows[:, :ROUNDS].T, rows[:, ROUNDS : 2 * ROUNDS].T, strict=True):
         _blend_(pixels, operation, amount)
         _of_some_(pixels, operation == Operation.HUE, _hue_shifted, amount)
-    _of_some_(pixels, rows[:, -1] >= 0, _blurred, rows[:, -1])
+    sigma, solarise = rows[:, 2 * ROUNDS :].T
+    _of_some_(pixels, sigma >= 0, _blurred, sigma)
+    _of_some_(pixels, solarise > 0, _solarised, solarise)
     return pixels.contiguous(memory_format=torch.channels_last).unflatten(0, views.shape[:2])
 
 
@@ -83,6 +87,10 @@ def _blurred(pixels: Tensor, sigma: Tensor) -> Tensor:
     """Gaussian blur, one sigma per image, mirrored at the border without repeating it, as OpenCV does."""
     kernel = _on(_half_kernels(sigma, largest_radius(pixels.shape[-1])).float(), pixels.device)
     return _weighted(_weighted(pixels, kernel, dim=3), kernel, dim=2).clamp_(0, 255)
+
+
+def _solarised(pixels: Tensor, _: Tensor) -> Tensor:
+    return torch.minimum(pixels, 255 - pixels)
 
 
 def _half_kernels(sigma: Tensor, largest: int) -> Tensor:

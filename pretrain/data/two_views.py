@@ -29,7 +29,7 @@ class Sample:
     """Two views of one image, (2, size, size, 3) uint8, and the unreadable files met on the way to it.
 
     Attributes:
-        colour: what the device still has to do with them, (2, 11) float64 (`pretrain.data.colour.Colour.row`); None for
+        colour: what the device still has to do with them, (2, 12) float64 (`pretrain.data.colour.Colour.row`); None for
             nothing.
     """
 
@@ -75,7 +75,7 @@ class TwoViews(Dataset[Sample]):
 def collate(samples: Sequence[Sample]) -> dict[str, Any]:
     """``views`` (2, N, 3, size, size) uint8 with the channels last in memory, ``paths``, ``unreadable``.
 
-    Where the device does the colour work, also ``colour``, (2, N, 11) float64.
+    Where the device does the colour work, also ``colour``, (2, N, 12) float64.
     """
     views = torch.from_numpy(np.stack([s.views for s in samples], axis=1))
     colours = [s.colour for s in samples if s.colour is not None]

@@ -1,5 +1,8 @@
 """Random views of an image, on uint8 arrays: crop, flip, colour, grey, blur (SimCLR, Chen et al. 2020, appendix A).
 
+The two views of an image may be drawn from two distributions, as BYOL's are (Grill et al. 2020, appendix B): blur and
+solarisation have a probability for each.
+
 Everything random comes from the generator that is passed in, so that a view depends on its seed alone. OpenCV does
 the pixel work, on bytes, and on the crop, never on the image. The crops are drawn before the image is decoded, so that
 a JPEG is decoded no larger than they need. What is drawn never depends on pixels: the colour work can be done anywhere.
@@ -41,10 +44,13 @@ class ViewSettings:
         brightness, contrast, saturation: factors are uniform in [1 - x, 1 + x].
         hue: shift is uniform in [-x, x] turns of the colour wheel, x <= 0.5.
         grey: probability of greyscale.
-        blur: probability of Gaussian blur.
+        blur: probability of Gaussian blur; 1.0 in BYOL, Barlow Twins and MEC.
+        second_blur: the second view's; None for ``blur``. 0.1 in BYOL, Barlow Twins and MEC.
         blur_min, blur_max: its sigma, pixels; the kernel is a tenth of the view wide, less where its ends are 0.
-        colour: who does jitter, grey and blur of the views, with the same random choices: loader (OpenCV, on bytes), or
-            device (`pretrain.data.device_colour`, in float32 on the whole batch, rounding nothing).
+        solarise: probability of inverting the levels from 128 on, of the first view.
+        second_solarise: the second view's; None for ``solarise``. 0.2 in BYOL, Barlow Twins and MEC.
+        colour: who does jitter, grey, blur and solarisation, with the same random choices: loader (OpenCV, on bytes),
+            or device (`pretrain.data.device_colour`, in float32 on the whole batch, rounding nothing).
     """
 
     size: Annotated[int, Range(8, 4096, whole=True)] = 224
@@ -59,8 +65,11 @@ class ViewSettings:
     hue: Annotated[float, Range(0, 0.5)] = 0.1
     grey: Annotated[float, SHARE] = 0.2
     blur: Annotated[float, SHARE] = 0.0
+    second_blur: Annotated[float | None, SHARE] = None
     blur_min: Annotated[float, NOT_NEGATIVE] = 0.1
     blur_max: Annotated[float, ABOVE_ZERO] = 2.0
+    solarise: Annotated[float, SHARE] = 0.0
+    second_solarise: Annotated[float | None, SHARE] = None
     colour: Annotated[str, OneOf(("loader", "device"))] = "loader"
 
     def __post_init__(self) -> None:
@@ -82,7 +91,8 @@ class SampledView(NamedTuple):
 def make_views(encoded: bytes, settings: ViewSettings, rngs: Sequence[np.random.Generator]) -> list[Image] | None:
     """One random view per generator of one encoded image, decoded once: each (size, size, 3) uint8 in RGB.
 
-    None when the image cannot be decoded or is smaller than `SMALLEST_SIDE`.
+    All but the first are drawn as second views. None when the image cannot be decoded or is smaller than
+    `SMALLEST_SIDE`.
     """
     sampled = sample_views(encoded, settings, rngs)
     return None if sampled is None else [coloured(view, colour) for view, colour in sampled]
@@ -97,7 +107,7 @@ def sample_views(
         image = decode(encoded)
         if image is None or min(image.shape[:2]) < SMALLEST_SIDE:
             return None
-        return [sample_view(image, settings, rng) for rng in rngs]
+        return [sample_view(image, settings, rng, second=k > 0) for k, rng in enumerate(rngs)]
     if min(header.size) < SMALLEST_SIDE:
         return None
     boxes = [crop_box(*header.size, settings, rng) for rng in rngs]
@@ -108,23 +118,23 @@ def sample_views(
     if image.shape[:2] != header.size:
         boxes = [scaled_box(box, eighths, image.shape[:2]) for box in boxes]
     crops = [resampled(image, box, settings.size) for box in boxes]
-    return [_sampled(crop, settings, rng) for crop, rng in zip(crops, rngs, strict=True)]
+    return [_sampled(crop, settings, rng, k > 0) for k, (crop, rng) in enumerate(zip(crops, rngs, strict=True))]
 
 
-def make_view(image: Image, settings: ViewSettings, rng: np.random.Generator) -> Image:
+def make_view(image: Image, settings: ViewSettings, rng: np.random.Generator, *, second: bool = False) -> Image:
     """One random view: RGB (H, W, 3) uint8 -> (size, size, 3) uint8."""
-    return coloured(*sample_view(image, settings, rng))
+    return coloured(*sample_view(image, settings, rng, second=second))
 
 
-def sample_view(image: Image, settings: ViewSettings, rng: np.random.Generator) -> SampledView:
+def sample_view(image: Image, settings: ViewSettings, rng: np.random.Generator, *, second: bool = False) -> SampledView:
     """The view of `make_view` as it is before its colour work, and what was sampled for it."""
     box = crop_box(image.shape[0], image.shape[1], settings, rng)
-    return _sampled(resampled(image, box, settings.size), settings, rng)
+    return _sampled(resampled(image, box, settings.size), settings, rng, second)
 
 
-def _sampled(crop: Image, settings: ViewSettings, rng: np.random.Generator) -> SampledView:
+def _sampled(crop: Image, settings: ViewSettings, rng: np.random.Generator, second: bool) -> SampledView:
     view = cv2.flip(crop, 1) if rng.random() < settings.flip else crop
-    return SampledView(view, sample_colour(settings, rng))
+    return SampledView(view, sample_colour(settings, rng, second=second))
 
 
 def crop_box(height: int, width: int, settings: ViewSettings, rng: np.random.Generator) -> Box:
@@ -176,13 +186,17 @@ def resampled(image: Image, box: Box, size: int) -> Image:
     return cv2.resize(crop, (size, size), interpolation=cv2.INTER_LINEAR)
 
 
-def sample_colour(settings: ViewSettings, rng: np.random.Generator) -> Colour:
-    """Colour jitter, grey and blur, each with its probability."""
+def sample_colour(settings: ViewSettings, rng: np.random.Generator, *, second: bool = False) -> Colour:
+    """Colour jitter, grey, blur and solarisation, each with its probability for this view of the two."""
+    s, blur, solarise = settings, settings.blur, settings.solarise
+    if second:
+        blur = blur if s.second_blur is None else s.second_blur
+        solarise = solarise if s.second_solarise is None else s.second_solarise
     operations = sample_jitter(settings, rng) if rng.random() < settings.jitter else ()
     if rng.random() < settings.grey:
         operations += ((Operation.GREY, 0.0),)
-    blurred = rng.random() < settings.blur
-    return Colour(operations, rng.uniform(settings.blur_min, settings.blur_max) if blurred else None)
+    sigma = rng.uniform(s.blur_min, s.blur_max) if rng.random() < blur else None
+    return Colour(operations, sigma, solarise > 0 and bool(rng.random() < solarise))
 
 
 def sample_jitter(settings: ViewSettings, rng: np.random.Generator) -> tuple[tuple[Operation, float], ...]:

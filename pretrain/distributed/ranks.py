@@ -93,7 +93,7 @@ def _attempt() -> str:
 
 
 def gather(h: Tensor) -> Tensor:
-    """The whole batch's features from each rank's share, in the global order: (2, n, D) -> (2, N, D).
+    """The whole batch's features from each rank's share, in the global order: (2, n, ...) -> (2, N, ...).
 
     The gradient of a loss of all rows, which every rank computes, comes back as this rank's rows of it; nothing is
     summed, so the loss must be the same on every rank.
@@ -226,8 +226,8 @@ def _summed(tensors: Sequence[Tensor]) -> list[Tensor]:
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, h: Tensor) -> Tensor:
-        views, n, width = h.shape
-        return gather_tensors(h).permute(1, 2, 0, 3).reshape(views, n * world_size(), width)
+        views, n, *rest = h.shape
+        return gather_tensors(h).movedim(0, 2).reshape(views, n * world_size(), *rest)
 
     @staticmethod
     @once_differentiable

@@ -11,11 +11,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+MU = ("distortion", "mec")  # what the series is multiplied by
 _POWER_STEPS = 8  # of the power iteration that estimates a top singular value
 
 
 def coding_loss(
-    a: Tensor, b: Tensor, distortion: float = 0.06, order: int = 4, scale: float = 1.0, limit: float | None = None
+    a: Tensor,
+    b: Tensor,
+    distortion: float = 0.06,
+    order: int = 4,
+    scale: float = 1.0,
+    limit: float | None = None,
+    mu: str = "distortion",
 ) -> Tensor:
     """Negative coding length of ``a`` against ``b``: ``-μ Tr Σ_{k=1..K} (-1)^(k+1)/k (λ a bᵀ)^k``.
 
@@ -34,21 +41,23 @@ def coding_loss(
             embeddings has no lower bound: turning one against the other makes its highest term as negative as the
             embeddings are collapsed. None leaves the series bare.
 
+        mu: "distortion" for μ = 1 / (N λ), which follows λ, or "mec" for MEC's (N + D) / 2.
+
     Returns:
-        Scalar; the first term of ``coding_loss(z, z)`` is the constant -1. The series converges while
-        `top_singular_value` of `coding_matrix` is below 1.
+        Scalar; the first term of ``coding_loss(z, z)`` is the constant -μ N λ, -1 with "distortion". The series
+        converges while `top_singular_value` of `coding_matrix` is below 1.
 
     Raises:
-        ValueError: shapes differ, the order is odd or below 2, distortion or scale out of range.
+        ValueError: shapes differ, the order is odd or below 2, distortion or scale out of range, or another ``mu``.
     """
     gram = coding_matrix(a, b, distortion, scale)
     if order < 2 or order % 2:
         raise ValueError(f"order of the coding series: expected an even number >= 2, found {order}")
-    mu = distortion * scale  # 1 / (N λ)
-    if limit is None:
-        return -mu * _trace_of_log_series(gram, order)
-    excess = (_estimated_top(gram) / limit).clamp_min(1.0)
-    return -mu * excess * _trace_of_log_series(gram / excess, order)
+    if mu not in MU:
+        raise ValueError(f"mu of the coding series: expected one of {', '.join(MU)}, found {mu!r}")
+    excess = 1.0 if limit is None else (_estimated_top(gram) / limit).clamp_min(1.0)
+    factor = sum(a.shape) / 2 if mu == "mec" else distortion * scale * excess
+    return -factor * _trace_of_log_series(gram if limit is None else gram / excess, order)
 
 
 def coding_matrix(a: Tensor, b: Tensor, distortion: float = 0.06, scale: float = 1.0) -> Tensor:

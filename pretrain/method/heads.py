@@ -75,12 +75,22 @@ class DimensionalMask(nn.Module):
 
 
 class ViewFusion(nn.Module):
-    """CompMod's network g_ξ on the concatenated features of both views (Guo et al. 2024, eq. 5): 2D - D - d."""
+    """CompMod's network g_ξ on what both views have in common (Guo et al. 2024, eq. 5 and table 7).
 
-    def __init__(self, *, width: int, out: int) -> None:
+    Args:
+        width: D of what it reads of one view.
+        out: d.
+        mix: None reads both views side by side, 2D - D - d; a share a in 0-1 reads a times view 1 plus 1 - a times view
+            2, D - D - d.
+    """
+
+    def __init__(self, *, width: int, out: int, mix: float | None = None) -> None:
         super().__init__()
-        self.layers = mlp([2 * width, width, out])
+        self.mix = mix
+        self.layers = mlp([2 * width if mix is None else width, width, out])
 
     def forward(self, views: Tensor) -> Tensor:
         """(2, N, D) -> (N, d)."""
-        return self.layers(torch.cat([views[0], views[1]], dim=1))
+        if self.mix is None:
+            return self.layers(torch.cat([views[0], views[1]], dim=1))
+        return self.layers(self.mix * views[0] + (1 - self.mix) * views[1])

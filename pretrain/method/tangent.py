@@ -24,7 +24,9 @@ def feature_tangent(
     """ḣ, the derivative of the features along ``direction``: a difference quotient from h, or exact where h is None.
 
     In float32 on a ResNet-18 the mixed derivative behind it is right to 1e-2 (cosine 0.9999) on weights that have seen
-    some training; before that, and on few images, where more of them stand at a ReLU's kink, only to 0.2 (cosine 0.98).
+    some training. On fresh ones it is right to about 0.1 (cosine 0.995), with 8 images as with 32, and no other length
+    of the step does much better: what a shorter one loses to rounding, a longer one loses to ReLUs that pass a kink.
+    Where 0.1 is too much, forward mode is exact.
 
     The step is ``relative_step * ||w||`` long: what counts for the rounding error is how far the weights move beside
     their own size, and v's size differs by orders of magnitude over a run.

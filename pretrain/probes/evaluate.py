@@ -1,7 +1,7 @@
 """How well frozen features tell classes apart: what ``python -m pretrain evaluate`` calls.
 
-The features are the pooled h of the backbone, without MetaMask's mask, which is not part of the backbone's file.
-Whatever is chosen is chosen on the training split; the other split is read once, at the end.
+The features are the pooled h of the backbone or, as MetaMask measures itself, h under its mask. Whatever is chosen is
+chosen on the training split; the other split is read once, at the end.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pretrain.atomic import check_writable, write_text
 from pretrain.errors import InputError, one_line
 from pretrain.method.health import effective_rank
 from pretrain.probes.classifiers import hits, knn_scores, linear_probe, scaling, standard_error, validate_weight_decays
-from pretrain.probes.features import Input, extract_features
+from pretrain.probes.features import Input, extract_features, set_statistics
 from pretrain.probes.frozen import Frozen, load_frozen
 from pretrain.probes.labelled import LabelledImages, labelled_splits
 from pretrain.probes.protocol import KnnProtocol, LinearProtocol, named_protocol
@@ -30,7 +30,7 @@ from pretrain.versions import versions
 
 SCHEMA = "pretrain.evaluation/1"
 HELD_OUT = 0.2  # share of the training split that the weight decay is chosen on
-FEATURES = "pooled backbone features h, without a mask"
+FEATURES = {False: "pooled backbone features h, without a mask", True: "pooled backbone features under the mask, h ⊙ M"}
 _RANKED = 10_000  # images that the effective rank is taken over, at most
 _SIDE = Range(8, 4096, whole=True)  # pixels
 _RANGES = {
@@ -65,6 +65,7 @@ def evaluate(
     size: int | None = None,
     resize: int | None = None,
     seed: int = 0,
+    masked: bool = False,
     batch: int = 64,
     workers: int = 0,
     device: str | None = None,
@@ -74,7 +75,8 @@ def evaluate(
     """Measure how well frozen features tell classes apart, by nearest neighbours or a linear classifier.
 
     Args:
-        weights: ``backbone.safetensors``, or ``random:ARCH[:STEM]`` for a baseline, such as ``random:resnet18``.
+        weights: ``backbone.safetensors``, or ``random:ARCH[:STEM]`` for a baseline, such as ``random:resnet18``, whose
+            batch norms get the statistics of the training images; ``random:ARCH[:STEM]:as-is`` leaves them unset.
         data: a folder with ``train/CLASS`` and ``val/CLASS`` or ``test/CLASS``, or with an unpacked CIFAR-10, CIFAR-100
             or STL-10; with ``query``, the class folders to learn from.
         protocol: "knn" or "linear" with their defaults, or a `pretrain.probes.protocol.KnnProtocol` or
@@ -83,6 +85,7 @@ def evaluate(
         size: side of the images, pixels, >= 8; None for that of the views that the weights were trained on.
         resize: shorter side before the central crop, pixels, >= ``size``; None for ``size``.
         seed: of random weights and of the split of train.
+        masked: look at h ⊙ M, the features under MetaMask's mask; for nearest neighbours alone.
         batch: images at once.
         workers: loader processes; 0 reads in this process.
         device: such as "cpu" or "cuda:1"; None for a GPU where there is one.
@@ -120,11 +123,23 @@ def evaluate(
         if value is not None and value not in _RANGES[name]:
             raise InputError(f"--{name}: expected {_RANGES[name]}, found {brief(value)}")
     where = _device(device)
-    frozen = load_frozen(str(weights), seed)
+    if masked and not isinstance(protocol, KnnProtocol):
+        raise InputError(
+            "--masked: expected --protocol knn, found linear, which standardises each feature and so divides the mask "
+            "out; leave it out"
+        )
+    frozen = load_frozen(str(weights), seed, masked=masked)
     how = _input(frozen, size, resize)
     train, test = labelled_splits(Path(data), None if query is None else Path(query))
     log.info("%s on %d + %d images of %d classes", weights, len(train), len(test), len(train.classes))
     backbone = frozen.backbone.to(where)
+    about = frozen.about
+    if frozen.unset:
+        looked_at = set_statistics(backbone, train, how, workers=workers)
+        about = {**about, "statistics": {"images": train.source, "n": looked_at}}
+        log.info(
+            "%s: its batch norms have the statistics of %d training images (:as-is leaves them)", weights, looked_at
+        )
 
     def features(images: LabelledImages) -> Tensor:
         return _features(backbone, images, how, batch, workers, str(weights)).to(where)
@@ -137,8 +152,8 @@ def evaluate(
     results = _results(outcome.scores, test.labels.to(where))
     record = {
         "schema": SCHEMA,
-        "weights": frozen.about,
-        "protocol": {"name": name, **outcome.facts, **asdict(how), "features": FEATURES, "seed": seed},
+        "weights": about,
+        "protocol": {"name": name, **outcome.facts, **asdict(how), "features": FEATURES[masked], "seed": seed},
         "data": {"train": _split(train), "test": _split(test)},
         "results": results,
         "effective_rank": {

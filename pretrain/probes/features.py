@@ -12,10 +12,13 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 from torch.utils.data import DataLoader, Dataset
 
 from pretrain.data.pixels import Image
 from pretrain.progress import progress
+
+STATISTICS_IMAGES, STATISTICS_BATCH = 2048, 64  # for the statistics of batch norms that have none
 
 
 class Images(Protocol):
@@ -86,32 +89,65 @@ def extract_features(
     neither read nor moved.
 
     Args:
-        backbone: normalised RGB images (N, 3, size, size) -> features (N, D).
+        backbone: normalised RGB images (N, 3, size, size) -> features (N, D), or maps (N, D, S, S), which are pooled.
         images: what to look at.
         how: resizing and normalisation.
         batch: images at once.
         workers: loader processes; 0 reads in the main process.
         name: what to call the images beside a bar of progress; None for no bar.
     """
+    values, readable = [], []
+    with evaluating(backbone), torch.no_grad():
+        what = None if name is None else f"features of {name}"
+        batches = _batches(backbone, images, how, range(len(images)), batch, workers)
+        for x, ok in progress(batches, what, unit="img", each=batch, total=-(-len(images) // batch)):
+            h = backbone(x).float()
+            values.append((h.mean(dim=(2, 3)) if h.ndim == 4 else h).cpu())
+            readable.append(ok)
+    return Features(torch.cat(values), torch.cat(readable))
+
+
+def set_statistics(backbone: nn.Module, images: Images, how: Input, *, workers: int = 0) -> int:
+    """Give every batch norm the statistics of some images in place of the running ones that it has.
+
+    Means over whole batches of `STATISTICS_BATCH` of at most `STATISTICS_IMAGES` images, drawn without regard to their
+    order: the images of a class lie together, and batches of one class vary too little.
+
+    Args:
+        backbone: as for `extract_features`; otherwise left as it was.
+        images: what to look at; those that cannot be read are passed over, and batches with one that can.
+        how: resizing and normalisation.
+        workers: loader processes; 0 reads in the main process.
+
+    Returns:
+        The number of images looked at, unreadable ones included.
+    """
+    drawn = np.random.default_rng(0).permutation(len(images))[:STATISTICS_IMAGES].tolist()
+    whole = len(drawn) // STATISTICS_BATCH * STATISTICS_BATCH or len(drawn)
+    batches = _batches(backbone, images, how, drawn[:whole], STATISTICS_BATCH, workers)
+    update_bn((x[ok.to(x.device)] for x, ok in batches if int(ok.sum()) > 1), backbone)  # one image has no variance
+    return whole
+
+
+def _batches(
+    backbone: nn.Module, images: Images, how: Input, chosen: Sequence[int], batch: int, workers: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Normalised images (N, 3, size, size) on the backbone's device, and which of them could be read, (N,) bool."""
     device = next(backbone.parameters()).device
     mean = torch.tensor(how.mean, device=device).view(3, 1, 1) * 255
     std = torch.tensor(how.std, device=device).view(3, 1, 1) * 255
     loader: DataLoader[tuple[Image, bool]] = DataLoader(
         _Squares(images, how),
         batch_size=batch,
+        sampler=chosen,
         num_workers=workers,
         collate_fn=_collate,
         worker_init_fn=_single_thread,
         generator=torch.Generator(),  # without one of its own, a loader draws from the global random state
     )
-    values, readable = [], []
-    with evaluating(backbone), torch.no_grad():
-        what = None if name is None else f"features of {name}"
-        for pixels, ok in progress(loader, what, unit="img", each=batch):
-            x = pixels.permute(0, 3, 1, 2).to(device, torch.float32)
-            values.append(backbone((x - mean) / std).float().cpu())
-            readable.append(ok)
-    return Features(torch.cat(values), torch.cat(readable))
+    for pixels, ok in loader:
+        x = pixels.permute(0, 3, 1, 2).to(device, torch.float32)
+        yield (x - mean) / std, ok
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from pretrain.atomic import write_text
+from pretrain.mask_file import read_snapshots
 
-FILE = "mask.json"
 MOMENTS = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)  # the mask has to move in the first tenth, or it comes too late
 
 
@@ -46,13 +46,6 @@ class MaskSnapshots(Hook):
         done = batch_idx + 1
         if done in {max(1, int(share * runner.max_iters)) for share in MOMENTS}:
             write_text(self.out, json.dumps({**read_snapshots(self.out), done: _weights(runner)}))
-
-
-def read_snapshots(path: Path) -> dict[int, list[float]]:
-    """Iteration -> M, in the order of the iterations; {} without a file."""
-    if not path.is_file():
-        return {}
-    return {int(k): v for k, v in json.loads(path.read_text(encoding="utf-8")).items()}
 
 
 def _weights(runner: Runner) -> list[float]:

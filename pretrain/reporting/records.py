@@ -12,8 +12,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from pretrain.atomic import write_text
+from pretrain.mask_file import FILE as MASK_FILE
 from pretrain.reporting.environment import save_environment
-from pretrain.reporting.mask_snapshots import FILE as MASK_FILE
 from pretrain.reporting.mask_snapshots import MaskSnapshots
 from pretrain.reporting.metrics_file import NAME, MetricsFile
 from pretrain.reporting.report import write_report

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pretrain.atomic import write_bytes
-from pretrain.reporting.mask_snapshots import FILE as MASK_FILE
-from pretrain.reporting.mask_snapshots import read_snapshots
+from pretrain.mask_file import FILE as MASK_FILE
+from pretrain.mask_file import read_snapshots
 from pretrain.reporting.metrics_file import NAME, MetricsFile
 from pretrain.reporting.plots import Curve, curves_png, histograms_png
 
@@ -19,6 +19,7 @@ _TERMS = {
     "redundancy": "redundancy (Barlow Twins)",
     "contrastive": "contrastive (NT-Xent)",
     "bootstrap": "bootstrap (BYOL)",
+    "dense": "dense contrastive (DenseCL)",
     "mcr": "L_mcr (CompMod)",
 }
 _SHARES = {
@@ -26,6 +27,7 @@ _SHARES = {
         "share_redundancy": "redundancy",
         "share_contrastive": "contrastive",
         "share_bootstrap": "bootstrap",
+        "share_dense": "dense",
         "share_mcr": "L_mcr",
     }
 }

@@ -31,7 +31,9 @@ FIXED = {
     "objective.redundancy_widths",
     "objective.contrastive_widths",
     "objective.bootstrap_widths",
+    "objective.dense_widths",
     "objective.predictor_width",
+    "objective.comp_fusion",
     "optimizer.name",
 }
 

@@ -22,7 +22,7 @@ from pretrain.training.checkpoint_files import last_good
 
 log = logging.getLogger("pretrain")
 
-_SHOWN = ("loss", "redundancy", "contrastive", "bootstrap", "mcr", "effective_rank")
+_SHOWN = ("loss", "redundancy", "contrastive", "bootstrap", "dense", "mcr", "effective_rank")
 _COLLAPSED = 0.05  # share of a healthy spread of the features
 _PATIENCE = 10  # iterations in a row that make a collapse; one alone can be a batch of like images
 

@@ -15,6 +15,7 @@ SMALL = ObjectiveSettings(
     redundancy_widths=(12, 12),
     contrastive_widths=(12, 10),
     bootstrap_widths=(12, 10),
+    dense_widths=(12, 10),
     predictor_width=12,
     temperature=0.3,
     mcr_weight=0.5,
@@ -23,8 +24,9 @@ SMALL = ObjectiveSettings(
 )
 
 
-def small_network(activation: Callable[[], nn.Module] = nn.ReLU) -> nn.Module:
-    """Images (N, 3, 17, 17) -> features (N, 8), with stock batch norm."""
+def small_network(activation: Callable[[], nn.Module] = nn.ReLU, *, maps: bool = False) -> nn.Module:
+    """Images (N, 3, 17, 17) -> features (N, 8), or maps (N, 8, 3, 3), with stock batch norm."""
+    pooling = () if maps else (nn.AdaptiveAvgPool2d(1), nn.Flatten())
     return nn.Sequential(
         nn.Conv2d(3, 6, 3, stride=2, bias=False),
         nn.BatchNorm2d(6),
@@ -32,8 +34,7 @@ def small_network(activation: Callable[[], nn.Module] = nn.ReLU) -> nn.Module:
         nn.Conv2d(6, 8, 3, stride=2, bias=False),
         nn.BatchNorm2d(8),
         activation(),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
+        *pooling,
     )
 
 
@@ -41,7 +42,7 @@ def make_case(name: str, *, trial: str = "trial", smooth: bool = False, settings
     """(problem, weights, ψ, trial step) of a method in float64, with random mask, scales, buffers and targets."""
     torch.manual_seed(1)
     activation = nn.Tanh if smooth else nn.ReLU
-    net = small_network(activation)
+    net = small_network(activation, maps=METHODS[name].dense > 0)
     objective = Objective(method=resolve_method(name, settings), width=8, settings=settings)
     if smooth:
         for head in objective.children():
@@ -84,7 +85,8 @@ def as_problem(
     with torch.no_grad():
         at = {k: p.detach() for k, p in net.named_parameters()}
         h = torch.stack([call(net, at, v) for v in views])
-        fixed = objective.comp_input(h) if fixed is None else fixed
+        if fixed is None and objective.method.comp:
+            fixed = objective.comp_input(h, objective.losses_and_embeddings(h, targets)[1])
     return Problem(
         features=lambda w: torch.stack([call(net, w, v) for v in views]),
         trial=lambda h, heads, psi: call(objective, {**heads, **psi}, trial, h, targets, fixed, scale),

@@ -21,6 +21,8 @@ HEADS = {
     "redundancy_widths": [12, 12],
     "contrastive_widths": [12, 10],
     "bootstrap_widths": [12, 10],
+    "dense_widths": [12, 10],
+    "dense_grid": 3,
     "predictor_width": 12,
     "coding_distortion": 0.3,
 }
@@ -39,8 +41,8 @@ CASES |= {
 }
 
 
-def small_resnet(*_):
-    """Images -> (N, 12): a stem and two residual blocks, one with a projecting shortcut."""
+def small_resnet(*_, maps=False):
+    """Images -> (N, 12), or maps (N, 12, S, S): a stem and two residual blocks, one with a projecting shortcut."""
     shortcut = nn.Sequential(nn.Conv2d(6, 12, 1, stride=2, bias=False), nn.BatchNorm2d(12))
     return nn.Sequential(
         nn.Conv2d(3, 6, 3, padding=1, bias=False),
@@ -48,8 +50,7 @@ def small_resnet(*_):
         nn.ReLU(),
         BasicBlock(6, 6),
         BasicBlock(6, 12, stride=2, downsample=shortcut),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
+        *(() if maps else (nn.AdaptiveAvgPool2d(1), nn.Flatten())),
     )
 
 
@@ -73,7 +74,7 @@ def share_of(seed, size, settings=None):
 
 
 def colours_of(seed: int, settings: ViewSettings):
-    """What is drawn for a global batch, (2, IMAGES, 11)."""
+    """What is drawn for a global batch, (2, IMAGES, 12)."""
     rngs = [np.random.default_rng((seed, view, k)) for view in range(2) for k in range(IMAGES)]
     rows = np.stack([sample_colour(settings, rng).row() for rng in rngs])
     return torch.from_numpy(rows.reshape(2, IMAGES, -1))

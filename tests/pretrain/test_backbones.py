@@ -40,6 +40,18 @@ def test_the_small_stem_keeps_the_resolution():
     assert net.layer1(net.maxpool(net.conv1(torch.zeros(1, 3, 32, 32)))).shape[-1] == 32
 
 
+@pytest.mark.parametrize(("arch", "stem", "side"), [("resnet18", "imagenet", 3), ("resnet50", "small", 12)])
+def test_maps_are_what_the_pooled_features_are_the_means_of(arch, stem, side):
+    torch.manual_seed(0)
+    net, maps = build_backbone(arch, stem).eval(), build_backbone(arch, stem, maps=True).eval()
+    maps.load_state_dict(net.state_dict())
+    x = torch.randn(2, 3, 96, 96)
+    with torch.no_grad():
+        found = maps(x)
+        assert found.shape == (2, feature_width(arch), side, side)
+        assert torch.allclose(found.mean(dim=(2, 3)), net(x), rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("stem", ["imagenet", "small"])
 def test_the_file_gives_the_same_network_back(tmp_path, stem):
     torch.manual_seed(0)

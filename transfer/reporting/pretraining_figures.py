@@ -16,6 +16,7 @@ PRETRAINING = {
     "contrastive": ("Contrastive loss", "loss"),
     "redundancy": ("Redundancy loss (Barlow Twins)", "loss"),
     "bootstrap": ("Bootstrap loss (BYOL)", "loss"),
+    "dense": ("Dense contrastive loss (DenseCL)", "loss"),
     "mcr": ("L_mcr (CompMod)", "loss"),
     "effective_rank": ("Effective rank of the features", "dimensions"),
     "feature_std": ("Spread of the normalised features", "standard deviation"),

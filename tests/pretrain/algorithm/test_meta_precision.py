@@ -16,7 +16,7 @@ from pretrain.method.trial_step import TrialStep
 from pretrain.settings.schema import load_settings
 from pretrain.settings.sections import MetaSettings
 from tests.cases.bilevel_cases import as_problem, cosine, relative_error
-from tests.pretrain.algorithm.test_pretraining import start
+from tests.cases.pretrainings import start
 from tests.pretrain.method.test_bilevel_float32 import LR, make_photographs, networks
 
 STEP = TrialStep(LR, 0.0, 5e-4)
@@ -28,7 +28,7 @@ def case():
     photographs = make_photographs()
     net, objective = networks(photographs, steps=20)
     with torch.no_grad():
-        fixed = objective.comp_input(per_view(net, photographs[5]))
+        fixed = objective.comp_input(per_view(net, photographs[5]), {})
     return net, objective, Batch(photographs[5], None, fixed)
 
 

@@ -1,76 +1,19 @@
-"""The training step: exact reductions, what each level may touch, and its hypergradients against the unrolled one."""
+"""The training step: exact reductions, what each level may touch, when each happens and what it logs."""
 
-from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
 import torch
 
 from pretrain.algorithm import pretraining
-from pretrain.algorithm.pretraining import FIRST_MEASUREMENTS, Pretraining
-from pretrain.method.bilevel import Hypergradient, trial_gradient
-from pretrain.method.methods import METHODS
-from pretrain.method.trial_step import take
-from pretrain.settings.schema import load_settings
+from pretrain.algorithm.pretraining import FIRST_MEASUREMENTS
+from pretrain.method.methods import FUSIONS, METHODS
 from pretrain.training.optimizers import build_optimizers
-from tests.cases.bilevel_cases import as_problem, relative_error, unrolled
+from tests.cases.bilevel_cases import relative_error
+from tests.cases.pretrainings import batch, run, start, upper_weights
 from tests.cases.rank_cases import HEADS, model_of, share_of
 
-TINY = {
-    "redundancy_widths": [16, 16],
-    "contrastive_widths": [16, 12],
-    "bootstrap_widths": [16, 12],
-    "predictor_width": 16,
-}
-OPTIMIZERS = {
-    "sgd": {},
-    "sgd clipped": {"clip": 0.5},
-    "adamw": {"name": "adamw", "lr": 0.001, "weight_decay": 0.05},
-    "adamw clipped": {"name": "adamw", "lr": 0.001, "weight_decay": 0.05, "clip": 0.05},
-    "lars": {"name": "lars", "lr": 0.1},
-    "lars clipped": {"name": "lars", "lr": 0.1, "clip": 0.05},
-}
 BILEVEL = [name for name, row in METHODS.items() if row.base]
-
-
-def settings(method, objective=None, **sections):
-    config = {
-        "method": method,
-        "backbone": {"arch": "resnet18", "stem": "imagenet"},
-        "objective": {**TINY, "coding_distortion": 0.3, **(objective or {})},
-        "optimizer": {"lr": 0.01},
-        "data": {"batch": 6},
-        **sections,
-    }
-    return load_settings(config)
-
-
-def start(method, objective=None, **sections):
-    torch.manual_seed(0)
-    model = Pretraining(settings=settings(method, objective, **sections), iterations=20)
-    return model.train(), build_optimizers(model)
-
-
-def batch(seed, size=16):
-    generator = torch.Generator().manual_seed(seed)
-    return {"views": torch.randint(0, 256, (2, 6, 3, size, size), dtype=torch.uint8, generator=generator)}
-
-
-def lower_weights(model):
-    names = {f"objective.{k}" for k in model.objective.upper_parameters()}
-    return {k: p.detach().clone() for k, p in model.named_parameters() if k not in names}
-
-
-def upper_weights(model):
-    return {k: p.detach().clone() for k, p in model.objective.upper_parameters().items()}
-
-
-def run(method, steps=3, objective=None, size=16, **sections):
-    model, optimizers = start(method, objective, **sections)
-    for k in range(steps):
-        log = model.train_step(batch(k, size), optimizers)
-        assert all(torch.isfinite(v) for v in log.values())
-    return model
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -94,6 +37,12 @@ def test_compmod_without_its_lower_term_is_the_base_method_bit_for_bit(full, obj
     b_state = b.state_dict()
     assert b_state.keys() < a.state_dict().keys()
     assert all(torch.equal(a.state_dict()[k], v) for k, v in b_state.items())
+
+
+def test_densecl_without_its_dense_loss_is_simclr_bit_for_bit():
+    a, b = run("densecl", objective={"dense": 0.0}), run("simclr")
+    assert a.state_dict().keys() == b.state_dict().keys()
+    assert all(torch.equal(a.state_dict()[k], v) for k, v in b.state_dict().items())
 
 
 def test_an_identity_mask_held_at_one_is_barlow_simclr_bit_for_bit():
@@ -132,142 +81,29 @@ def test_the_meta_step_leaves_everything_else_alone(method, mode):
     assert all(torch.equal(on.state_dict()[k], v) for k, v in off.state_dict().items() if not k.startswith(own))
 
 
-def in_float64(optimizer, small=True, **meta):
-    """(model, optimizers, two batches) of the joint method in float64 with the exact hypergradient."""
-    sections = {"meta": {"hypergradient": "forward_mode", "clip": None, **meta}, "optimizer": {"lr": 0.01, **optimizer}}
-    if small:
-        model = model_of("metamask_compmod", **sections).double()
-        data = [share_of(k, 12) for k in range(2)]
-    else:
-        model, data = start("metamask_compmod", **sections)[0].double(), [batch(k) for k in range(2)]
-    return model, build_optimizers(model), data
-
-
-def assert_equal_parts(found, expected):
-    for variable in ("mask.", "fusion."):
-        part = {k: t for k, t in expected.items() if k.startswith(variable)}
-        assert relative_error({k: found[k] for k in part}, part) < 1e-8
-
-
-def watch_gradients(model, optimizers):
-    """Where the gradients that ψ moves by will be found."""
-    found = {}
-
-    def keep(*_):
-        found.update({k: p.grad.clone() for k, p in model.objective.upper_parameters().items() if p.grad is not None})
-
-    for name in ("mask", "fusion"):
-        optimizers[name].optimizer.register_step_pre_hook(keep)
-    return found
-
-
-@pytest.mark.parametrize(
-    ("optimizer", "trial", "small"),
-    [(name, trial, True) for name in OPTIMIZERS for trial in ("lower", "meta")] + [("adamw", "lower", False)],
-)
-def test_post_moves_by_the_unrolled_gradient(optimizer, trial, small):
-    """What ψ's optimisers get, L_comp on its own scale included, against double backward through the trial step.
-
-    Once on the real network.
-    """
-    model, optimizers, data = in_float64(OPTIMIZERS[optimizer], small, trial=trial)
-    model.meta_start, found = 1, watch_gradients(model, optimizers)
-    model.train_step(data[0], optimizers)
-    psi = {k: t.clone() for k, t in model.upper.variables().items()}
-    after = {}
-    original = model.upper.post
-    model.upper.post = lambda given, step: after.update(batch=given, step=step) or original(given, step)
-    model.train_step(data[1], optimizers)
-    views, step, kind = after["batch"].views, after["step"], "trial" if trial == "meta" else "lower"
-    problem = as_problem(model.backbone, model.objective, views, None, kind, after["batch"].scale, after["batch"].fixed)
-    _, expected = unrolled(problem, model.upper.weights(), psi, step)
-    assert step.buffers is not None
-    assert (step.preconditioner is None) is (optimizer.startswith("sgd"))
-    assert_equal_parts(found, expected)
-
-
-@pytest.mark.parametrize(
-    ("optimizer", "trial"), [(name, "lower") for name in OPTIMIZERS] + [("sgd", "meta"), ("sgd clipped", "meta")]
-)
-def test_inline_is_the_unrolled_gradient_through_the_real_step(optimizer, trial):
-    model, optimizers, data = in_float64(OPTIMIZERS[optimizer], base="inline", trial=trial)
-    model.train_step(data[0], optimizers)
-    held = optimizers["lower"].optimizer.state
-    w, psi = model.upper.copied(), {k: t.clone() for k, t in model.upper.variables().items()}
-    momenta = [held[p].get("momentum_buffer", held[p].get("exp_avg")).clone() for p in model.lower_parameters()]
-    found, ahead = watch_gradients(model, optimizers), {}
-    original = model.upper.inline
-
-    def inline(given, h, start, reached, step, gradient):
-        copied = {k: t.clone() for k, t in reached.backbone.items()}
-        ahead.update(fixed=given.fixed, step=step, backbone=copied)
-        return original(given, h, start, reached, step, gradient)
-
-    model.upper.inline = inline
-    model.train_step(data[1], optimizers)
-    step = ahead["step"]
-    if "adamw" in optimizer:  # what it adds to is of before the step, what it divides by of after it
-        momenta = [m * p / 0.1 for m, p in zip(momenta, step.preconditioner, strict=True)]
-    kind = "trial" if trial == "meta" else "lower"
-    step = replace(step, buffers=momenta)
-    views = model._normalised(data[1]["views"])
-    problem = as_problem(model.backbone, model.objective, views, None, kind, model._coding_scale(1), ahead["fixed"])
-    reached = take(w, trial_gradient(problem, w, psi).gradient, step)
-    assert relative_error(reached.backbone, ahead["backbone"]) < 1e-12
-    _, expected = unrolled(problem, w, psi, step)
-    assert_equal_parts(found, expected)
-
-
-def test_single_level_moves_everything_on_one_loss():
-    model, optimizers = start("metamask_compmod", meta={"hypergradient": "single_level"})
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_single_level_moves_everything_on_one_loss(fusion):
+    """The row without a bi-level part beside each fusion of CompMod's table 7."""
+    objective, meta = {**HEADS, "comp_fusion": fusion}, {"hypergradient": "single_level"}
+    model = model_of("metamask_compmod", objective=objective, meta=meta)
+    optimizers = build_optimizers(model)
     assert model.upper is None
     before = upper_weights(model)
-    log = model.train_step(batch(0), optimizers)
+    log = model.train_step(share_of(0, 12), optimizers)
     assert not any(torch.equal(before[k], v) for k, v in upper_weights(model).items())
     assert "mask_direct" not in log
 
 
-def test_hypergradients_are_clipped_by_their_own_running_norms():
-    """The first sets the scale; a tenfold one later comes out ``clip`` times as long as the mean, direction kept."""
-    model, optimizers = start("metamask_compmod", meta={"clip": 2.0})
-    direct = {k: torch.randn_like(p) for k, p in model.objective.upper_parameters().items()}
-    second = {k: torch.randn_like(p) for k, p in direct.items()}
-    zero, found = torch.zeros(()), watch_gradients(model, optimizers)
-    norms = {"mask": [], "fusion": []}
-    for factor in (1.0, 1.0, 10.0):
-        parts = [{k: factor * t for k, t in part.items()} for part in (direct, second)]
-        model._move_upper(Hypergradient(*parts, zero, zero), optimizers)
-        for variable, found_norms in norms.items():
-            found_norms.append(
-                float(torch.cat([g.flatten() for k, g in found.items() if k.startswith(variable)]).norm())
-            )
-    assert norms["mask"] == pytest.approx([norms["mask"][0]] * 2 + [2 * norms["mask"][0]], rel=1e-4)
-    assert norms["fusion"][2] == pytest.approx(2 * norms["fusion"][0], rel=1e-2)
-    assert (
-        relative_error(
-            {"": found["mask.logits"] / norms["mask"][2]},
-            {"": (direct["mask.logits"] + second["mask.logits"]) / norms["mask"][0]},
-        )
-        < 1e-4
-    )
-
-
-def test_compactness_is_as_long_beside_the_rest_as_its_weight_says():
-    model = model_of("metamask_compmod", objective={**HEADS, "comp_weight": 0.3})
-    log = model.train_step(share_of(0, 12), build_optimizers(model))
-    assert float(log["fusion_direct"] / log["fusion_second_order"]) == pytest.approx(0.3, rel=1e-4)
-    together = model_of(
-        "metamask_compmod", objective={**HEADS, "comp_weight": 0.3}, meta={"hypergradient": "single_level"}
-    )
-    forward = together._forward(0, together._normalised(share_of(0, 12)["views"]))
-    together._measure(forward)
-    objective, xi = together.objective, list(together.objective.fusion.parameters())
-    comp = objective.comp_coefficient() * objective.comp_loss(forward.batch.fixed, forward.batch.scale)
-    own, rest = (
-        torch.cat([g.flatten() for g in torch.autograd.grad(loss, xi, retain_graph=True)]).norm()
-        for loss in (comp, objective.lower(forward.losses))
-    )
-    assert float(own / rest) == pytest.approx(0.3, rel=1e-4)
+@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("base", ["post", "inline"])
+def test_every_fusion_is_learned_by_both_levels_with_mecs_own_constants(fusion, base):
+    constants = {"balance": "none", "coding_mu": "mec", "coding_limit": None, "coding_distortion": 0.3}
+    objective = {**HEADS, **constants, "comp_fusion": fusion}
+    model = model_of("simclr_compmod", objective=objective, meta={"base": base})
+    optimizers, before = build_optimizers(model), upper_weights(model)
+    logs = [model.train_step(share_of(k, 12), optimizers) for k in range(2)]
+    assert not any(torch.equal(before[k], v) for k, v in upper_weights(model).items())
+    assert float(logs[1]["fusion_second_order"]) > 0
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -299,20 +135,6 @@ def test_measuring_moves_nothing_of_a_plain_sum():
     assert all(".balance." in k for k in differ)
 
 
-def test_byols_target_follows_by_its_momentum():
-    model, optimizers = start("byol", run={"target_momentum": 0.9})
-    old = {k: p.clone() for k, p in model.target.named_parameters()}
-    model.train_step(batch(0), optimizers)
-    for k, p in model.target.named_parameters():
-        online = (
-            dict(model.backbone.named_parameters())
-            if k.startswith("net.")
-            else dict(model.objective.projector.named_parameters())
-        )
-        expected = 0.9 * old[k] + 0.1 * online[k.split(".", 1)[1]]
-        assert torch.allclose(p, expected, atol=1e-6)
-
-
 @pytest.mark.parametrize("every", [1, 3])
 def test_the_meta_step_comes_every_k_iterations(every):
     model, optimizers = start("metamask", meta={"every": every})
@@ -327,12 +149,6 @@ def test_the_log_has_the_last_meta_step_where_it_comes_at_other_iterations():
     logs = [model.train_step(share_of(k, 12), optimizers) for k in range(6)]
     assert [k for k, log in enumerate(logs) if "mask_direct" in log] == [0, 2, 4, 5]
     assert (logs[2]["mask_direct"], logs[5]["mask_direct"]) == (logs[0]["mask_direct"], logs[4]["mask_direct"])
-
-
-@pytest.mark.parametrize("optimizer", ["lars", "adamw"])
-def test_other_optimisers_take_their_own_trial_rate(optimizer):
-    model = run("metamask_compmod", optimizer={"name": optimizer, "lr": 0.001}, meta={"trial_lr": 0.03})
-    assert model._trial_step(build_optimizers(model)).lr == 0.03
 
 
 # PyTorch 2.11 on a CPU: in bfloat16 the weight gradient of a 3x3 convolution of stride 2 over a single pixel reads

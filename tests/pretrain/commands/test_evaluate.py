@@ -29,7 +29,7 @@ def called(monkeypatch):
 
 def test_the_flags_are_the_arguments(called):
     numbers = ["--size", "32", "--resize", "40", "--seed", "3", "--batch", "8", "--workers", "1"]
-    argv = ["--query", "q", "--device", "cpu", "--force", *numbers, "--k", "7", "--temperature", "0.1"]
+    argv = ["--query", "q", "--device", "cpu", "--force", "--masked", *numbers, "--k", "7", "--temperature", "0.1"]
     assert evaluate.run(parsed("knn", *argv)) == 0
     ((args, kwargs),) = called
     assert args == ("w.safetensors", Path("d"), KnnProtocol(7, 0.1))
@@ -38,6 +38,7 @@ def test_the_flags_are_the_arguments(called):
         "size": 32,
         "resize": 40,
         "seed": 3,
+        "masked": True,
         "batch": 8,
         "workers": 1,
         "device": "cpu",

@@ -6,9 +6,10 @@ import pytest
 import torch
 import torchvision.transforms.v2 as transforms
 import torchvision.transforms.v2.functional as reference
+from PIL import Image, ImageOps
 
 from pretrain.data.colour import Colour, blur, coloured
-from pretrain.data.views import ViewSettings, crop_box, make_view, resampled, sample_colour, sample_jitter
+from pretrain.data.views import ViewSettings, crop_box, make_view, make_views, resampled, sample_colour, sample_jitter
 
 
 @pytest.mark.parametrize("channel", range(3))
@@ -119,3 +120,28 @@ def test_the_colours_are_drawn_as_often_as_the_settings_say():
     assert shares == pytest.approx([0.8, 0.8, 0.8, 0.0, 0.2], abs=0.04)
     assert (rows[:, 10] >= s.blur_min).mean() == pytest.approx(0.5, abs=0.05)
     assert (rows[:, 10] == -1).sum() + (rows[:, 10] >= s.blur_min).sum() == len(rows)
+
+
+def test_the_second_view_has_probabilities_of_its_own():
+    """BYOL's pair (Grill et al. 2020, table 6): blur 1.0 and 0.1, solarisation 0 and 0.2."""
+    s, rng = ViewSettings(blur=1.0, second_blur=0.1, second_solarise=0.2), np.random.default_rng(0)
+    for second, expected in ((False, (1.0, 0.0)), (True, (0.1, 0.2))):
+        rows = np.array([sample_colour(s, rng, second=second).row() for _ in range(2000)])
+        assert [(rows[:, 10] >= 0).mean(), rows[:, 11].mean()] == pytest.approx(expected, abs=0.03)
+
+
+def test_solarisation_is_pillows(photograph):
+    expected = ImageOps.solarize(Image.fromarray(photograph), 128)
+    found = coloured(photograph[:256, :256], Colour(solarise=True))
+    assert np.array_equal(found, np.array(expected)[:256, :256])
+
+
+def test_two_views_of_an_image_are_a_first_and_a_second_one(photograph):
+    """With everything else off, the second view is the first one solarised."""
+    still = {"crop_min": 1.0, "ratio": 1.0, "flip": 0.0, "jitter": 0.0, "grey": 0.0}
+    s, square = ViewSettings(size=64, **still, second_solarise=1.0), np.ascontiguousarray(photograph[:256, :256])
+    first, second = make_views(cv2.imencode(".png", square)[1].tobytes(), s, [np.random.default_rng(0)] * 2)
+    assert np.array_equal(second, coloured(first, Colour(solarise=True)))
+    assert not np.array_equal(first, second)
+    alone = make_view(square, s, np.random.default_rng(0), second=True)
+    assert np.array_equal(alone, coloured(make_view(square, s, np.random.default_rng(0)), Colour(solarise=True)))

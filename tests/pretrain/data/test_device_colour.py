@@ -10,7 +10,7 @@ from pretrain.data.colour import Colour, Operation, coloured, largest_radius
 from pretrain.data.views import ViewSettings, sample_view
 from pretrain.settings.schema import load_settings
 from pretrain.training import changes
-from tests.pretrain.algorithm.test_pretraining import start
+from tests.cases.pretrainings import start
 
 STRONG = {"brightness": 0.8, "contrast": 0.8, "saturation": 0.8, "hue": 0.2, "blur": 0.5}
 SIZES = [32, 64, 224]
@@ -68,6 +68,12 @@ def test_blur_is_opencvs(drawn, size):
     errors = differences(views, [Colour((), sigma) for sigma in np.linspace(0.1, 3, len(views))])
     assert errors.mean() < ROUNDED[0]
     assert errors.max() < ROUNDED[1]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_solarisation_is_opencvs(drawn, size):
+    views = [view for view, _ in drawn[size]]
+    assert differences(views, [Colour(solarise=bool(k % 2)) for k in range(len(views))]).max() == 0
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -50,21 +50,22 @@ def test_views_depend_on_seed_epoch_and_image_only(folder):
 
 def test_who_does_the_colours_changes_nothing_that_is_drawn(folder):
     """OpenCV does later, from the rows of the batch, what it does at once by default."""
-    source, drawn = open_source([folder]), {"size": 16, "brightness": 0.8, "blur": 0.5}
+    source, drawn = open_source([folder]), {"size": 16, "brightness": 0.8, "blur": 0.5, "second_solarise": 0.5}
     now, later = (TwoViews(source, ViewSettings(**drawn, colour=c), seed=0) for c in ("loader", "device"))
     keys = [(epoch, k) for epoch in range(3) for k in range(6)]
     done, rest = collate([now[key] for key in keys]), collate([later[key] for key in keys])
     assert "colour" not in done
-    assert rest["colour"].shape == (2, len(keys), 11)
+    assert rest["colour"].shape == (2, len(keys), 12)
     assert rest["paths"] == done["paths"]
     for view in range(2):
         for k in range(len(keys)):
-            *row, sigma = rest["colour"][view, k].tolist()
+            *row, sigma, solarise = rest["colour"][view, k].tolist()
             work = [(Operation(int(o)), amount) for o, amount in zip(row[:5], row[5:], strict=True) if o >= 0]
             pixels = rest["views"][view, k].permute(1, 2, 0).numpy()
-            final = coloured(pixels, Colour(tuple(work), sigma if sigma >= 0 else None))
+            final = coloured(pixels, Colour(tuple(work), sigma if sigma >= 0 else None, solarise > 0))
             assert np.array_equal(final, done["views"][view, k].permute(1, 2, 0).numpy())
     assert not np.array_equal(rest["views"], done["views"])
+    assert rest["colour"][0, :, -1].sum() == 0 < rest["colour"][1, :, -1].sum()
 
 
 def test_images_of_a_mode_without_a_rule_are_named_with_the_reason(tmp_path):

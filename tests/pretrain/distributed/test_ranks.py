@@ -93,5 +93,5 @@ def test_an_overflow_on_one_rank_is_one_on_all(apart):
 def test_the_first_losses_in_float32(apart, method):
     (whole,) = steps_of(method, torch.float32, steps=1)["logs"]
     (log,) = apart[0][f"{method} float32"]["logs"]
-    for name in {"loss", "redundancy", "contrastive", "bootstrap", "mcr"} & whole.keys():
+    for name in {"loss", "redundancy", "contrastive", "bootstrap", "dense", "mcr"} & whole.keys():
         assert float(log[name]) == pytest.approx(float(whole[name]), rel=1e-5)

@@ -28,6 +28,18 @@ def test_forward_mode_is_the_unrolled_gradient(name, trial):
             assert relative_error({k: found.second_order[k] for k in part}, second) < 1e-8
 
 
+@pytest.mark.parametrize("name", ["simclr_compmod", "byol_compmod", "metamask_compmod"])
+@pytest.mark.parametrize(
+    "changes", [{"comp_fusion": "concat_z"}, {"comp_fusion": "mixup_h", "comp_mix": 0.3}, {"coding_mu": "mec"}]
+)
+def test_other_fusions_and_mecs_constants_are_differentiated_as_exactly(name, changes):
+    problem, weights, upper, step = make_case(name, trial="lower", settings=replace(SMALL, **changes))
+    found = hypergradient(problem, weights, upper, step, "forward_mode")
+    _, expected = unrolled(problem, weights, upper, step)
+    assert relative_error(found.total(), expected) < 1e-8
+    assert any(found.second_order[k].any() for k in upper if k.startswith("fusion."))
+
+
 @pytest.mark.parametrize("name", BILEVEL)
 def test_the_feature_difference_agrees_with_forward_mode_on_a_smooth_network(name):
     problem, weights, upper, step = make_case(name, smooth=True)

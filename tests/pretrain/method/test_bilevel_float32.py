@@ -57,7 +57,7 @@ def photographs():
 
 
 # Steps of training, and images of the batch, as the docstring of `pretrain.method.tangent` has them.
-CASES = {"random": (0, N), "barely moved": (3, 8), "trained": (20, N)}
+CASES = {"random": (0, N), "random, few images": (0, 8), "barely moved": (3, 8), "trained": (20, N)}
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -101,11 +101,11 @@ def test_forward_mode_is_exact(case, exact):
     found = second_order(problem, weights, upper, h, v, step.lr, "forward_mode")
     error = relative_error(found, expected)
     print(f"\n{name} weights, forward mode: relative error {error:.1e}")
-    assert error < 1e-5
+    assert error < 3e-5  # 8.7e-6 on fresh weights and 8 images
 
 
 def test_the_feature_difference_is_as_accurate_as_it_says(case, exact):
-    """In `pretrain.method.tangent` and docs/method.md: 1e-2 on trained weights, 0.2 before."""
+    """In `pretrain.method.tangent` and docs/method.md: 1e-2 on trained weights, about 0.1 before."""
     name, problem, weights, upper, step = case
     h, v, expected = exact
     found, release = (
@@ -120,8 +120,8 @@ def test_the_feature_difference_is_as_accurate_as_it_says(case, exact):
     if name == "trained":
         assert relative_error(found, expected) < 1e-2
         assert cosine(found, expected) > 0.9999
-    assert relative_error(found, expected) < 0.2
-    assert cosine(found, expected) > 0.98
+    assert relative_error(found, expected) < 0.15
+    assert cosine(found, expected) > 0.99
     assert relative_error(found, expected) < relative_error(release, expected)
 
 

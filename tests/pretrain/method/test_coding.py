@@ -30,6 +30,18 @@ def test_both_gram_forms_are_the_papers_series(shape, order, scale):
         assert float(coding_loss(a, second, 0.3, order, scale)) == pytest.approx(expected, rel=1e-10)
 
 
+@pytest.mark.parametrize("shape", [(6, 9), (9, 6)])
+def test_mecs_own_factor_is_half_of_images_and_width(shape):
+    """Liu et al. 2022: μ = (n + d) / 2, λ = d / (n ε²) = 1 / (n ε_d²); the first term of a self-coding is -μ / ε_d²."""
+    a, b = rows(*shape), rows(*shape, seed=1)
+    expected = 7.5 / 0.06 * series_by_hand(a, b, 0.06, 4)
+    assert float(coding_loss(a, b, mu="mec")) == pytest.approx(expected, rel=1e-10)
+    x = coding_matrix(a, a)
+    assert float(coding_loss(a, a, order=2, mu="mec") - 7.5 * (x * x.T).sum() / 2) == pytest.approx(-7.5 / 0.06)
+    with pytest.raises(ValueError, match="found 'other'"):
+        coding_loss(a, b, mu="other")
+
+
 @pytest.mark.parametrize("shape", [(32, 8), (8, 32)])
 def test_the_series_converges_to_the_log_determinant(shape):
     z = rows(*shape)

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pretrain.errors import InputError
 from pretrain.method.balance import gradient_norms
 from pretrain.method.coding import coding_loss
+from pretrain.method.dense import best_matches, dense_contrastive_loss
 from pretrain.method.losses import barlow_twins_loss, byol_loss, nt_xent_loss
-from pretrain.method.methods import METHODS, ObjectiveSettings, resolve_method
+from pretrain.method.methods import FUSIONS, METHODS, resolve_method
 from pretrain.method.objective import Objective
 from tests.cases.bilevel_cases import SMALL
 
@@ -40,17 +40,13 @@ def features():
         ("barlow_compmod", {"redundancy_head", "fusion"}),
         ("byol_compmod", {"projector", "predictor", "fusion"}),
         ("metamask_compmod", {"redundancy_head", "contrastive_head", "mask", "fusion"}),
+        ("densecl", {"contrastive_head", "dense_head"}),
+        ("densecl_compmod", {"contrastive_head", "dense_head", "fusion"}),
+        ("metamask_densecl", {"redundancy_head", "contrastive_head", "dense_head", "mask"}),
     ],
 )
 def test_a_method_builds_its_parts_and_no_other(name, parts):
     assert {child for child, _ in build(name).named_children()} == parts | {"balance"}
-
-
-@pytest.mark.parametrize(
-    ("name", "loss"), [("metamask", "contrastive"), ("barlow_compmod", "redundancy"), ("byol", "bootstrap")]
-)
-def test_the_meta_loss_is_the_tables(name, loss):
-    assert build(name).meta_loss == loss
 
 
 def test_the_joint_lower_loss_is_the_formula(features):
@@ -67,7 +63,7 @@ def test_the_joint_lower_loss_is_the_formula(features):
     assert o("trial", h).item() == pytest.approx(trial.item(), rel=1e-12)
     comp = coding_loss(fused, fused, SMALL.coding_distortion, SMALL.coding_order)
     upper = nt_xent_loss(*zc, SMALL.temperature) + SMALL.comp_weight * comp
-    assert o("upper", h, None, o.comp_input(h)).item() == pytest.approx(upper.item(), rel=1e-12)
+    assert o("upper", h, None, o.comp_input(h, {})).item() == pytest.approx(upper.item(), rel=1e-12)
 
 
 def test_balanced_terms_are_shares_of_the_step(features):
@@ -102,10 +98,64 @@ def test_byol_compares_each_view_with_the_targets_other_view(features):
     assert o("lower", h, targets).item() == pytest.approx(expected.item(), rel=1e-12)
 
 
+@pytest.fixture
+def maps():
+    torch.manual_seed(6)
+    return torch.randn(2, N, WIDTH, 3, 3).double()
+
+
+def test_the_dense_loss_reads_masked_cells_matched_by_the_unmasked_ones(maps):
+    o = build("metamask_densecl")
+    with torch.no_grad():
+        o.mask.logits.normal_(std=3)
+    cells = maps.flatten(3).transpose(2, 3)
+    z = [o.dense_head((view * o.mask.weights()).flatten(0, 1)).unflatten(0, (N, 9)) for view in cells]
+    matches = best_matches(*cells)
+    assert not torch.equal(matches[0], best_matches(*(cells * o.mask.weights()))[0])
+    expected = dense_contrastive_loss(*z, *matches, SMALL.dense_temperature)
+    losses, embeddings = o.losses_and_embeddings(maps)
+    assert losses["dense"].item() == pytest.approx(expected.item(), rel=1e-12)
+    assert embeddings["dense"].shape == (2, N, 9, 10)
+
+
+def test_losses_of_pooled_features_read_the_means_of_the_maps(maps):
+    o = build("densecl_compmod")
+    losses, _ = o.losses_and_embeddings(maps)
+    pooled, _ = o.losses_and_embeddings(maps.mean(dim=(3, 4)), only=("contrastive",))
+    assert losses["contrastive"].item() == pytest.approx(pooled["contrastive"].item(), rel=1e-12)
+    assert losses["mcr"].item() == pytest.approx(pooled["mcr"].item(), rel=1e-12)
+    assert o.comp_input(maps, {}).shape == (2, N, WIDTH)
+
+
+@pytest.mark.parametrize(("name", "factor"), [("densecl", 1), ("densecl_compmod", 1), ("metamask_densecl", 10)])
+def test_densecl_halves_the_contrastive_loss_in_the_plain_sum(maps, name, factor):
+    o = build(name, balance="none", mcr_weight=0.0, redundancy=None)
+    losses, _ = o.losses_and_embeddings(maps)
+    contrastive = (losses["contrastive"] + losses["dense"]) / 2
+    rest = losses.get("redundancy", torch.zeros(()))
+    assert o.lower(losses).item() == pytest.approx((factor * contrastive + rest).item(), rel=1e-12)
+    assert o.upper(losses).item() == pytest.approx(contrastive.item(), rel=1e-12)
+
+
+def test_shares_with_a_dense_loss_are_those_at_the_maps(maps):
+    """There a pooled loss's gradient is the same in every cell and shorter by the root of their number."""
+    h = maps.requires_grad_()
+    o = build("densecl", contrastive=1.0, dense=3.0)
+    losses, _ = o.losses_and_embeddings(h)
+    norms = gradient_norms(losses, h)
+    leaf = maps.detach().mean(dim=(3, 4)).requires_grad_()
+    at_h = gradient_norms(o.losses_and_embeddings(leaf, only=("contrastive",))[0], leaf)
+    assert float(norms["contrastive"]) == pytest.approx(float(at_h["contrastive"]) / 3, rel=1e-12)
+    o.balance.update(norms)
+    assert {k: float(s) for k, s in o.balance.shares(o.weights).items()} == pytest.approx(
+        {"contrastive": 0.25, "dense": 0.75}, rel=1e-6
+    )
+
+
 def test_comp_loss_sends_no_gradient_into_mask_or_features(features):
     h = features[0].requires_grad_()
     o = build("metamask_compmod")
-    o.comp_loss(o.comp_input(h)).backward()
+    o.comp_loss(o.comp_input(h, {})).backward()
     assert h.grad is None
     assert o.mask.logits.grad is None
     assert all(p.grad is not None for p in o.fusion.parameters())
@@ -115,8 +165,8 @@ def test_comp_loss_sends_no_gradient_into_mask_or_features(features):
 def test_comp_detach_cuts_the_path_through_the_fusion(features, detach, reaches):
     h = features[0].requires_grad_()
     o = build("simclr_compmod", comp_detach=detach)
-    z = torch.randn(2, N, 10).double()
-    gradient = torch.autograd.grad(o.mcr_loss(o.fused(h, h), z), h, allow_unused=True)[0]
+    fused = o.losses_and_embeddings(h)[1]["mcr"]
+    gradient = torch.autograd.grad(fused.sum(), h, allow_unused=True)[0]
     assert (gradient is not None) is reaches
 
 
@@ -124,7 +174,25 @@ def test_comp_detach_cuts_the_path_through_the_fusion(features, detach, reaches)
 def test_comp_input_chooses_masked_or_raw_features(features, comp_input, sees_mask):
     h, _ = features
     o = build("metamask_compmod", comp_input=comp_input)
-    assert torch.equal(o.comp_input(h), h * 0.5) is sees_mask
+    assert torch.equal(o.comp_input(h, {}), h * 0.5) is sees_mask
+
+
+def test_compmods_network_reads_what_its_fusion_says(features):
+    """Table 7: both views' features or embeddings side by side, or one mixture of the features."""
+    h, _ = features
+    masked, layers = {}, {}
+    for fusion in FUSIONS:
+        o = build("metamask_compmod", comp_fusion=fusion, comp_mix=0.3)
+        _, e = o.losses_and_embeddings(h)
+        masked[fusion], layers[fusion] = (h * o.mask.weights(), e["contrastive"], e["mcr"]), o.fusion.layers
+    (m, _, fused), read = masked["concat_h"], layers["concat_h"]
+    assert torch.allclose(fused, read(torch.cat([m[0], m[1]], dim=1)))
+    (_, z, fused), read = masked["concat_z"], layers["concat_z"]
+    assert torch.allclose(fused, read(torch.cat([z[0], z[1]], dim=1)))
+    (m, _, fused), read = masked["mixup_h"], layers["mixup_h"]
+    assert torch.allclose(fused, read(0.3 * m[0] + 0.7 * m[1]))
+    widths = {fusion: (layer[0].in_features, layer[-1].out_features) for fusion, layer in layers.items()}
+    assert widths == {"concat_h": (2 * WIDTH, 10), "concat_z": (20, 10), "mixup_h": (WIDTH, 10)}
 
 
 @pytest.mark.parametrize(("full", "reduced"), [("metamask_compmod", "metamask"), ("simclr_compmod", "simclr")])
@@ -137,19 +205,3 @@ def test_compmod_draws_no_random_number_that_others_would_get(full, reduced):
     after_b = torch.rand(1)
     assert torch.equal(after_a, after_b)
     assert all(torch.equal(a.state_dict()[k], v) for k, v in b.state_dict().items())
-
-
-def test_loss_weights_can_be_changed_but_not_all_switched_off():
-    assert resolve_method("metamask", ObjectiveSettings(contrastive=3.0)).contrastive == 3
-    assert resolve_method("metamask", ObjectiveSettings(balance="none")) == METHODS["metamask"]
-    assert resolve_method("metamask", ObjectiveSettings()) == replace(METHODS["metamask"], contrastive=1.0)
-    with pytest.raises(InputError, match="at least one of"):
-        resolve_method("simclr", ObjectiveSettings(contrastive=0.0))
-    with pytest.raises(InputError, match="found 'moco'"):
-        resolve_method("moco", ObjectiveSettings())
-
-
-@pytest.mark.parametrize("order", [1, 3])
-def test_odd_coding_orders_are_refused(order):
-    with pytest.raises(InputError, match="even number"):
-        ObjectiveSettings(coding_order=order)

@@ -11,6 +11,7 @@ import torch
 from pretrain.__main__ import main
 from pretrain.backbones import FORMAT, build_backbone, save_backbone
 from pretrain.data.sources import find_images, fingerprint
+from pretrain.mask_file import FILE
 from pretrain.probes import evaluate
 from pretrain.versions import package_version
 from tests.cases.labelled_sets import cifar10, class_folder
@@ -162,10 +163,36 @@ def test_an_existing_record_is_replaced_only_by_force(weights, data, tmp_path, c
         ("knn", ["--device", "nonsense"], "--device: expected a device"),
         ("knn", ["--device", "meta"], "--device: expected a device that is here, found meta"),
         ("knn", ["--query", "nowhere"], "found no folder at nowhere"),
+        ("knn", ["--masked"], "--masked: expected mask.json beside"),
+        ("linear", ["--masked"], "--masked: expected --protocol knn"),
     ],
 )
 def test_bad_arguments_are_one_line(weights, data, tmp_path, capsys, protocol, options, message):
     assert message in fails(capsys, weights, data, tmp_path / "r.json", protocol, *options)
+
+
+def test_random_weights_are_judged_with_statistics_of_the_training_images(data, tmp_path):
+    """As any trained network has them; unset ones make it another network."""
+    made = [
+        record(f"random:resnet18{end}", data, tmp_path / f"{k}.json", "knn", "--size", 32)
+        for k, end in enumerate(("", ":as-is"))
+    ]
+    assert made[0]["weights"]["statistics"] == {"images": str(data / "train"), "n": 18}
+    assert "statistics" not in made[1]["weights"]
+    assert made[0]["effective_rank"]["value"] != pytest.approx(made[1]["effective_rank"]["value"], rel=0.05)
+
+
+def test_masked_features_are_judged_under_the_mask(data, tmp_path):
+    """A mask with one open dimension leaves a rank of 1."""
+    path, mask = tmp_path / "b.safetensors", [0.0] * 511 + [1.0]
+    torch.manual_seed(0)
+    save_backbone(path, build_backbone("resnet18", "small"), {**ABOUT, "iteration": 9})
+    (tmp_path / FILE).write_text(json.dumps({9: mask}))
+    plain, masked = (record(path, data, tmp_path / f"{len(o)}.json", "knn", *o) for o in ([], ["--masked"]))
+    assert "h ⊙ M" in masked["protocol"]["features"]
+    assert "without a mask" in plain["protocol"]["features"]
+    assert masked["effective_rank"]["value"] == pytest.approx(1)
+    assert plain["effective_rank"]["value"] > 1.5
 
 
 def test_bad_weights_are_one_line(data, tmp_path, capsys):

@@ -5,7 +5,7 @@ from torch import nn
 
 from pretrain.backbones import IMAGENET_MEAN, IMAGENET_STD, build_backbone
 from pretrain.probes import features
-from pretrain.probes.features import Input, central_square, evaluating, extract_features
+from pretrain.probes.features import Input, central_square, evaluating, extract_features, set_statistics
 
 PLAIN = Input(size=8, resize=8, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
@@ -102,4 +102,40 @@ def test_the_bar_is_named_after_the_images_and_only_asked_for_with_a_name(images
     monkeypatch.setattr(features, "progress", watched)
     extract_features(average(), images, PLAIN, batch=2, name="val")
     extract_features(average(), images, PLAIN, batch=2)
-    assert bars == [("features of val", {"unit": "img", "each": 2}), (None, {"unit": "img", "each": 2})]
+    units = {"unit": "img", "each": 2, "total": 3}
+    assert bars == [("features of val", units), (None, units)]
+
+
+def shades(*values):
+    """One 8 by 8 image of each grey."""
+    return Arrays([np.full((8, 8, 3), value, np.uint8) for value in values])
+
+
+def test_statistics_are_those_of_the_images_and_nothing_else_moves():
+    net = nn.Sequential(nn.BatchNorm2d(3, momentum=0.3), nn.Flatten()).eval()
+    nn.init.uniform_(net[0].running_mean)
+    images, state = shades(10, 20, 30, 60, 255), torch.get_rng_state()
+    images.images[4] = None  # is no image of a statistic
+    assert set_statistics(net, images, PLAIN) == 5
+    pixels = torch.tensor([10.0, 20, 30, 60]).repeat_interleave(64) / 255
+    assert torch.allclose(net[0].running_mean, pixels.mean().expand(3), atol=1e-6)
+    assert torch.allclose(net[0].running_var, pixels.var().expand(3), atol=1e-6)
+    assert (net.training, net[0].momentum) == (False, 0.3)
+    assert torch.equal(net[0].weight, torch.ones(3))
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_a_batch_that_cannot_be_read_sets_no_statistics(monkeypatch):
+    monkeypatch.setattr(features, "STATISTICS_BATCH", 2)
+    net, images = nn.BatchNorm1d(3), Arrays([None, None, None, None])
+    assert set_statistics(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), net), images, PLAIN) == 4
+    assert torch.equal(net.running_mean, torch.zeros(3))
+
+
+def test_statistics_of_images_sorted_by_class_are_those_of_all_classes(monkeypatch):
+    """In the order of the folders each batch would hold one shade, and the variance be 0."""
+    monkeypatch.setattr(features, "STATISTICS_BATCH", 8)
+    monkeypatch.setattr(features, "STATISTICS_IMAGES", 70)
+    net = nn.BatchNorm2d(3)
+    assert set_statistics(net, shades(*[0] * 40, *[255] * 40), PLAIN) == 64
+    assert float(net.running_var[0]) == pytest.approx(0.25, rel=0.2)

@@ -1,4 +1,4 @@
-from pretrain.reporting.mask_snapshots import FILE, read_snapshots
+from pretrain.mask_file import FILE, read_snapshots
 
 
 def test_the_mask_is_kept_at_start_middle_and_end(finished):
@@ -8,12 +8,3 @@ def test_the_mask_is_kept_at_start_middle_and_end(finished):
     assert len(snapshots[4]) == 512
     assert len(set(snapshots[4])) > 100
     assert snapshots[2] != snapshots[4]
-
-
-def test_a_run_without_a_mask_has_none(tmp_path):
-    assert read_snapshots(tmp_path / FILE) == {}
-
-
-def test_iterations_are_in_their_order_as_numbers(tmp_path):
-    (tmp_path / FILE).write_text('{"0": [0.5], "9": [0.4], "10": [0.3]}')
-    assert list(read_snapshots(tmp_path / FILE)) == [0, 9, 10]
