@@ -43,6 +43,10 @@ def _theirs(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return y
 
 
+def _progress(of: str, text: str) -> None:
+    progress(f"{of}: {text}")
+
+
 def measure(n: int, size: int, rounds: int, device: torch.device) -> list[dict[str, Any]]:
     """A row per shape: milliseconds of a forward and backward pass of both, and theirs over ours.
 
@@ -61,7 +65,7 @@ def measure(n: int, size: int, rounds: int, device: torch.device) -> list[dict[s
         works = {"ours": partial(_both_ways, _ours, inputs)}
         if device.type == "cuda":
             works["stock"] = partial(_both_ways, _theirs, inputs)
-        wall, _ = timing.in_turn(works, rounds, device, lambda text, s=(channels, side): progress(f"{s}: {text}"))
+        wall, _ = timing.in_turn(works, rounds, device, partial(_progress, f"{channels} channels, {side} px"))
         row: dict[str, Any] = {"channels": channels, "side": side, "norms": count, "ours": timing.spread(wall["ours"])}
         if "stock" in wall:
             row |= {"stock": timing.spread(wall["stock"]), "ratio": timing.ratios(wall["stock"], wall["ours"])}
