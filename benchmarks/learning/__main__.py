@@ -37,7 +37,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.learning", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--cifar10", type=Path, required=True, help="folder with train/CLASS and test/CLASS")
     parser.add_argument("--out", type=Path, required=True, help="folder for runs and looks; kept between calls")
-    parser.add_argument("--methods", nargs="*", choices=[*METHODS, peer.NAME], default=[*METHODS, peer.NAME])
+    # Contrasting cells of a feature map needs a map of several: not what the ImageNet stem leaves of 32 px.
+    usual = [name for name, method in METHODS.items() if not method.dense]
+    parser.add_argument("--methods", nargs="*", choices=[*METHODS, peer.NAME], default=[*usual, peer.NAME])
+    parser.add_argument("--stem", choices=["imagenet", "small"], default="imagenet", help="default: imagenet")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
     parser.add_argument("--iterations", type=int, default=600, help="of each training (default: 600)")
     parser.add_argument("--batch", type=int, default=128, help="images per batch (default: 128)")
@@ -64,13 +67,14 @@ def _compare(args: argparse.Namespace) -> None:
     name = f"set_{args.train}_{args.test}{'_held_out' if args.held_out else ''}"
     root = link_subset(args.cifar10, args.out / name, args.train, args.test, args.held_out)
     judge, length = Judge(root, args.size), Length(args.iterations, args.batch, args.size, args.looks)
-    rows = _random(judge, args.seeds)
+    rows = _random(judge, args.seeds, args.stem)
     for method in args.methods:
         looks, seconds = {}, {}
         for seed in args.seeds:
-            cell = Cell(method, f"{'simclr' if method == peer.NAME else method}_r18_any_100e", seed, (*args.options,))
+            config = f"{'simclr' if method == peer.NAME else method}_r18_any_100e"
+            cell = Cell(method, config, seed, (f"backbone.stem={args.stem}", *args.options))
             outputs.progress(f"{method}, seed {seed}")
-            looks[seed] = _looks(cell, judge, root / "train", args.out, length)
+            looks[seed] = _looks(cell, judge, root / "train", args.out, length, args.stem)
             seconds[seed] = cells.processor_seconds(cell.folder(args.out))
         folders = {s: cell_folder(args.out, method, s) for s in args.seeds}
         course = [_of_its_parts(line) for line in _metrics(folders[args.seeds[0]])]
@@ -95,16 +99,16 @@ def cell_folder(out: Path, method: str, seed: int) -> Path:
     return Cell(method, "", seed).folder(out)
 
 
-def _random(judge: Judge, seeds: Sequence[int]) -> list[Row]:
+def _random(judge: Judge, seeds: Sequence[int], stem: str) -> list[Row]:
     """The two readings of untrained weights: batch norms with the data's statistics, and with none."""
-    nets = {seed: random_backbone(seed) for seed in seeds}
+    nets = {seed: random_backbone(seed, stem) for seed in seeds}
     return [
         Row(WITH_STATISTICS, {seed: [judge.look(judge.with_statistics(net), 0)] for seed, net in nets.items()}),
         Row(AS_THEY_ARE, {seed: [judge.look(net, 0)] for seed, net in nets.items()}),
     ]
 
 
-def _looks(cell: Cell, judge: Judge, images: Path, out: Path, length: Length) -> list[Look]:
+def _looks(cell: Cell, judge: Judge, images: Path, out: Path, length: Length, stem: str) -> list[Look]:
     """Train and judge a cell, or read what is known of it."""
     file = cell.folder(out) / cells.RESULT
     if file.is_file():
@@ -114,7 +118,7 @@ def _looks(cell: Cell, judge: Judge, images: Path, out: Path, length: Length) ->
     else:
         cells.train(cell, images, out, length)
         checkpoints = cells.snapshots(cell, out)
-        looks = [judge.look(backbone_at(path), iteration_of(path)) for path in checkpoints]
+        looks = [judge.look(backbone_at(path, stem), iteration_of(path)) for path in checkpoints]
         for path in checkpoints[:-1]:
             path.unlink()  # they are large, and judged
     write_text(file, json.dumps([dataclasses.asdict(look) for look in looks], indent=1) + "\n")

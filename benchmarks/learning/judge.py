@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from pretrain.backbones import IMAGENET_MEAN, IMAGENET_STD, build_backbone
 from pretrain.method.health import effective_rank
 from pretrain.probes.classifiers import hits, knn_predict, linear_probe, scaling, standard_error
-from pretrain.probes.features import Input, extract_features
+from pretrain.probes.features import Input, extract_features, set_statistics
 from pretrain.probes.labelled import LabelledImages, labelled_splits
 
 ARCH = "resnet18"
@@ -73,26 +73,13 @@ class Judge:
         return Look(iteration, 100 * knn, 100 * linear, 100 * standard_error(knn, n), rank)
 
     def with_statistics(self, backbone: nn.Module) -> nn.Module:
-        """A copy whose batch norms' running statistics are those of the training images, averaged over batches."""
+        """A copy whose batch norms have the statistics of the training images."""
         copied = copy.deepcopy(backbone)
-        for module in copied.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.reset_running_stats()
-                module.momentum = None  # the plain average over all batches
-        copied.train()
-        with torch.no_grad():
-            # Whole batches only: in an average over batches, a small last one would count as much as the others.
-            for start in range(0, max(1, len(self.train) - self.batch + 1), self.batch):
-                copied(self._normalised(self.train, start))
+        set_statistics(copied, self.train, self.how)
         return copied
 
     def _features(self, backbone: nn.Module, images: _Memory) -> Tensor:
         return extract_features(backbone, images, self.how, batch=self.batch).values
-
-    def _normalised(self, images: _Memory, start: int) -> Tensor:
-        pixels = np.stack([images.read(k) for k in range(start, min(start + self.batch, len(images)))])
-        mean, std = (torch.tensor(v).view(3, 1, 1) * 255 for v in (self.how.mean, self.how.std))
-        return (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() - mean) / std
 
 
 class _Memory:
@@ -115,14 +102,14 @@ class _Memory:
         return self._images[k]
 
 
-def random_backbone(seed: int) -> nn.Module:
+def random_backbone(seed: int, stem: str) -> nn.Module:
     """The network as it is before any training."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return build_backbone(ARCH, "imagenet")
+        return build_backbone(ARCH, stem)
 
 
-def backbone_at(checkpoint: Path, stem: str = "imagenet") -> nn.Module:
+def backbone_at(checkpoint: Path, stem: str) -> nn.Module:
     """The backbone inside one of pretraining's checkpoints."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
     backbone = build_backbone(ARCH, stem)

@@ -32,3 +32,11 @@ def test_too_few_images_are_one_line(cifar10, tmp_path, capsys):
     error = capsys.readouterr().err
     assert "expected at least 1000 images, found 12" in error
     assert len(error.splitlines()) == 1
+
+
+def test_another_stem_is_trained_and_judged(cifar10, tmp_path, capsys):
+    words = ["--cifar10", str(cifar10), "--out", str(tmp_path / "out"), "--methods", "densecl", *SMALL]
+    assert main([*words, "--stem", "small"]) == 0
+    assert "| densecl" in capsys.readouterr().out
+    cell = json.loads((tmp_path / "out/cells/densecl_seed0/cell.json").read_text())
+    assert "backbone.stem=small" in cell["options"]
