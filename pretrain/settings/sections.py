@@ -71,8 +71,8 @@ class MetaSettings:
     trial_lr: Annotated[float | None, ABOVE_ZERO] = None
     optimizer: Annotated[str, OneOf(("adam", "sgd"))] = "adam"
     betas: Annotated[tuple[float, ...], Items(2, 2), BELOW_ONE] = (0.5, 0.999)
-    mask_lr: Annotated[float | None, ABOVE_ZERO] = None
-    fusion_lr: Annotated[float | None, ABOVE_ZERO] = None
+    mask_lr: Annotated[float | None, NOT_NEGATIVE] = None
+    fusion_lr: Annotated[float | None, NOT_NEGATIVE] = None
     momentum: Annotated[float | None, BELOW_ONE] = None
     weight_decay: Annotated[float | None, NOT_NEGATIVE] = None
     warmup_scale: Annotated[float, Range(1)] = 8.0

@@ -7,6 +7,8 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -79,7 +81,21 @@ def _in_child() -> None:
 os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
 
 
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Hold both signals back until the block ends, and in processes forked within it until they call `ignore_signals`.
+
+    For the start of loader processes: one that is ended before it ignores the signals ends the whole run.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def ignore_signals() -> None:
     """For loader processes: they get what the terminal sends to all, and must live until the iteration is saved."""
     for signum in _SIGNALS:
         signal.signal(signum, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)

@@ -9,6 +9,8 @@ import torch
 from mmengine.runner import BaseLoop, IterBasedTrainLoop
 from torch import Tensor, nn
 
+from pretrain.training.interrupt import signals_held
+
 
 class ResumableLoop(IterBasedTrainLoop):
     """Sets the sampler's start, then runs to ``max_iters``; one pass over the loader is the whole training."""
@@ -26,7 +28,8 @@ class ResumableLoop(IterBasedTrainLoop):
         self.runner.call_hook("before_train_epoch")
         self.dataloader.batch_sampler.start = self._iter
         model.train()
-        batches = iter(self.dataloader)
+        with signals_held():  # in the loader's processes until they ignore them
+            batches = iter(self.dataloader)
         try:
             for data_batch in batches:
                 self.run_iter(data_batch)

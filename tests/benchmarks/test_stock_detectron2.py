@@ -2,12 +2,16 @@
 
 import json
 
+import pytest
+
 from benchmarks import stock_detectron2
 from tests.cases.coco_sets import write_coco
 from tests.cases.finetuning import TINY, run
 from transfer.finetuning.predict import predict
 
 
+# Detectron2's own conversion of masks to run lengths, with NumPy 2.
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
 def test_its_predictor_gives_the_detections_of_ours(tmp_path):
     train, val = write_coco(tmp_path / "train", 3, seed=1), write_coco(tmp_path / "val", 2)
     few = ("SOLVER.BASE_LR", "0.0001", "TEST.DETECTIONS_PER_IMAGE", "5")

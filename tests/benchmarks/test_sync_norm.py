@@ -10,4 +10,4 @@ def test_a_row_for_each_shape_of_a_resnet50(tmp_path, capsys):
     figures = json.loads((tmp_path / "out.json").read_text())
     assert sum(row["norms"] for row in figures["rows"]) == 53
     assert all(row["ours"]["median"] > 0 and "stock" not in row for row in figures["rows"])
-    assert "| –" in capsys.readouterr().out
+    assert " – |" in capsys.readouterr().out

@@ -19,7 +19,7 @@ from pretrain.training import online_knn
 from pretrain.training.loop import on_host
 from pretrain.training.optimizers import build_optimizers
 from tests.cases.placement import DEVICE, Misplaced, Watch, without_autocast
-from tests.pretrain.algorithm.test_pretraining import OPTIMIZERS, batch, settings
+from tests.cases.pretrainings import OPTIMIZERS, batch, settings
 
 # Beyond these an iteration waits for nothing; `log` are those of the iterations that write a line.
 LOG = {

@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from transfer.errors import InputError
+from transfer.finetuning.interrupt import signals_held
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ class Loader:
         """
         # Neither starting the workers nor augmentation in this process (no workers) may shift what the model draws.
         before = _state()
-        self._batches = iter(self._loader)
+        with signals_held():  # in the loading processes until they ignore them
+            self._batches = iter(self._loader)
         _restore(before)
         while self._batches is not None:
             before = _state()

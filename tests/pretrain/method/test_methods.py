@@ -69,7 +69,7 @@ def test_loss_weights_can_be_changed_but_not_all_switched_off():
         resolve_method("simclr", ObjectiveSettings(contrastive=0.0))
     with pytest.raises(InputError, match=r"at least one of .* dense 0\.5"):
         resolve_method("densecl", ObjectiveSettings(balance="none", contrastive=0.0))
-    with pytest.raises(InputError, match="none below"):
+    with pytest.raises(InputError, match="expected a number >= 0"):
         resolve_method("metamask", ObjectiveSettings(redundancy=-1.0))
     with pytest.raises(InputError, match="found 'moco'"):
         resolve_method("moco", ObjectiveSettings())

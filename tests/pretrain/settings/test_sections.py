@@ -17,20 +17,21 @@ FIELDS = [("", "method"), *((s, f.name) for s, kind in SECTIONS.items() for f in
 # However large, they mean something: a rate that is too high makes the training diverge, which it says itself, and a
 # share of nothing or a weight that outweighs all others is a choice.
 ANY_SIZE = {
-    "objective": "redundancy contrastive bootstrap temperature off_diagonal_weight standardise_eps mcr_weight "
-    "comp_weight coding_distortion coding_limit",
+    "objective": "redundancy contrastive bootstrap dense temperature dense_temperature off_diagonal_weight "
+    "standardise_eps mcr_weight comp_weight coding_distortion coding_limit",
     "meta": "clip trial_lr mask_lr fusion_lr weight_decay warmup_scale",
     "optimizer": "lr weight_decay clip",
     "schedule": "warmup_epochs",
     "views": "ratio blur_max",
 }
 ZERO = {
-    "objective": "redundancy contrastive bootstrap off_diagonal_weight standardise_eps mcr_weight comp_weight",
-    "meta": "start betas momentum weight_decay warmup_share",
+    "objective": "redundancy contrastive bootstrap dense off_diagonal_weight standardise_eps mcr_weight comp_weight "
+    "comp_mix",
+    "meta": "mask_lr fusion_lr start betas momentum weight_decay warmup_share",
     "optimizer": "momentum weight_decay",
     "schedule": "warmup_share warmup_epochs",
     "data": "workers max_unreadable mean",
-    "views": "flip jitter brightness contrast saturation hue grey blur blur_min",
+    "views": "flip jitter brightness contrast saturation hue grey blur second_blur blur_min solarise second_solarise",
     "run": "seed target_momentum knn_every",
 }
 BELOW_ZERO = {"data": "mean"}

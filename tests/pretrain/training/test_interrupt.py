@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from pretrain.training import interrupt
-from pretrain.training.interrupt import Interrupt
+from pretrain.training.interrupt import Interrupt, ignore_signals, signals_held
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
@@ -73,6 +73,18 @@ def test_a_signal_that_comes_while_a_process_is_forked_is_not_lost():
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
     os.close(never)
     os.close(held)
+
+
+def test_a_loader_process_lives_from_its_first_moment_on():
+    with Interrupt():
+        for _ in range(20):
+            with signals_held():
+                child = os.fork()
+                if not child:
+                    ignore_signals()
+                    os._exit(0)
+                os.kill(child, signal.SIGTERM)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_a_pool_that_is_forked_within_can_be_ended():

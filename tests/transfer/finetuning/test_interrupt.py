@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from transfer.errors import Interrupted
-from transfer.finetuning.interrupt import Interrupt
+from transfer.finetuning.interrupt import Interrupt, ignore_signals, signals_held
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # A fork beside other threads is what Cityscapes' evaluation does.
@@ -50,6 +50,18 @@ def test_a_signal_that_comes_while_a_process_is_forked_is_not_lost():
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
     os.close(never)
     os.close(held)
+
+
+def test_a_loader_process_lives_from_its_first_moment_on():
+    with Interrupt():
+        for _ in range(20):
+            with signals_held():
+                child = os.fork()
+                if not child:
+                    ignore_signals()
+                    os._exit(0)
+                os.kill(child, signal.SIGTERM)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_a_pool_that_is_forked_within_can_be_ended():

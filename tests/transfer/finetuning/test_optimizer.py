@@ -21,10 +21,10 @@ def built(config, factor, *words):
 
 
 def by_name(model, made):
-    """Parameter name -> what its group says of it, without the list of the group's tensors."""
+    """Parameter name -> what its group says of it, without the group's tensors and the kind of loop over them."""
     names = {id(tensor): name for name, tensor in model.named_parameters()}
     return {
-        names[id(tensor)]: {key: value for key, value in group.items() if key != "params"}
+        names[id(tensor)]: {k: value for k, value in group.items() if k not in ("params", "fused", "foreach")}
         for group in made.param_groups
         for tensor in group["params"]
     }

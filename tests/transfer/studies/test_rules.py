@@ -55,11 +55,11 @@ def write(folder, text):
             r"freeze_backbone: expected it",
         ),
         ("  moco:", f"  {'m' * 81}:", r"expected names of up to 80 letters"),
-        ("  options:\n", "  lr: .inf\n  options:\n", r"detector\.lr: expected a finite number above 0, found inf"),
+        ("  options:\n", "  lr: .inf\n  options:\n", r"detector\.lr: expected a number, found inf"),
         (
             "  options:\n",
             "  schedule_scale: .nan\n  options:\n",
-            r"schedule_scale: expected a finite number above 0 for each",
+            r"schedule_scale: expected a number or a mapping, found nan",
         ),
         ("[0, 1]", "[2147483648]", r"seeds: expected whole numbers from 0 to 2147483647"),
         ("  options:\n", "  lr: -1\n  options:\n", r"detector\.lr: expected a finite number above 0, found -1"),
