@@ -54,10 +54,11 @@ def _on_the_device(monkeypatch):
     monkeypatch.setattr(pretraining, "feature_width", lambda arch: 8)
 
 
-def small(arch, stem):
+def small(arch, stem, *, maps=False):
     """Every kind of layer that a ResNet has, once: what an operation costs here is Python."""
     norm = nn.Sequential(nn.BatchNorm2d(8), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1))
-    return nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), norm, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    pool = [] if maps else [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    return nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), norm, *pool)
 
 
 def trainee(method, **sections):
@@ -126,7 +127,7 @@ def test_the_look_at_the_neighbours(tmp_path, monkeypatch):
     with Watch() as watch:
         values = look.look(model.backbone)
     assert values["knn"] >= 0
-    assert set(watch.waits) <= {"pretrain/probes/features.py:extract_features"}
+    assert set(watch.waits) <= {f"pretrain/probes/features.py:{name}" for name in ("extract_features", "_batches")}
 
 
 class _Images:
