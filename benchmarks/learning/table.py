@@ -118,7 +118,7 @@ def curves(rows: Sequence[Row], path: Path) -> None:
             steps = [look.iteration for look in values[0]]
             means = [sum(getattr(looks[t], what) for looks in values) / len(values) for t in range(len(steps))]
             if len(steps) == 1:
-                axes.axhline(means[0], color="0.5", linestyle=":", label=row.name)
+                axes.axhline(means[0], color="0.5", linestyle=":" if k % 2 else "--", label=row.name)
             else:
                 axes.plot(steps, means, marker="o", markersize=3, color=f"C{k}", label=row.name)
         axes.set(xlabel="iteration", ylabel="%", title={"knn": "5 nearest neighbours", "linear": "linear probe"}[what])
