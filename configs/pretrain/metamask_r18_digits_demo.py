@@ -1,6 +1,6 @@
 # MetaMask on the demo's 600 images of digits on photographs: what `make demo` runs.
 #     python -m pretrain configs/pretrain/metamask_r18_digits_demo.py --data DIR/unlabeled --work-dir runs/a
-# Hardware: 2 CPU cores or any GPU. Time: about 3 minutes on 2 cores.
+# Hardware: 2 CPU cores or any GPU. Time: about 7 minutes on 2 cores.
 _base_ = "base_r18_any.py"
 method = "metamask"
 objective = dict(redundancy_widths=(512, 512, 512), contrastive_widths=(512, 128))
