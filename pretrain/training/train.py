@@ -14,6 +14,7 @@ from pretrain.data.sources import open_source
 from pretrain.distributed import ranks
 from pretrain.settings.config_files import read_config
 from pretrain.settings.schema import Settings, load_settings
+from pretrain.training import tracking
 from pretrain.training.hooks import clock
 from pretrain.training.plan import Plan, make_plan
 from pretrain.training.rehearsal import Estimate, rehearse
@@ -34,6 +35,7 @@ def train(
     resume: bool = False,
     allow_change: bool = False,
     overrides: Sequence[str] = (),
+    track: Sequence[str] = (),
 ) -> Path:
     """Pretrain a backbone on images without labels.
 
@@ -51,6 +53,7 @@ def train(
         resume: go on from the newest sound checkpoint in the work folder, or begin where there is none.
         allow_change: resume although settings, images or versions differ from those that the run began with.
         overrides: ``section.key=value`` texts that change the config, such as ``optimizer.lr=0.1``.
+        track: ``"wandb"``, ``"mlflow"`` or both: every logged number goes there too.
 
     Returns:
         The path of ``backbone.safetensors`` in the work folder; `load_backbone` reads it.
@@ -81,11 +84,13 @@ def train(
     with ranks.started():
         # After torchrun's own restart the command line is still that of the first start; each agent counts its own.
         restarted = ranks.any_rank(int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0)
+        ranks.on_rank_zero(lambda: tracking.check(track))
         folder, start = Path(work_dir), None if init is None else Path(init)
         ranks.on_rank_zero(lambda: check_writable(folder, "--work-dir"))
         settings, plan = _planned(config, data, folder, annotations, overrides)
         began = time.perf_counter()
-        path = run_training(settings, plan, init=start, resume=resume or restarted, allow_change=allow_change)
+        how = {"resume": resume or restarted, "allow_change": allow_change, "track": track}
+        path = run_training(settings, plan, init=start, **how)
         log.info("done in %s", clock(time.perf_counter() - began))
         return path
 
