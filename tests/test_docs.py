@@ -27,7 +27,7 @@ def commands(page):
     """Words after ``python -m`` of each command that stands on lines of its own, continued lines joined."""
     text = re.sub(r"\\\n\s*", " ", text_of(page))
     for line in text.splitlines():
-        match = re.match(r"^\s+(?:torchrun .*-m|python -m) (\S+)(.*)$", line)
+        match = re.match(r"^\s*(?:torchrun .*-m|python -m) (\S+)(.*)$", line)
         if match and match[1].split(".")[0] in ("pretrain", "transfer", "benchmarks"):
             yield match[1], line.strip(), re.split(r"\s{3,}|\s#\s|$", match[2].strip())[0]
 

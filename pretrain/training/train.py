@@ -64,7 +64,7 @@ def train(
         Interrupted: SIGINT or SIGTERM came; everything is saved, and ``resume`` goes on.
         RankLost: another process of the same training died.
 
-    Example:
+    Examples:
         >>> import cv2, numpy, pathlib
         >>> pathlib.Path("images").mkdir()
         >>> noise = numpy.random.default_rng(0)

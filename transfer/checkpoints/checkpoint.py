@@ -119,7 +119,7 @@ def read(
         InputError: no such file, or an unknown ``arch`` or ``convention``.
         CheckpointError: not safe, not known, not complete or not sound.
 
-    Example:
+    Examples:
         A checkpoint whose backbone has a name before it, with untrained weights:
 
         >>> import tempfile, torch, torchvision, transfer

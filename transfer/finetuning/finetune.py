@@ -92,7 +92,7 @@ def finetune(
             diverged, an image cannot be read, the disk is full.
         Interrupted: Ctrl-C or SIGTERM; a checkpoint was saved, which ``resume`` goes on from.
 
-    Example:
+    Examples:
         Three squares, two to train on and one to measure on, two iterations: the smallest run, which measures nothing:
 
         >>> import json, tempfile, transfer

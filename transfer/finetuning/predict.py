@@ -65,7 +65,7 @@ def predict(
     Raises:
         InputError: the run or the images cannot be used, no image can be read, or an output is there already.
 
-    Example:
+    Examples:
         Going on from ``finetune``'s example, on the three images of its folder:
 
         >>> predictions = transfer.predict(folder / "run", folder, score=0.0)
