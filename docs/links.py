@@ -7,7 +7,7 @@ _OUTSIDE = re.compile(r"\[([^\]]+)\]\((\.\./[^)#\s]+)[^)]*\)")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """``[text](../examples/study.py)`` becomes ``text (examples/study.py)``, or the name alone where that is the text."""
+    """``[text](../examples/study.py)`` becomes ``text (examples/study.py)``, or the name alone."""
     return _OUTSIDE.sub(_named, markdown)
 
 

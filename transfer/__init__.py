@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from transfer.doctor.examine import diagnose
     from transfer.errors import InputError
     from transfer.evaluation.evaluate import evaluate
+    from transfer.finetuning.export import export
     from transfer.finetuning.finetune import finetune
     from transfer.finetuning.predict import predict
     from transfer.records.record_file import read_run as read_record
@@ -32,6 +33,7 @@ __all__ = [
     "convert",
     "diagnose",
     "evaluate",
+    "export",
     "finetune",
     "predict",
     "read_checkpoint",
@@ -48,6 +50,7 @@ _PLACES = {
     "convert": ("transfer.conversion.convert", "convert"),
     "diagnose": ("transfer.doctor.examine", "diagnose"),
     "evaluate": ("transfer.evaluation.evaluate", "evaluate"),
+    "export": ("transfer.finetuning.export", "export"),
     "finetune": ("transfer.finetuning.finetune", "finetune"),
     "predict": ("transfer.finetuning.predict", "predict"),
     "read_checkpoint": ("transfer.checkpoints.checkpoint", "read"),

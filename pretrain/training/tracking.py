@@ -166,6 +166,9 @@ class Trackers(BaseVisBackend):  # type: ignore[misc,unused-ignore]
         super().__init__(save_dir="")
         self._trackers = trackers
 
+    def _init_env(self) -> None:
+        """The runs are open already."""
+
     @property
     def experiment(self) -> Sequence[Tracker]:
         """The open runs."""

@@ -100,7 +100,7 @@ def test_a_program_that_takes_no_run_is_one_line(tmp_path):
     mlflow = pytest.importorskip("mlflow")
     mlflow.set_tracking_uri("nonsense://here")
     with (
-        pytest.raises(InputError, match="--track mlflow: expected mlflow to take a run, found .*MLFLOW_TRACKING_URI"),
+        pytest.raises(InputError, match=r"--track mlflow: expected mlflow to take a run, found .*MLFLOW_TRACKING_URI"),
         tracking.tracked(["mlflow"], tmp_path, {}, name="a", resume=False),
     ):
         pass
