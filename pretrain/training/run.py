@@ -8,6 +8,7 @@ import logging
 import shutil
 import warnings
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -83,14 +84,14 @@ def run_training(
     start = ranks.on_rank_zero(lambda: prepare(settings, plan, resume, allow_change))  # the first thing that writes
     ranks.on_all_ranks(lambda: _check_visible(start))
     _announce(settings, plan, order)
-    with Interrupt() as interrupt, warnings.catch_warnings():
+    names = track if ranks.rank() == 0 else ()
+    named = {"name": plan.work_dir.name, "resume": start.checkpoint is not None}
+    with Interrupt() as interrupt, warnings.catch_warnings(), ExitStack() as stack:
         # The optimisers of m and ξ rest until the meta step starts, while the schedules already run.
         warnings.filterwarnings("ignore", "Detected call of `scheduler.step", UserWarning)
-        where = {"name": plan.work_dir.name, "resume": start.checkpoint is not None}
-        with tracking.tracked(
-            track if ranks.rank() == 0 else (), plan.work_dir, as_plain(settings), **where
-        ) as trackers:
-            _run(build_runner(settings, plan, model, order, start, watch, hooks, interrupt, trackers), plan)
+        opened = tracking.tracked(names, plan.work_dir, as_plain(settings), **named)
+        trackers = ranks.on_all_ranks(lambda: stack.enter_context(opened))
+        _run(build_runner(settings, plan, model, order, start, watch, hooks, interrupt, trackers), plan)
     path = plan.work_dir / BACKBONE
     ranks.on_rank_zero(lambda: save_backbone(path, model.backbone, _metadata(settings, plan, order)))
     log.info("wrote %s", path)

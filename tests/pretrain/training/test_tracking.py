@@ -11,6 +11,8 @@ from pretrain.training import tracking
 from tests.cases.runs import arguments
 from tests.cases.tracking import mlflow_history, wandb_history
 
+# MLflow asks SQLAlchemy for what it will not have for ever; nothing here can change that.
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
 TINY = ["schedule.epochs=1", "meta.every=1"]
 
 

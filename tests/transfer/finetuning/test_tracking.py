@@ -13,7 +13,11 @@ from transfer.finetuning.request import Request
 from transfer.records import record_file
 
 # pycocotools 2.0.11 meets numpy 2 with an outdated __array__; nothing here can change that.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+# MLflow asks SQLAlchemy for what it will not have for ever.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
+]
 
 
 def words(data, folder, *more):
