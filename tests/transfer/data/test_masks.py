@@ -96,7 +96,8 @@ def test_as_many_run_length_masks_as_one_likes():
         array[5:7, 3 : 3 + width] = 1
         annotations.append(annotation(code(array), number, (3, 5, width, 2)))
     shapes, problems = checked(*annotations)
-    assert not problems.counts and shapes.areas.tolist() == [2.0 * width for width in widths]
+    assert not problems.counts
+    assert shapes.areas.tolist() == [2.0 * width for width in widths]
 
 
 def test_crowds_need_no_mask_and_short_polygons_are_left_out():
