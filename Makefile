@@ -41,9 +41,10 @@ check: $(READY) docs
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 
-# MkDocs 1.6 is pinned: version 2 will read neither this theme nor these plugins, of which each build would warn.
+# MkDocs 1.6 is pinned: version 2 will read neither this theme nor these plugins, of which each build would warn. No --quiet:
+# it hides warnings from --strict too.
 docs: $(DOCS)
-	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
 test-slow: $(DOCS)
 	@$(PY) -m pytest -q -n auto --dist loadfile -m slow

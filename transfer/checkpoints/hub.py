@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from transfer.checkpoints.printable import printable
 from transfer.errors import CheckpointError, InputError
@@ -214,5 +214,5 @@ def _fed(config: Mapping[str, Any], preprocessor: Mapping[str, Any]) -> dict[str
     return {}
 
 
-def _is_triple(value: Any) -> bool:
+def _is_triple(value: Any) -> TypeGuard[list[float]]:
     return isinstance(value, list) and len(value) == 3 and all(type(part) in (int, float) for part in value)
