@@ -85,11 +85,11 @@ def run_training(
     ranks.on_all_ranks(lambda: _check_visible(start))
     _announce(settings, plan, order)
     names = track if ranks.rank() == 0 else ()
-    named = {"name": plan.work_dir.name, "resume": start.checkpoint is not None}
     with Interrupt() as interrupt, warnings.catch_warnings(), ExitStack() as stack:
         # The optimisers of m and ξ rest until the meta step starts, while the schedules already run.
         warnings.filterwarnings("ignore", "Detected call of `scheduler.step", UserWarning)
-        opened = tracking.tracked(names, plan.work_dir, as_plain(settings), **named)
+        config, going_on = as_plain(settings), start.checkpoint is not None
+        opened = tracking.tracked(names, plan.work_dir, config, name=plan.work_dir.name, resume=going_on)
         trackers = ranks.on_all_ranks(lambda: stack.enter_context(opened))
         _run(build_runner(settings, plan, model, order, start, watch, hooks, interrupt, trackers), plan)
     path = plan.work_dir / BACKBONE

@@ -89,8 +89,8 @@ def train(
         ranks.on_rank_zero(lambda: check_writable(folder, "--work-dir"))
         settings, plan = _planned(config, data, folder, annotations, overrides)
         began = time.perf_counter()
-        how = {"resume": resume or restarted, "allow_change": allow_change, "track": track}
-        path = run_training(settings, plan, init=start, **how)
+        resume = resume or restarted
+        path = run_training(settings, plan, start, resume=resume, allow_change=allow_change, track=track)
         log.info("done in %s", clock(time.perf_counter() - began))
         return path
 

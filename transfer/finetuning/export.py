@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,16 +75,21 @@ def export(run: str | Path, out: str | Path, *, images: str | Path | None = None
         places.check_file(file)
     files = [] if images is None else find_images(Path(images))[1][:PROVEN_ON]
     record = record_file.read(run)
-    with logs.quiet(), torch.no_grad():
+    with logs.quiet(), torch.no_grad(), warnings.catch_warnings():
+        # Tracing warns of every shape that Python sees, and of its age; what either does to the outputs, the proof says.
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", DeprecationWarning)
         model, ready, cfg = load_detector(run)
         if cfg.MODEL.META_ARCHITECTURE != "GeneralizedRCNN":
             raise InputError(
                 f"{run}: expected a Faster or Mask R-CNN, found {cfg.MODEL.META_ARCHITECTURE}; only these are exported"
             )
         model.to("cpu")
-        traced, adapter = _traced(model, cfg.MODEL.MASK_ON)
         pixels = [_read(ready, file) for file in files] or [_made_up(size, seed) for seed, size in enumerate(_SIZES)]
+        traced, adapter = _traced(model, cfg.MODEL.MASK_ON)
         error, counts = _prove(adapter, traced, pixels)
+        content = io.BytesIO()
+        torch.jit.save(traced, content)
     description = {
         "format": FORMAT,
         "classes": record.data.val.classes,
@@ -94,8 +100,6 @@ def export(run: str | Path, out: str | Path, *, images: str | Path | None = None
         "run": record.name,
         "torch": torch.__version__,
     }
-    content = io.BytesIO()
-    torch.jit.save(traced, content)
     atomic.write_text(described, json.dumps(description, indent=1) + "\n")
     atomic.write_bytes(out, content.getvalue())
     return Exported(out, description, error, counts)

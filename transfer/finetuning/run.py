@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import torch
-import yaml
+import yaml  # type: ignore[import-untyped]
 from detectron2.utils import comm
 from detectron2.utils.collect_env import collect_env_info
 
@@ -138,8 +138,14 @@ def _train(cfg: detector_config.CfgNode, plan: Plan, interrupt: Interrupt) -> Fi
         tracking.tracked(names, folder, yaml.safe_load(cfg.dump()), name=plan.name, resume=plan.resume) as trackers,
         failures.explained(cfg, lambda: trainer.loader.files if trainer else []),
     ):
-        how = {"channels_last": plan.channels_last, "interrupt": interrupt, "start": plan.start}
-        trainer = Trainer(cfg, plan.labels, trackers=trackers, **how)
+        trainer = Trainer(
+            cfg,
+            plan.labels,
+            channels_last=plan.channels_last,
+            interrupt=interrupt,
+            start=plan.start,
+            trackers=trackers,
+        )
         trainer.resume_or_load(resume=plan.resume)
         resumed = trainer.start_iter > 0
         trainer.train()

@@ -16,10 +16,7 @@ from transfer.errors import InputError
 from transfer.finetuning import export, predict
 
 # pycocotools 2.0.11 meets numpy 2 with an outdated __array__; nothing here can change that.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 ELSEWHERE = """
 import json, sys, torch, torchvision
 detector = torch.jit.load(sys.argv[1])
