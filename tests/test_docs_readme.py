@@ -79,8 +79,9 @@ def test_the_block_for_own_data_ends_in_a_report(photographs):
 def test_the_python_block_runs(photographs, monkeypatch, capsys):
     code = block("On your own data", "python")
     assert len(code.splitlines()) <= 12
-    code = code.replace('["schedule.epochs=20"]', repr(SHORT))
-    code = code.replace('{"SOLVER.MAX_ITER": 1500}', repr(dict(zip(TINY[::2], TINY[1::2], strict=True))))
+    settings = dict(zip(TINY[::2], TINY[1::2], strict=True))
+    code = code.replace('"runs/a/pretrain")', f'"runs/a/pretrain", overrides={SHORT})')
+    code = code.replace("seed=0)", f"seed=0, settings={settings})")
     assert "views.size" in code
     assert "IMS_PER_BATCH" in code
     monkeypatch.chdir(photographs)

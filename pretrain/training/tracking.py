@@ -78,22 +78,22 @@ class Mlflow:
 
     def log(self, numbers: Mapping[str, float], iteration: int) -> None:
         """Send the numbers."""
-        self._try(
-            lambda: self._mlflow.log_metrics({_OTHER_SIGNS.sub("_", k): v for k, v in numbers.items()}, iteration)
-        )
+        if not self._lost:
+            named = {_OTHER_SIGNS.sub("_", key): value for key, value in numbers.items()}
+            self._try(lambda: self._mlflow.log_metrics(named, iteration))
 
     def close(self, *, failed: bool) -> None:
-        """Say how it ended."""
+        """Say how it ended, and be done with the run in this process even where nobody hears it."""
         self._try(lambda: self._mlflow.end_run("FAILED" if failed else "FINISHED"))
 
     def _try(self, send: Callable[[], Any]) -> None:
-        if self._lost:
-            return
         try:
             send()
         except self._mlflow.MlflowException as error:
+            if not self._lost:
+                why = str(error).partition("\n")[0]
+                log.warning("MLflow takes no more numbers (%s); the run goes on without it", why)
             self._lost = True
-            log.warning("MLflow takes no more numbers (%s); the run goes on without it", str(error).partition("\n")[0])
 
 
 _KINDS: dict[str, type[Wandb] | type[Mlflow]] = {"wandb": Wandb, "mlflow": Mlflow}

@@ -55,7 +55,7 @@ def test_a_public_function_says_what_it_takes_gives_and_refuses(name):
     assert all(p.annotation is not inspect.Parameter.empty for p in signature.parameters.values())
     assert signature.return_annotation is not inspect.Signature.empty
     text = inspect.getdoc(function)
-    for part in ("Args:", "Raises:", "Example:"):
+    for part in ("Args:", "Raises:", "Examples:"):
         assert part in text
     for parameter in signature.parameters:
         assert f"{parameter}:" in text, f"{name} does not explain {parameter}"

@@ -76,7 +76,7 @@ def export(run: str | Path, out: str | Path, *, images: str | Path | None = None
     files = [] if images is None else find_images(Path(images))[1][:PROVEN_ON]
     record = record_file.read(run)
     with logs.quiet(), torch.no_grad(), warnings.catch_warnings():
-        # Tracing warns of every shape that Python sees, and of its age; what either does to the outputs, the proof says.
+        # Tracing warns of every shape that Python sees, and of its age; what that does to the outputs, the proof says.
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
         warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", DeprecationWarning)
         model, ready, cfg = load_detector(run)
