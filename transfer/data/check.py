@@ -6,9 +6,10 @@ has been checked once in a process is remembered by the file's fingerprint.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -218,9 +219,19 @@ def _sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
     with path.open("rb") as file:
         start = file.read(_HEADER)
         try:
-            return pixels.sizes(start)
+            return pixels.sizes(start + _end(file) if start.startswith(pixels.PNG_SIGNATURE) else start)
         except ValueError:
             rest = file.read()
             if not rest:
                 raise
             return pixels.sizes(start + rest)
+
+
+def _end(file: BinaryIO) -> bytes:
+    """Return the last bytes of a file that has been read up to the header's end; the file stays where it is."""
+    here = file.tell()
+    last = file.seek(0, os.SEEK_END)
+    file.seek(max(here, last - _HEADER // 4))
+    end = file.read()
+    file.seek(here)
+    return end

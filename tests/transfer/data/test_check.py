@@ -1,5 +1,9 @@
+import io
+import struct
+import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
@@ -321,3 +325,19 @@ def test_areas_of_the_box_or_of_the_mask_are_both_right(coco):
         assert check.check(datasets.read_coco(*coco), masks=True) == []
     edit(coco[1], lambda c: [a.pop("segmentation") for a in c["annotations"]])
     assert check.check(datasets.read_coco(*coco), masks=False) == []
+
+
+def test_an_orientation_at_the_end_of_a_large_png_is_read_too(tmp_path, monkeypatch):
+    """EXIF may stand behind the pixels: the reader that turns the image finds it there, and so has the check."""
+    images, ann = write_coco(tmp_path, 1)
+    edit(ann, lambda content: content["images"][0].update(width=80))
+    plain = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 80, 3), np.uint8)).save(plain, "PNG")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content = b"eXIf" + exif.tobytes().removeprefix(b"Exif\0\0")
+    chunk = struct.pack(">I", len(content) - 4) + content + struct.pack(">I", zlib.crc32(content))
+    (tmp_path / "images/0.png").write_bytes(plain.getvalue()[:-12] + chunk + plain.getvalue()[-12:])
+    monkeypatch.setattr(check, "_HEADER", 1024)
+    with pytest.raises(InputError, match="1 images whose annotations are of the file before EXIF turns it"):
+        check.check(datasets.read_coco(images, ann), masks=False)
