@@ -91,11 +91,13 @@ def evaluate(
             raise InputError(f"{flag}: expected a text of one line, found {value!r}; correct it")
     if out is not None:
         out = Path(out)
-        if out.exists() and not force:
+        if (out.exists() or out.is_symlink()) and not force:
             raise InputError(f"{out} is taken: expected a new file, found one; name another or use --force")
-        places.check_file(out, replace=True)
     known = read_run(Path(run)) if run is not None else None
     truth_source, results_source = _sources(ground_truth, detections, known)
+    if out is not None:
+        files = [source if isinstance(source, Path) else None for source in (truth_source, results_source)]
+        places.check_file(out, replace=True, inputs=files)
     start = time.perf_counter()
     if isinstance(truth_source, Path):
         truth = annotation_file.read(truth_source, tasks)
