@@ -277,3 +277,19 @@ def test_both_look_at_the_same_files_of_a_folder(tmp_path):
     for rule in rules:
         assert [path.relative_to(root).as_posix() for path in rule.find(root)] == images
         assert [path.name for path in rule.find(root, deep=False)] == ["a.jpg"]
+
+
+def test_both_know_what_would_be_found_below_a_folder(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "link").symlink_to("images")
+    for rule in (pretrain.data.image_files, transfer.files.image_files):
+        for name, among in (
+            ("images", True),
+            ("images/run/deep", True),
+            ("link/run", True),
+            ("images/.cache/run", False),
+            ("images/../run", False),
+            ("images2", False),
+        ):
+            assert rule.is_among(tmp_path / name, tmp_path / "images") is among, name
+            assert rule.is_among(tmp_path / name, tmp_path / "link") is among, name

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from pretrain.atomic import check_writable
-from pretrain.data.sources import open_source
+from pretrain.data.image_files import is_among
+from pretrain.data.sources import ImageFiles, open_source
 from pretrain.distributed import ranks
+from pretrain.errors import InputError
 from pretrain.settings.config_files import read_config
 from pretrain.settings.schema import Settings, load_settings
 from pretrain.training.hooks import clock
@@ -108,25 +110,42 @@ def dry_run(
         InputError, RankLost: as `train` does.
     """
     with ranks.started():
-        settings, plan = _planned(config, data, Path("dry-run"), annotations, overrides)
+        settings, plan = _planned(config, data, None, annotations, overrides)
         return rehearse(settings, plan, None if init is None else Path(init))
+
+
+def _check_beside(data: list[Path], work_dir: Path) -> None:
+    """Refuse a work folder among the images: the report's pictures would be images of the next start."""
+    for folder in data:
+        if folder.is_dir() and is_among(work_dir, folder):
+            raise InputError(
+                f"--work-dir: expected a folder outside of the images, found {work_dir} in {folder}, where its "
+                "pictures would be taken for images; name another"
+            )
 
 
 def _planned(
     config: StrPath | Mapping[str, Any],
     data: StrPath | Sequence[StrPath],
-    work_dir: Path,
+    work_dir: Path | None,
     annotations: StrPath | None,
     overrides: Sequence[str],
 ) -> tuple[Settings, Plan]:
-    """The settings and what they mean for these images, checked on every rank; nothing is written."""
+    """The settings and what they mean for these images, checked on every rank; nothing is written.
+
+    Args:
+        config, data, annotations, overrides: as `train` takes them.
+        work_dir: None for a dry run.
+    """
     named = [Path(data)] if isinstance(data, str | Path) else [Path(item) for item in data]
 
     def read() -> tuple[Settings, Plan]:
         settings = load_settings(read_config(config, overrides))
         check_processes(settings)
         source = open_source(named, None if annotations is None else Path(annotations))
-        return settings, make_plan(settings, source, work_dir)
+        if work_dir is not None and annotations is None and isinstance(source, ImageFiles):
+            _check_beside(named, work_dir)
+        return settings, make_plan(settings, source, work_dir or Path("dry-run"))
 
     settings, plan = ranks.on_all_ranks(read)
     ranks.check_same(plan.data_record()["fingerprint"], "the images")

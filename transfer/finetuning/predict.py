@@ -87,6 +87,11 @@ def predict(
         atomic.check_new_folder(overlays)
         places.check_folder(overlays)
     folder, files = find_images(Path(images))
+    if overlays is not None and Path(images).is_dir() and image_files.is_among(overlays, folder):
+        raise InputError(
+            f"--overlays: expected a folder outside of the images, found {overlays} in {folder}, where the pictures "
+            "would be taken for images; name another"
+        )
     record = record_file.read(Path(run))
     predictions = detect(Path(run), record.data.val.classes, folder, files, score)
     if predictions.unreadable:

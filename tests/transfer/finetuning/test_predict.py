@@ -127,3 +127,12 @@ def test_the_least_score_is_kept(finished, data, tmp_path):
     everything = predict.predict(finished, data[0], score=0).detections
     least = sorted(entry["score"] for entry in everything)[len(everything) // 2]
     assert predict.predict(finished, data[0], score=least).detections == [e for e in everything if e["score"] >= least]
+
+
+def test_overlays_among_the_images_are_refused(data, tmp_path, capsys):
+    """The next prediction would take the pictures for images."""
+    drawn = Path(data[0]) / "drawn"
+    words = ["predict", str(tmp_path), "--images", data[0], "--out", str(tmp_path / "f.json"), "--overlays", str(drawn)]
+    assert transfer.main(words) == 1
+    assert "--overlays: expected a folder outside of the images, found" in capsys.readouterr().err
+    assert not drawn.exists()
