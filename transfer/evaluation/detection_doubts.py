@@ -6,6 +6,8 @@ whose boxes are of another kind than its masks has a low AP that looks like a we
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
@@ -68,8 +70,8 @@ def _repeats(detected: Detections) -> NDArray[np.bool_]:
 def _empty(detected: Detections) -> NDArray[np.bool_]:
     if detected.boxes is None:
         return np.zeros(len(detected), np.bool_)
-    empty: NDArray[np.bool_] = (detected.boxes[:, 2:] <= 0).any(1)
-    return empty
+    empty: Any = (detected.boxes[:, 2:] <= 0).any(1)
+    return np.asarray(empty, np.bool_)
 
 
 def _off_box(detected: Detections, empty: NDArray[np.bool_]) -> NDArray[np.bool_]:
