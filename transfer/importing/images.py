@@ -34,10 +34,10 @@ def split_of(path: Path) -> str | None:
 class Images:
     """All images below a folder, and what is wrong with those that were asked for."""
 
-    def __init__(self, source: Path, tally: Tally, choices: Choices) -> None:
-        """Look for the images below ``source``."""
+    def __init__(self, source: Path, tally: Tally, choices: Choices, without: tuple[str, ...] = ()) -> None:
+        """Look for the images below ``source``, in no folder that is called as one of ``without``."""
         self.source = source
-        self.files = image_files.find(source)
+        self.files = [f for f in image_files.find(source) if not {*without} & {*f.relative_to(source).parts[:-1]}]
         self.problems = Problems()
         self._tally, self._choices = tally, choices
         self._by_name: dict[str, list[Path]] = defaultdict(list)

@@ -25,6 +25,7 @@ from transfer.progress import over
 _ROOT = re.compile(rb"<annotation[\s>]")  # CVAT's own XML begins with <annotations>
 _HEAD = 4096
 _SPLITS = ("train", "val", "test")
+_MASKS = ("SegmentationObject", "SegmentationClass")
 
 
 def is_voc(file: Path) -> bool:
@@ -50,7 +51,7 @@ def read(source: Path, choices: Choices, tally: Tally) -> LabelledSet:
     Raises:
         InputError: an XML file, a list, a mask or an image cannot be used.
     """
-    images = Images(source, tally, choices)
+    images = Images(source, tally, choices, without=_MASKS)
     lists: dict[Path, _Lists] = {}
     listed, labelled = [], set()
     for file in over(image_files.find(source, (".xml",)), "reading labels", "files"):
@@ -70,7 +71,7 @@ def read(source: Path, choices: Choices, tally: Tally) -> LabelledSet:
         raise InputError(f"{source}: expected images with VOC annotations, found none; give the folder of both")
     images.refuse(sum(len(image.objects) for image in listed))
     for unlabelled in sorted({*images.files} - labelled):
-        if not {"SegmentationObject", "SegmentationClass"} & set(unlabelled.parts) and not tally.counts["in no list"]:
+        if not (tally.counts["in no list"] or tally.counts["no mask file"]):
             tally.add("unlabelled", unlabelled.relative_to(source))
     return LabelledSet(listed, sorted({drawn.category for image in listed for drawn in image.objects}))
 

@@ -170,10 +170,10 @@ def _rows(file: Path, names: list[str], image: LabelledImage, keypoints: int, ta
         if words := line.split():
             place = f"{file}, line {number}"
             category = _category(words[0], names, place)
-            values = [_fraction(word, place) for word in words[1:]]
-            if keypoints and len(values) == 4 + keypoints:
+            if keypoints and len(words) == 5 + keypoints:
                 tally.add("keypoints", f"{file.name}, line {number}")
-                values = values[:4]
+                words = words[:5]
+            values = [_fraction(word, place) for word in words[1:]]
             objects.append(_row(category, values, f"{file.name}, line {number}", place, image))
     return objects
 
