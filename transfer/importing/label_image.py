@@ -19,7 +19,9 @@ _TOUCHING = np.ones((3, 3))  # pixels that touch at a corner are of one area
 
 
 def read_label_image(file: Path) -> NDArray[Any]:
-    """Return an image's values, (H, W), whole numbers or booleans: grey values and palette's indices as they are, colours as one number each.
+    """Return an image's values, (H, W), whole numbers or booleans.
+
+    Grey values and a palette's indices are taken as they are, colours as one number each.
 
     Black is 0 also of colours; transparency is left out.
 

@@ -76,7 +76,7 @@ class Split:
     Attributes:
         parts: split -> numbers of its images, rising.
         groups: numbers of the images that stayed together, the largest group first.
-        nearest: the most alike pair of a training image and another, and their distance; None unless grouped by likeness.
+        nearest: the most alike pair of a training image and another, and their distance; None unless by likeness.
     """
 
     parts: dict[str, list[int]]
@@ -165,8 +165,8 @@ def _descriptors(images: Sequence[LabelledImage]) -> list[likeness.Floats]:
     sizes = Counter((image.height, image.width) for image in images)
     if (most := max(sizes.values())) > likeness.MOST:
         raise InputError(
-            f"--group-by likeness: expected at most {likeness.MOST} images of one size, as every pair is compared, found "
-            f"{most}; group by folder or prefix"
+            f"--group-by likeness: expected at most {likeness.MOST} images of one size, as every pair is compared, "
+            f"found {most}; group by folder or prefix"
         )
     return [_descriptor(image) for image in over(images, "comparing images", "images")]
 

@@ -154,8 +154,8 @@ def test_images_on_both_sides_of_the_sources_own_split_are_said(tmp_path):
 def sixteen_bit(tmp_path, largest):
     source = tool_folders.labelme(tmp_path / "source")
     for name in SCENES:
-        values = tool_folders.pixels(name)[..., 0].astype(np.uint16) * largest // 255
-        Image.fromarray(values).save(source / name)
+        values = tool_folders.pixels(name)[..., 0].astype(np.uint32) * largest // 255
+        Image.fromarray(values.astype(np.uint16)).save(source / name)
     return source
 
 

@@ -34,7 +34,7 @@ def areas(data):
 
 def test_one_value_in_areas_apart_needs_a_word(tmp_path):
     folder = pair(tmp_path, Image.fromarray(two()))
-    with pytest.raises(InputError, match="found one value in all 1, in 1 of them in areas apart .first: a.png"):
+    with pytest.raises(InputError, match=r"found one value in all 1, in 1 of them in areas apart .first: a.png"):
         read(folder)
     assert areas(read(folder, areas="apart")[0]) == [320, 720]
     assert areas(read(folder, areas="joined")[0]) == [1040]

@@ -81,7 +81,7 @@ def test_what_cannot_be_used_is_one_line_with_its_place(tmp_path, rows, about, m
 def test_labels_without_an_image_are_missing_images(tmp_path):
     folder = tool_folders.yolo_label_studio(tmp_path)
     (folder / "images/b.png").unlink()
-    with pytest.raises(InputError, match="1 missing images .first: labels/b.txt"):
+    with pytest.raises(InputError, match=r"1 missing images .first: labels/b.txt"):
         yolo.read(folder, Choices(), Tally())
     assert len(yolo.read(folder, Choices(skip_missing=True), Tally()).images) == 2
 
