@@ -2,9 +2,9 @@
 
 labelme: its repository's _label_file.py. YOLO: docs.ultralytics.com/datasets/detect and /segment; CVAT's, Roboflow's
 and Label Studio's variants of it: docs.cvat.ai (Ultralytics YOLO, YOLO 1.1), what Roboflow downloads as "YOLOv8", and
-the converter of label-studio-sdk. COCO: docs.cvat.ai (COCO 1.0, which Datumaro writes), what Roboflow downloads as "COCO
-JSON", the converter of label-studio-sdk. Pascal VOC: the development kit of VOC2012. Masks: the Data Science Bowl 2018
-(one PNG an object), Cellpose (label images called NAME_masks.png).
+the converter of label-studio-sdk. COCO: docs.cvat.ai (COCO 1.0, which Datumaro writes), what Roboflow downloads as
+"COCO JSON", the converter of label-studio-sdk. Pascal VOC: the development kit of VOC2012. Masks: the Data Science Bowl
+2018 (one PNG an object), Cellpose (label images called NAME_masks.png).
 """
 
 import base64

@@ -16,8 +16,9 @@ def images(folder, **choices):
 
 @pytest.mark.parametrize(
     ("name", "split"),
-    [("train", "train"), ("train2017", "train"), ("instances_val2017", "val"), ("obj_valid_data", "val"), ("Test", "test"),
-     ("trainval", None), ("training", "train"), ("strain", None), ("train_and_test", None), ("images", None)],
+    [("train", "train"), ("train2017", "train"), ("instances_val2017", "val"), ("obj_valid_data", "val"),
+     ("Test", "test"), ("trainval", None), ("training", "train"), ("strain", None), ("train_and_test", None),
+     ("images", None)],
 )  # fmt: skip
 def test_words_that_name_a_split(name, split):
     assert split_named(name) == split
