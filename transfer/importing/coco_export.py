@@ -94,8 +94,8 @@ def _fill_size(entry: dict[str, Any], file: Path, images: Images, tally: Tally) 
     name = entry.get("file_name")
     if (entry.get("width") and entry.get("height")) or not isinstance(name, str):
         return
-    if (found := _find(images, name, file)) is not None:
-        entry["width"], entry["height"] = images.measure(found, (0, 0))
+    if (image := _find(images, name, file)) is not None:
+        entry["width"], entry["height"] = images.measure(image, (0, 0))
 
 
 def _find(images: Images, name: str, file: Path) -> Path | None:

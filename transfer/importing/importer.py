@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from transfer.data import coco
+from transfer.data.ids import is_one_line
 from transfer.errors import InputError
 from transfer.files import places
 from transfer.files.atomic import check_new_folder, new_folder
@@ -85,7 +86,7 @@ def import_data(
         ['annotations.json', 'images']
     """
     source, out = Path(source), Path(out)
-    _check(format, images, areas, crowds, depth, seed)
+    _check(format, images, category, areas, crowds, depth, seed)
     request = None if split is None else splitting.parse(split, group_by, seed)
     if group_by is not None and request is None:
         raise InputError(f"--group-by {group_by}: expected --split, found none; add it, such as --split 80/20")
@@ -112,7 +113,13 @@ def import_data(
 
 
 def _check(
-    format: str | None, images: str, areas: str | None, crowds: str | None, depth: int | None, seed: int
+    format: str | None,
+    images: str,
+    category: str,
+    areas: str | None,
+    crowds: str | None,
+    depth: int | None,
+    seed: int,
 ) -> None:
     for flag, value, known in (
         ("--format", format, (None, *formats.READERS)),
@@ -124,6 +131,8 @@ def _check(
         if value not in known:
             listed = ", ".join(str(one) for one in known if one is not None)
             raise InputError(f"{flag}: expected one of {listed}, found {value}; choose one of these")
+    if not is_one_line(category):
+        raise InputError(f"--class: expected a name of one line, found {category!r}; choose one")
     if seed < 0:
         raise InputError(f"--seed: expected 0 or more, found {seed}; change it")
 

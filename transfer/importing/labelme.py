@@ -77,12 +77,12 @@ def _checked(content: Any, file: Path) -> dict[str, Any]:
 
 
 def _image(file: Path, content: dict[str, Any], images: Images, tally: Tally) -> LabelledImage | None:
-    found = images.find(content["imagePath"], file.parent) or images.find_stem(file.stem, file.parent)
+    picture = images.find(content["imagePath"], file.parent) or images.find_stem(file.stem, file.parent)
     stated = tuple(_side(content.get(key), key, file) for key in ("imageWidth", "imageHeight"))
     name = file.relative_to(images.source)
-    if found is not None:
-        width, height = images.measure(found, (stated[0], stated[1]))
-        image = LabelledImage(found, images.relative(found), width, height, split=split_of(name))
+    if picture is not None:
+        width, height = images.measure(picture, (stated[0], stated[1]))
+        image = LabelledImage(picture, images.relative(picture), width, height, split=split_of(name))
     elif content.get("imageData"):
         encoded = _decoded(content["imageData"], f'{file}: "imageData"')
         width, height = images.measure(file, (stated[0], stated[1]), encoded)

@@ -57,15 +57,15 @@ def read(source: Path, choices: Choices, tally: Tally) -> LabelledSet:
     listed = []
     for file in over(pictures, "reading masks", "images"):
         own = _own_masks(file)
-        found = sorted(own) if own is not None else by_key.get((_home(file), file.stem), [])
-        if not found and own is None:
+        files = sorted(own) if own is not None else by_key.get((_home(file), file.stem), [])
+        if not files and own is None:
             tally.add("unlabelled", file.relative_to(source))
             continue
         width, height = images.measure(file, None)
         name = Path(file.name) if own is not None else file.relative_to(source)
         image = LabelledImage(file, name, width, height, split=split_of(file.relative_to(source)))
         if width:
-            image.objects.extend(_objects(found, own is not None, image, choices, single_values))
+            image.objects.extend(_objects(files, own is not None, image, choices, single_values))
         listed.append(image)
     if not listed:
         raise InputError(
@@ -126,8 +126,10 @@ def _objects(
             )
         labels = read_label_image(file)
         if labels.shape != (image.height, image.width):
-            found = f"{labels.shape[1]}x{labels.shape[0]}"
-            raise InputError(f"{file}: expected a mask of {image.width}x{image.height}, found {found}; correct it")
+            raise InputError(
+                f"{file}: expected a mask of {image.width}x{image.height}, found "
+                f"{labels.shape[1]}x{labels.shape[0]}; correct it"
+            )
         if one_each:
             yield _object(labels != 0, file.name, choices)
             continue

@@ -110,13 +110,13 @@ def _image(
         tally.add("no mask file", own)
         return None
     xml = read_xml(file, sized=False)
-    found = _find(images, file, root, xml)
-    if found is None:
+    picture = _find(images, file, root, xml)
+    if picture is None:
         images.missing(f"{xml.file_name or file.stem} of {own}")
         return None
-    width, height = images.measure(found, (xml.width, xml.height))
+    width, height = images.measure(picture, (xml.width, xml.height))
     split = split_of(own) if lists is None or not lists.splits else (lists.splits[file.stem] or None)
-    image = LabelledImage(found, images.relative(found), width, height, split=split)
+    image = LabelledImage(picture, images.relative(picture), width, height, split=split)
     numbers = None
     if lists is not None and lists.masks and numbers_file is not None:
         numbers = voc.instance_numbers(numbers_file, VocImage(width, height, xml.file_name, xml.objects))

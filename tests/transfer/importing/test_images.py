@@ -34,18 +34,18 @@ def test_a_name_leads_to_the_file_that_ends_like_it(tmp_path):
     for part in ("one/images", "two/images"):
         write_images(tmp_path / part, ["a.png"])
     write_images(tmp_path / "two", ["b.png"])
-    found = images(tmp_path)
-    assert found.find("two\\images\\a.png", tmp_path) == tmp_path / "two/images/a.png"
-    assert found.find("/home/me/one/images/a.png", tmp_path) == tmp_path / "one/images/a.png"
-    assert found.find("a.png", tmp_path / "two/labels") == tmp_path / "two/images/a.png"
-    assert found.find("a.png", tmp_path, part="One") == tmp_path / "one/images/a.png"
-    assert found.find("/data/local-files/?d=two%2Fb.png", tmp_path) == tmp_path / "two/b.png"
-    assert found.find("B.PNG", tmp_path) == tmp_path / "two/b.png"
-    assert found.find("c.png", tmp_path) is None
-    assert found.find("..", tmp_path) is None
-    assert found.find("a\0.png", tmp_path) is None
+    known = images(tmp_path)
+    assert known.find("two\\images\\a.png", tmp_path) == tmp_path / "two/images/a.png"
+    assert known.find("/home/me/one/images/a.png", tmp_path) == tmp_path / "one/images/a.png"
+    assert known.find("a.png", tmp_path / "two/labels") == tmp_path / "two/images/a.png"
+    assert known.find("a.png", tmp_path, part="One") == tmp_path / "one/images/a.png"
+    assert known.find("/data/local-files/?d=two%2Fb.png", tmp_path) == tmp_path / "two/b.png"
+    assert known.find("B.PNG", tmp_path) == tmp_path / "two/b.png"
+    assert known.find("c.png", tmp_path) is None
+    assert known.find("..", tmp_path) is None
+    assert known.find("a\0.png", tmp_path) is None
     with pytest.raises(InputError, match=r"expected one image called a.png, found .*one.* and .*two.*; rename"):
-        found.find("a.png", tmp_path)
+        known.find("a.png", tmp_path)
 
 
 def test_an_absolute_name_outside_the_source_is_not_followed(tmp_path):
@@ -70,28 +70,28 @@ def test_sizes_are_those_of_the_upright_file(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", SIZE).save(tmp_path / "turned.jpg", exif=exif)
-    found = images(tmp_path)
-    assert found.measure(tmp_path / "a.png", None) == SIZE
-    assert found.measure(tmp_path / "turned.jpg", (48, 64)) == (48, 64)
-    assert not found.problems.counts
-    found.measure(tmp_path / "turned.jpg", SIZE)
-    found.measure(tmp_path / "a.png", (1, 1))
-    assert found.measure(tmp_path / "none.png", None) == (0, 0)
-    assert found.problems.counts == {"stored size": 1, "other size": 1, "unreadable": 1}
+    known = images(tmp_path)
+    assert known.measure(tmp_path / "a.png", None) == SIZE
+    assert known.measure(tmp_path / "turned.jpg", (48, 64)) == (48, 64)
+    assert not known.problems.counts
+    known.measure(tmp_path / "turned.jpg", SIZE)
+    known.measure(tmp_path / "a.png", (1, 1))
+    assert known.measure(tmp_path / "none.png", None) == (0, 0)
+    assert known.problems.counts == {"stored size": 1, "other size": 1, "unreadable": 1}
     with pytest.raises(InputError, match=r"3 objects.*1 unreadable images"):
-        found.refuse(3)
+        known.refuse(3)
 
 
 def test_missing_images_are_refused_or_left_out(tmp_path):
-    found = images(tmp_path)
-    found.missing("a.png")
-    assert found.problems.counts == {"missing file": 1}
-    found = images(tmp_path, skip_missing=True)
-    found.missing("a.png")
-    assert not found.problems.counts
+    known = images(tmp_path)
+    known.missing("a.png")
+    assert known.problems.counts == {"missing file": 1}
+    known = images(tmp_path, skip_missing=True)
+    known.missing("a.png")
+    assert not known.problems.counts
 
 
 def test_names_below_the_source(tmp_path):
-    found = images(tmp_path / "source")
-    assert found.relative(tmp_path / "source/x/a.png") == Path("x/a.png")
-    assert found.relative(tmp_path / "a.png") == Path("a.png")
+    known = images(tmp_path / "source")
+    assert known.relative(tmp_path / "source/x/a.png") == Path("x/a.png")
+    assert known.relative(tmp_path / "a.png") == Path("a.png")

@@ -28,11 +28,11 @@ def contents(data):
 def boxes(content):
     """Image -> (class, x, y, width, height) of its objects."""
     classes = {c["id"]: c["name"] for c in content["categories"]}
-    found = {image["file_name"]: [] for image in content["images"]}
+    objects = {image["file_name"]: [] for image in content["images"]}
     names = {image["id"]: image["file_name"] for image in content["images"]}
     for a in content["annotations"]:
-        found[names[a["image_id"]]].append((classes[a["category_id"]], *a["bbox"]))
-    return {name: sorted(objects) for name, objects in found.items()}
+        objects[names[a["image_id"]]].append((classes[a["category_id"]], *a["bbox"]))
+    return {name: sorted(own) for name, own in objects.items()}
 
 
 @pytest.mark.parametrize("tool", TOOLS)
@@ -214,6 +214,7 @@ def test_a_set_of_crowds_needs_a_word(tmp_path):
         ({"depth": 8}, "--depth: expected one of 9,"),
         ({"areas": "x"}, "--areas"),
         ({"crowds": "x"}, "--crowds"),
+        ({"category": " "}, "--class: expected a name of one line"),
         ({"seed": -1}, "--seed: expected 0 or more"),
         ({"split": "80/30"}, "sum to 100, such as 80/20, found 80/30"),
         ({"split": "x"}, "--split"),
