@@ -212,7 +212,11 @@ def _same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 def _constant(state: dict[str, Tensor]) -> Iterable[str]:
     """Kernels of one value throughout are no training's and no initialisation's."""
-    kernels = {name: tensor for name, tensor in state.items() if tensor.ndim == 4 and tensor.is_floating_point()}
+    kernels = {
+        name: tensor
+        for name, tensor in state.items()
+        if tensor.ndim == 4 and tensor.numel() and tensor.is_floating_point()
+    }
     constant = [name for name, tensor in kernels.items() if bool((tensor == tensor.flatten()[0]).all())]
     if constant:
         yield (
