@@ -63,7 +63,12 @@ def scale(height: int, width: int) -> float:
 
 
 def lay_out(
-    instances: Sequence[Instance], numbers: dict[str, int], by: float, width: int, height: int, size: float = 1.0
+    instances: Sequence[Instance],
+    numbers: dict[str, int],
+    by: float,
+    width: int,
+    height: int,
+    line: float | None = None,
 ) -> list[Shape]:
     """Return the objects of one image, the best score last: on top.
 
@@ -73,9 +78,9 @@ def lay_out(
         by: picture pixels for one image pixel.
         width: of the picture.
         height: of the picture.
-        size: of the labels; 1 suits a picture that is shown as large as a thumbnail.
+        line: a label's height in pixels; None suits a picture that is shown as large as a thumbnail.
     """
-    line = size * min(LINE * width, HIGHEST * height)
+    line = thumbnail_line(width, height) if line is None else line
     rising = sorted(instances, key=lambda one: one.score or 0)
     texts = [one.label if one.score is None else f"{one.label} {one.score:.2f}" for one in rising]
     labels: list[Box] = []
@@ -91,6 +96,11 @@ def lay_out(
         )
         for one, text, label in zip(rising, texts, reversed(labels), strict=True)
     ]
+
+
+def thumbnail_line(width: int, height: int) -> float:
+    """Return the height of labels that can be read where the picture is shown as large as a thumbnail."""
+    return min(LINE * width, HIGHEST * height)
 
 
 def outline(mask: NDArray[np.bool_], by: float) -> list[NDArray[np.float32]]:

@@ -1,4 +1,4 @@
-"""Images with objects as one PNG: the only file that imports matplotlib, through its object API, without a display."""
+"""Images with objects in rows and columns, as one PNG."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch, PathPatch, Rectangle
-from matplotlib.path import Path
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from transfer.drawing import layout
-from transfer.drawing.layout import FONT, PALETTE, Shape
+from transfer.drawing import layout, painting
+from transfer.drawing.layout import PALETTE
 from transfer.evaluation.instances import Instance
 
 CELL = 2.5  # inches
@@ -111,45 +110,6 @@ def _draw(
     shown = cell * min(1.0, TALLEST * width / height)  # inches: a very tall image is narrower than its cell
     point = shown * 72 / width  # of type and lines, in the picture's pixels
     thinner = min(1.0, CELL / cell)  # labels and lines keep their size where images are larger
-    shapes = layout.lay_out(instances, colours, by, width, height, thinner)
-    for shape in shapes:
-        _draw_shape(axes, shape, point * thinner)
-    for shape in shapes:
-        _draw_label(axes, shape, point)
-
-
-def _draw_shape(axes: Axes, shape: Shape, point: float) -> None:
-    """Paint mask and box as the page's style sheet does."""
-    colour = PALETTE[shape.colour]
-    if shape.outline:
-        path = Path.make_compound_path(*(Path(np.vstack([p, p[:1]]), closed=True) for p in shape.outline))
-        how = {"joinstyle": "round", "capstyle": "round"}
-        axes.add_patch(PathPatch(path, fill=False, edgecolor="black", alpha=0.6, linewidth=4.6 * point, **how))
-        axes.add_patch(PathPatch(path, facecolor=colour, edgecolor="none", alpha=0.34))
-        axes.add_patch(PathPatch(path, fill=False, edgecolor=colour, linewidth=2.6 * point, **how))
-        edge = {"linewidth": point, "alpha": 0.75, "linestyle": (0, (4, 3))}
-    else:
-        axes.add_patch(_rectangle(shape.box, fill=False, edgecolor="black", alpha=0.6, linewidth=4.6 * point))
-        edge = {"linewidth": 2.4 * point}
-    axes.add_patch(_rectangle(shape.box, fill=False, edgecolor=colour, **edge))
-
-
-def _rectangle(box: layout.Box, **how: object) -> Rectangle:
-    return Rectangle(box[:2], *box[2:], **how)  # type: ignore[arg-type]
-
-
-def _draw_label(axes: Axes, shape: Shape, point: float) -> None:
-    x, y, width, height = shape.label
-    ground = FancyBboxPatch((x, y), width, height, boxstyle="round,pad=0,rounding_size=2", edgecolor="none")
-    ground.set_facecolor(PALETTE[shape.colour])
-    axes.add_patch(ground)
-    axes.text(
-        x + height * 0.16,
-        y + height * 0.76,
-        shape.text,
-        color=layout.ink(shape.colour),
-        fontfamily="DejaVu Sans Mono",
-        fontweight="bold",
-        fontsize=height * FONT * point,
-        clip_on=True,
-    )
+    line = thinner * layout.thumbnail_line(width, height)
+    shapes = layout.lay_out(instances, colours, by, width, height, line)
+    painting.draw_shapes(axes, shapes, point, thinner)

@@ -14,6 +14,7 @@ from pycocotools import mask as coco_mask
 
 from transfer.errors import InputError
 from transfer.evaluation import detections, ground_truth
+from transfer.evaluation.detections import Detections
 from transfer.files import pixels
 
 
@@ -79,14 +80,17 @@ class ValSet:
                 instances[entry["image_id"]].append(Instance(label, box, mask))
         return instances
 
-    def detections(self, file: Path, wanted: Iterable[int], least: float) -> dict[int, list[Instance]]:
-        """Return what a COCO results file found in the ``wanted`` images with a score of at least ``least``.
+    def read(self, file: Path) -> Detections:
+        """Read a COCO results file on this set.
 
         Raises:
             InputError: as ``transfer.evaluation.detections.read``.
         """
+        return detections.read(file, self._truth)
+
+    def detections(self, every: Detections, wanted: Iterable[int], least: float) -> dict[int, list[Instance]]:
+        """Return the detections in the ``wanted`` images with a score of at least ``least``, in the file's order."""
         instances: dict[int, list[Instance]] = {image_id: [] for image_id in wanted}
-        every = detections.read(file, self._truth)
         shown = np.flatnonzero(np.isin(every.image_ids, list(instances)) & (every.scores >= least))
         chosen = every.chosen(shown)
         for i, (image, category) in enumerate(
