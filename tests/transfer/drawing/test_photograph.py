@@ -112,7 +112,7 @@ def test_titles_too_long_for_an_image_become_smaller():
         (".jpg", "JPEG", 2),
         (".JPEG", "JPEG", 2),
         (".png", "PNG", 0),
-        (".webp", "WEBP", 2),
+        (".webp", "WEBP", 4),
         (".bmp", "BMP", 0),
         (".tif", "TIFF", 0),
         (".ppm", "PPM", 0),
