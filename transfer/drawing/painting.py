@@ -102,3 +102,8 @@ def draw_text(
         x + height * 0.16, y + height * 0.76, text, color=ink, fontfamily=MONO, fontweight="bold",
         fontsize=height * FONT * point, clip_on=True, parse_math=False,
     )  # fmt: skip
+
+
+def draw_note(axes: Axes, text: str, box: layout.Box, point: float) -> None:
+    """Write what a picture itself has to say, light on dark."""
+    draw_text(axes, text, box, point, ground="#16191d", ink="#ffffff", opacity=0.8)

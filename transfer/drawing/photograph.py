@@ -14,11 +14,10 @@ from PIL import Image
 
 from transfer.drawing import layout, painting
 from transfer.drawing.painting import DIMMED, Canvas
-from transfer.evaluation.instances import Instance
+from transfer.drawing.selection import Selection
 
 Pixels = NDArray[np.uint8]
 
-FEW = 3  # drawn dimmed where nothing reaches the limit
 _LINE, _LEAST_LINE = 0.03, 13.0  # a label's height: share of the mean side, and pixels where the image has room
 _UNIT = 1 / 620  # of the mean side: what counts as a pixel in the widths of lines
 _WIDE = 1.9  # width over height, from which two images stand one below the other
@@ -34,45 +33,16 @@ _SAVE = {
 }
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What of an image's detections is drawn.
-
-    Attributes:
-        drawn: those that reach the limit; where none does, the best FEW.
-        below: how many lie below the limit, the dimmed ones among them.
-        dimmed: none reaches the limit, so ``drawn`` is dimmed.
-    """
-
-    drawn: list[Instance]
-    below: int
-    dimmed: bool = False
-
-
-def choose(detections: Sequence[Instance], limit: float) -> Choice:
-    """Choose what to draw of one image's detections; ``limit`` is the least score, 0-1."""
-    reaching = [one for one in detections if (one.score or 0) >= limit]
-    if reaching:
-        return Choice(reaching, len(detections) - len(reaching))
-    best = sorted(detections, key=lambda one: -(one.score or 0))[:FEW]
-    return Choice(best, len(detections), dimmed=bool(best))
-
-
-def draw(pixels: Pixels, choice: Choice, colours: dict[str, int], limit: float) -> Pixels:
-    """Return the image, (H, W, 3), with the objects on it, and a word where nothing reaches the limit."""
+def draw(pixels: Pixels, choice: Selection, colours: dict[str, int]) -> Pixels:
+    """Return the image, (H, W, 3), with the objects and the choice's note on it."""
     height, width = pixels.shape[:2]
     canvas = Canvas(width, height)
     axes = canvas.part(0, 0, width, height)
-    note = ""
-    if choice.dimmed:
-        note = f"nothing reaches {limit:g}: dimmed, the best {len(choice.drawn)}"
-    elif not choice.drawn:
-        note = "nothing detected"
     _draw_choice(axes, choice, colours, width, height, 1.0)
-    if note:
-        line = min(_line(width, height), width / (0.5 * len(note) + 0.8))
-        box = (line / 2, height - 1.5 * line, line * (0.5 * len(note) + 0.32), line)
-        painting.draw_text(axes, note, box, canvas.point, ground="#16191d", ink="#ffffff", opacity=0.8)
+    if choice.note:
+        line = min(_line(width, height), width / (0.5 * len(choice.note) + 0.8))
+        box = (line / 2, height - 1.5 * line, line * (0.5 * len(choice.note) + 0.32), line)
+        painting.draw_note(axes, choice.note, box, canvas.point)
     return canvas.over(pixels)
 
 
@@ -81,7 +51,7 @@ class Half:
     """One side of a comparison: its title, and what is drawn below it."""
 
     title: str
-    choice: Choice
+    choice: Selection
 
 
 def side_by_side(pixels: Pixels, halves: Sequence[Half], colours: dict[str, int]) -> Pixels:
@@ -112,7 +82,7 @@ def side_by_side(pixels: Pixels, halves: Sequence[Half], colours: dict[str, int]
     return canvas.over(page)
 
 
-def _draw_choice(axes: object, choice: Choice, colours: dict[str, int], width: int, height: int, by: float) -> None:
+def _draw_choice(axes: object, choice: Selection, colours: dict[str, int], width: int, height: int, by: float) -> None:
     shapes = layout.lay_out(choice.drawn, colours, by, width, height, _line(width, height))
     unit = max(_UNIT * (width + height) / 2, 0.5)
     opacity = DIMMED if choice.dimmed else 1.0

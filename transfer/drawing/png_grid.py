@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from transfer.drawing import layout, painting
 from transfer.drawing.layout import PALETTE
-from transfer.evaluation.instances import Instance
+from transfer.drawing.selection import Selection
 
 CELL = 2.5  # inches
 DPI = 120
@@ -27,11 +27,11 @@ _LETTER = 0.085  # inches, mean width of a letter at 9 points
 
 @dataclass(frozen=True)
 class GridRow:
-    """One image: its name, pixels (H, W, 3) uint8, and for every column the objects to draw."""
+    """One image: its name, pixels (H, W, 3) uint8, and for every column what to draw."""
 
     name: str
     image: NDArray[np.uint8]
-    columns: list[list[Instance]]
+    columns: list[Selection]
 
 
 def detections_png(
@@ -65,9 +65,9 @@ def detections_png(
     for row, tall in zip(rows, heights, strict=True):
         page.text(_MARGIN, y + _LINE - 0.06, row.name, fontsize=7.5, va="baseline", color="#59626d")
         y += _LINE
-        for i, instances in enumerate(row.columns):
+        for i, choice in enumerate(row.columns):
             frame = (_MARGIN + i * (cell + _GAP)) / width, 1 - (y + tall) / height, cell / width, tall / height
-            _draw(figure.add_axes(frame, anchor="NW"), row.image, instances, layout.colours(classes), cell)
+            _draw(figure.add_axes(frame, anchor="NW"), row.image, choice, layout.colours(classes), cell)
         y += tall + _GAP
     page.text(_MARGIN, height - _MARGIN, caption, fontsize=8, va="bottom")
     buffer = io.BytesIO()
@@ -97,9 +97,7 @@ def _draw_legend(page: Axes, lines: list[list[tuple[float, str]]], colours: dict
             page.text(x + 0.18, y + 0.065, name, fontsize=8, va="center_baseline")
 
 
-def _draw(
-    axes: Axes, image: NDArray[np.uint8], instances: list[Instance], colours: dict[str, int], cell: float
-) -> None:
+def _draw(axes: Axes, image: NDArray[np.uint8], choice: Selection, colours: dict[str, int], cell: float) -> None:
     by = layout.scale(*image.shape[:2])
     width, height = (max(1, round(by * side)) for side in image.shape[1::-1])
     # extent: pixel i covers i to i + 1, as COCO counts, so that boxes and masks lie where they belong
@@ -111,5 +109,9 @@ def _draw(
     point = shown * 72 / width  # of type and lines, in the picture's pixels
     thinner = min(1.0, CELL / cell)  # labels and lines keep their size where images are larger
     line = thinner * layout.thumbnail_line(width, height)
-    shapes = layout.lay_out(instances, colours, by, width, height, line)
-    painting.draw_shapes(axes, shapes, point, thinner)
+    shapes = layout.lay_out(choice.drawn, colours, by, width, height, line)
+    painting.draw_shapes(axes, shapes, point, thinner, painting.DIMMED if choice.dimmed else 1.0)
+    if choice.note:
+        length = layout.LETTER / layout.LINE * len(choice.note) + 0.32
+        line = min(line, width / length)
+        painting.draw_note(axes, choice.note, (0.0, height - line, line * length, line), point)

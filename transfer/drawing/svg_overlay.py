@@ -16,7 +16,7 @@ from transfer.drawing import layout
 from transfer.drawing.layout import FONT, PALETTE, Box, Shape
 from transfer.evaluation.instances import Instance
 
-QUALITY = 82
+QUALITY = 80
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,21 @@ def style() -> str:
     return "\n".join(rules)
 
 
-def overlay(instances: Sequence[Instance], colours: dict[str, int], place: Picture) -> str:
+def overlay(
+    instances: Sequence[Instance], colours: dict[str, int], place: Picture, attributes: Sequence[str] | None = None
+) -> str:
     """Return masks, boxes and labels as SVG elements in the page's pixels, best score on top.
 
     Args:
         instances: of one image.
         colours: class -> number of its colour in the style sheet.
         place: the image in the page.
+        attributes: of each instance's elements, from a space on, for the page's script and style sheet.
     """
+    own = [""] * len(instances) if attributes is None else attributes
     shapes = layout.lay_out(instances, colours, place.scale, place.width, place.height)
-    drawn, labels = "".join(map(_shape, shapes)), "".join(map(_label, shapes))
+    drawn = "".join(f"<g{own[shape.index]}>{_shape(shape)}</g>" for shape in shapes)
+    labels = "".join(f"<g{own[shape.index]}>{_label(shape)}</g>" for shape in shapes)
     return f'<g class="shapes">{drawn}</g><g class="labels">{labels}</g>'
 
 
@@ -69,7 +74,7 @@ def _shape(shape: Shape) -> str:
     path = "".join("M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in polygon) + "Z" for polygon in shape.outline)
     mask = f'<path class="halo" d="{path}"/><path class="mask {kind}" d="{path}"/>' if path else ""
     box = f'<rect class="box {kind}{"" if path else " alone"}" {_place(shape.box)}/>'
-    return f"<g>{mask}{box}<title>{escape(shape.text)}</title></g>"
+    return f"{mask}{box}<title>{escape(shape.text)}</title>"
 
 
 def _label(shape: Shape) -> str:

@@ -15,6 +15,7 @@ from pycocotools import mask as coco_mask
 from transfer.errors import InputError
 from transfer.evaluation import detections, ground_truth
 from transfer.evaluation.detections import Detections
+from transfer.evaluation.objects import Objects
 from transfer.files import pixels
 
 
@@ -47,6 +48,13 @@ class ValSet:
             image["id"]: {**image, "file_name": _file_name(image, folder)} for image in self._truth.content["images"]
         }
         self.classes: dict[int, str] = self._truth.classes
+        self._objects: dict[str, Objects] = {}
+
+    def objects(self, task: str) -> Objects:
+        """Return what there is to detect, for matching; read once for each task."""
+        if task not in self._objects:
+            self._objects[task] = Objects(self._truth, task)
+        return self._objects[task]
 
     def choose(self, count: int, seed: int) -> list[int]:
         """Return ``count`` image numbers (or all) drawn by ``seed`` alone, so that no result can have a say in it."""

@@ -258,6 +258,7 @@ def draw_overlays(out: Path, folder: Path, predictions: Predictions, limit: floa
         limit: least score drawn, 0-1.
     """
     from transfer.drawing import layout, photograph  # matplotlib is loaded only when there is something to draw
+    from transfer.drawing.selection import choose
     from transfer.evaluation.instances import read_pixels
     from transfer.finetuning import logs
 
@@ -271,8 +272,8 @@ def draw_overlays(out: Path, folder: Path, predictions: Predictions, limit: floa
     with atomic.new_folder(out) as temporary, logs.quiet(), progress("drawing", len(listed), "images") as line:
         for image, name in zip(listed, photograph.names([image["file_name"] for image in listed]), strict=True):
             file = folder / image["file_name"]
-            choice = photograph.choose([_instance(entry, classes, image) for entry in by_image[image["id"]]], limit)
-            pixels = photograph.draw(read_pixels(file), choice, colours, limit)
+            choice = choose([_instance(entry, classes, image) for entry in by_image[image["id"]]], limit)
+            pixels = photograph.draw(read_pixels(file), choice, colours)
             encoded = photograph.encode(pixels, name.suffix, photograph.colour_profile(file))
             atomic.write_bytes(temporary / name, encoded)
             choices.append(choice)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from transfer.drawing import layout, photograph
-from transfer.drawing.photograph import Choice, Half
+from transfer.drawing.photograph import Half
+from transfer.drawing.selection import Selection, choose
 from transfer.errors import InputError
 from transfer.evaluation.instances import ValSet, read_pixels
 from transfer.files import places
@@ -69,9 +70,9 @@ def show(
     with new_folder(out) as temporary:
         for image, file, name in zip(chosen, files, names, strict=True):
             truth = val.truth([image])[image]
-            choice = photograph.choose(val.detections(detected, [image], 0.0)[image], score)
+            choice = choose(val.detections(detected, [image], 0.0)[image], score)
             halves = [
-                Half(f"ground truth: {objects(len(truth))}", Choice(truth, 0)),
+                Half(f"ground truth: {objects(len(truth))}", Selection(truth)),
                 Half(f"{start}: {in_words(choice, score)}", choice),
             ]
             pixels = photograph.side_by_side(read_pixels(folder / file), halves, colours)
@@ -85,7 +86,7 @@ def objects(count: int) -> str:
     return f"{count} object" if count == 1 else f"{count} objects"
 
 
-def in_words(choice: Choice, limit: float) -> str:
+def in_words(choice: Selection, limit: float) -> str:
     """Return what of an image's detections is drawn, and what is not."""
     if choice.dimmed:
         return f"nothing reaches {limit:g}; dimmed, the best {len(choice.drawn)} of {choice.below}"

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from transfer.drawing import layout, photograph
-from transfer.drawing.photograph import Choice, Half
+from transfer.drawing.photograph import Half
+from transfer.drawing.selection import Selection, choose
 from transfer.evaluation.instances import Instance
 
 COLOURS = layout.colours(["zero", "one"])
@@ -27,7 +28,7 @@ def changed(drawn, pixels):
 
 def test_a_photograph_keeps_its_size_and_every_pixel_that_nothing_is_drawn_on():
     pixels = photo()
-    drawn = photograph.draw(pixels, photograph.choose([box(100, 60, 40, 40, 0.9)], 0.5), COLOURS, 0.5)
+    drawn = photograph.draw(pixels, choose([box(100, 60, 40, 40, 0.9)], 0.5), COLOURS)
     assert drawn.shape == pixels.shape
     ys, xs = np.nonzero(changed(drawn, pixels))
     assert xs.min() in (97, 98)
@@ -40,7 +41,7 @@ def test_the_fill_lies_where_the_mask_is():
     mask[40:80, 50:90] = True
     pixels = photo()
     one = Instance("one", (50, 40, 40, 40), mask, 0.9)
-    inside = np.abs(photograph.draw(pixels, Choice([one], 0), COLOURS, 0.5).astype(int) - pixels).max(axis=2) > 10
+    inside = np.abs(photograph.draw(pixels, Selection([one], 0), COLOURS).astype(int) - pixels).max(axis=2) > 10
     assert inside[44:76, 54:86].mean() > 0.95
     assert not inside[82:, :].any()
     assert not inside[:, 94:][40:].any()
@@ -49,26 +50,17 @@ def test_the_fill_lies_where_the_mask_is():
 @pytest.mark.parametrize("side", [200, 640, 3000])
 def test_labels_and_lines_are_in_proportion_to_the_image(side):
     pixels = np.full((side, side, 3), 128, np.uint8)
-    drawn = photograph.draw(pixels, Choice([box(side / 2, side / 2, side / 4, side / 4, 0.9)], 0), COLOURS, 0.5)
+    drawn = photograph.draw(pixels, Selection([box(side / 2, side / 2, side / 4, side / 4, 0.9)], 0), COLOURS)
     above = np.nonzero(changed(drawn, pixels)[: int(0.49 * side)])[0]
     height = side / 2 - above.min()
     assert 0.025 <= height / side <= max(0.04, 15 / side)
 
 
-def test_those_below_the_limit_are_counted_and_not_drawn():
-    some = [box(10, 10, 20, 20, 0.9), box(50, 50, 20, 20, 0.4), box(80, 50, 20, 20, 0.5)]
-    choice = photograph.choose(some, 0.5)
-    assert ([one.score for one in choice.drawn], choice.below, choice.dimmed) == ([0.9, 0.5], 1, False)
-
-
 def test_where_nothing_reaches_the_limit_the_best_few_are_drawn_dimmed_and_the_picture_says_so():
-    some = [box(10, 10 + i, 90, 60, 0.1 + i / 50) for i in range(6)]
-    choice = photograph.choose(some, 0.5)
-    assert ([round(one.score, 2) for one in choice.drawn], choice.below, choice.dimmed) == ([0.2, 0.18, 0.16], 6, True)
+    one = box(10, 10, 90, 60, 0.1)
     pixels = np.full((120, 160, 3), 128, np.uint8)
-    (one,) = some[:1]
-    strong = photograph.draw(pixels, Choice([one], 0), COLOURS, 0.5).astype(int) - 128
-    dim = photograph.draw(pixels, Choice([one], 1, dimmed=True), COLOURS, 0.5).astype(int) - 128
+    strong = photograph.draw(pixels, Selection([one]), COLOURS).astype(int) - 128
+    dim = photograph.draw(pixels, choose([one], 0.5), COLOURS).astype(int) - 128
     edge = np.s_[40, 8:12]  # the box's left side
     assert 0.2 < np.abs(dim[edge]).max() / np.abs(strong[edge]).max() < 0.7
     assert changed(dim + 128, pixels)[100:, :60].any()  # the words
@@ -76,11 +68,10 @@ def test_where_nothing_reaches_the_limit_the_best_few_are_drawn_dimmed_and_the_p
 
 
 def test_a_picture_without_any_detection_says_so():
-    choice = photograph.choose([], 0.5)
-    assert choice == Choice([], 0)
+    choice = choose([], 0.5)
     pixels = photo()
-    assert changed(photograph.draw(pixels, choice, COLOURS, 0.5), pixels)[90:].any()
-    assert not changed(photograph.draw(pixels, choice, COLOURS, 0.5), pixels)[:90].any()
+    assert changed(photograph.draw(pixels, choice, COLOURS), pixels)[90:].any()
+    assert not changed(photograph.draw(pixels, choice, COLOURS), pixels)[:90].any()
 
 
 @pytest.mark.parametrize(
@@ -88,7 +79,7 @@ def test_a_picture_without_any_detection_says_so():
 )
 def test_two_halves_use_the_page(size, across, down, by):
     pixels = np.full((*size, 3), 128, np.uint8)
-    halves = [Half("ground truth: 1 object", Choice([], 0)), Half("a", Choice([box(5, 5, 60, 60, 0.9)], 0))]
+    halves = [Half("ground truth: 1 object", Selection([], 0)), Half("a", Selection([box(5, 5, 60, 60, 0.9)], 0))]
     page = photograph.side_by_side(pixels, halves, COLOURS)
     photo_area = 2 * by * by * size[0] * size[1]
     assert page.shape[1] >= across * by * size[1]
@@ -100,7 +91,7 @@ def test_two_halves_use_the_page(size, across, down, by):
 
 def test_titles_too_long_for_an_image_become_smaller():
     pixels = np.full((400, 300, 3), 128, np.uint8)
-    page = photograph.side_by_side(pixels, [Half("a long title " * 9, Choice([], 0))], COLOURS)
+    page = photograph.side_by_side(pixels, [Half("a long title " * 9, Selection([], 0))], COLOURS)
     dark = np.nonzero((page < 100).all(axis=2))
     assert dark[1].max() < 300
     assert dark[1].max() > 200

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.cases.fake_runs import make_run
-from transfer.drawing.photograph import Choice
+from transfer.drawing.selection import Selection
 from transfer.errors import InputError
 from transfer.reporting import pictures
 from transfer.reporting.pictures import show
@@ -51,10 +51,10 @@ def test_two_images_of_one_stem_have_a_picture_each(three_runs, tmp_path):
 @pytest.mark.parametrize(
     ("choice", "words"),
     [
-        (Choice([None] * 4, 0), "4 of at least 0.5"),
-        (Choice([None], 12), "1 of at least 0.5, 12 below"),
-        (Choice([None] * 3, 9, dimmed=True), "nothing reaches 0.5; dimmed, the best 3 of 9"),
-        (Choice([], 0), "nothing detected"),
+        (Selection([None] * 4, 0), "4 of at least 0.5"),
+        (Selection([None], 12), "1 of at least 0.5, 12 below"),
+        (Selection([None] * 3, 9, dimmed=True), "nothing reaches 0.5; dimmed, the best 3 of 9"),
+        (Selection([], 0), "nothing detected"),
     ],
 )
 def test_a_title_says_what_is_drawn_and_what_is_not(choice, words):
