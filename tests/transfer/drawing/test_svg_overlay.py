@@ -1,6 +1,7 @@
 import xml.etree.ElementTree as ET
 
 import numpy as np
+import pytest
 
 from transfer.drawing import layout, svg_overlay
 from transfer.evaluation.instances import Instance
@@ -8,7 +9,7 @@ from transfer.evaluation.instances import Instance
 
 def test_large_images_shrink_and_small_ones_stay():
     large = svg_overlay.picture(np.zeros((600, 1200, 3), dtype=np.uint8))
-    assert (large.width, large.height, large.scale) == (480, 240, 0.4)
+    assert (large.width, large.height, large.scale) == (640, 320, pytest.approx(0.5333, abs=1e-3))
     small = svg_overlay.picture(np.zeros((50, 100, 3), dtype=np.uint8))
     assert (small.width, small.height, small.scale) == (400, 200, 4.0)
     assert small.uri.startswith("data:image/jpeg;base64,")
@@ -29,6 +30,18 @@ def test_an_overlay_has_masks_boxes_scores_and_escapes_names():
     assert sum(1 for e in root.iter("path") if "mask" in e.get("class")) == 1
     box = next(e for e in root.iter("rect") if e.get("class") == "box c0")
     assert [float(box.get(k)) for k in ("x", "y", "width", "height")] == [10, 10, 30, 30]
+
+
+def test_every_element_of_an_object_has_its_attributes():
+    some = [Instance("a", (5, 5, 15, 15), None, 0.2), Instance("a", (30, 30, 10, 10), None, 0.9)]
+    place = svg_overlay.Picture("", 100, 100, 2.0)
+    own = [f' data-s="{score}"' for score in (20, 90)]
+    root = ET.fromstring(f"<svg>{svg_overlay.overlay(some, {'a': 0}, place, own)}</svg>")
+    for kind in ("shapes", "labels"):
+        (group,) = (e for e in root.iter("g") if e.get("class") == kind)
+        assert [one.get("data-s") for one in group] == ["20", "90"]
+    titles = [title.text for title in root.iter("title")]
+    assert titles == ["a 0.20", "a 0.90"]
 
 
 def test_the_style_sheet_has_every_colour_of_the_palette():

@@ -36,7 +36,6 @@ theme.addEventListener("click", () => {
   const next = modes[(modes.indexOf(document.documentElement.dataset.theme ?? "auto") + 1) % 3];
   document.documentElement.dataset.theme = next;
   theme.querySelector("span").textContent = next;
-  theme.setAttribute("aria-label", `Colours: ${next === "auto" ? "as the system has them" : next}`);
 });
 // On a phone sections are closed at first; a link into one opens it, and so does printing.
 const folds = [...document.querySelectorAll("details.fold")];
