@@ -45,8 +45,17 @@ def of(variable, part):
     return {k: t for k, t in part.items() if k.startswith(f"{variable}.")}
 
 
-@pytest.mark.parametrize("mode", ["forward_mode", "feature_difference", "first_order"])
-@pytest.mark.parametrize("trial", ["meta", "lower"])
+OTHERS = pytest.mark.slow  # bfloat16 is slow on most CPUs: the fast tests keep the default way of each kind
+
+
+@pytest.mark.parametrize(
+    ("mode", "trial"),
+    [
+        ("feature_difference", "lower"),
+        *(pytest.param(mode, "lower", marks=OTHERS) for mode in ("forward_mode", "first_order")),
+        *(pytest.param(mode, "meta", marks=OTHERS) for mode in ("forward_mode", "feature_difference", "first_order")),
+    ],
+)
 def test_bf16_keeps_the_direction_of_the_hypergradient(case, mode, trial):
     """At least 0.95; between 0.981 and 1 when this was written. 0.9 of a second-order part would still be a descent."""
     exact, found = (
@@ -67,6 +76,7 @@ def test_bf16_keeps_the_direction_of_the_hypergradient(case, mode, trial):
     assert relative_error(*mask) > 1e-4  # it did run in bfloat16
 
 
+@pytest.mark.slow
 def test_a_difference_of_bf16_features_would_be_noise(case):
     """Why ``exact`` is there: the same without it."""
     upper, exact = upper_level(case, precision="bf16"), upper_level(case).post(case[2], STEP)
@@ -93,8 +103,18 @@ def test_by_default_nothing_is_lowered(case, mode):
     assert torch.equal(found.upper_loss, expected.upper_loss)
 
 
-@pytest.mark.parametrize("way", [{"base": "inline", "trial": "lower"}, {"base": "inline", "trial": "meta"}, {}])
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(
+    ("way", "precision"),
+    [
+        ({}, "fp32"),
+        pytest.param({}, "bf16", marks=OTHERS),
+        *(
+            pytest.param({"base": "inline", "trial": trial}, precision, marks=OTHERS)
+            for trial in ("lower", "meta")
+            for precision in ("fp32", "bf16")
+        ),
+    ],
+)
 def test_every_way_keeps_its_direction_through_the_training_step(case, way, precision):
     """By feature differences, with the real step in float32 and in bfloat16."""
     (net, objective, data), found = case, []
