@@ -51,7 +51,7 @@ const follow = () => {
   unfold(target.querySelector("details.fold"));
   target.scrollIntoView();
 };
-addEventListener("hashchange", follow);
+for (const link of document.querySelectorAll('a[href^="#"]')) link.addEventListener("click", () => setTimeout(follow));
 follow();
 addEventListener("beforeprint", () => folds.forEach((fold) => { fold.open = true; }));
 // A command goes to the clipboard whole; where a browser forbids that, it is selected instead.
