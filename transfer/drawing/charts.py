@@ -100,8 +100,8 @@ def lines(
 
 def unchanged(curves: Sequence[Line]) -> bool:
     """Whether no curve changes by more than UNCHANGED of its largest value: a flat line, whatever its digits say."""
-    values = [[y for _, y in curve.points] for curve in curves if curve.points]
-    return all(max(ys) - min(ys) <= UNCHANGED * max(map(abs, ys)) for ys in values if len(ys) > 1)
+    values = [[y for _, y in curve.points] for curve in curves if len(curve.points) > 1]
+    return bool(values) and all(max(ys) - min(ys) <= UNCHANGED * max(map(abs, ys)) for ys in values)
 
 
 def histogram(title: str, edges: Sequence[float], counts: Sequence[int], x_unit: str, y_unit: str) -> str:

@@ -48,6 +48,7 @@ def gallery_data(shown: Gallery, score: float) -> dict[str, Any]:
         "pair": [1 + i for i in shown.pair],
         "pictures": list(pictures.values()),
         "score": f"{score:g}",
+        "percent": round(100 * score),
         "classes": [(name, f"c{colour}") for name, colour in colours.items()],
         "legend": len(colours) <= MOST_CLASSES,
         "kinds": list(enumerate(KINDS)),
@@ -98,7 +99,7 @@ def _attributes(run: Detected, numbers: dict[str, int], drawn: selection.Selecti
 
 
 def _percent(score: float | None) -> str:
-    """Return a score as the page compares it: hundredths, rounded down, so that a limit hides what lies below it."""
+    """Return a score as the page compares it with its limit, in percent; -1 for none."""
     return "-1" if score is None else f"{100 * score:.4g}"
 
 

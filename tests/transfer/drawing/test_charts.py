@@ -94,6 +94,7 @@ def test_a_flat_curve_is_drawn_flat_and_called_unchanged():
     assert charts.unchanged([flat])
     assert not charts.unchanged([falling])
     assert not charts.unchanged([flat, falling])
+    assert not charts.unchanged([Line(1, "one point", ((0.0, 5.0),))])
     (line,) = elements(charts.lines("t", [flat], "iteration", "loss"), "polyline")
     heights = [float(pair.split(",")[1]) for pair in line.get("points").split()]
     assert max(heights) - min(heights) < 1
