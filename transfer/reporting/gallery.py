@@ -18,7 +18,7 @@ from transfer.records.record import Record
 from transfer.records.unchanged import why_changed
 
 MOST_COLUMNS = 5  # beside the ground truth; more would not be readable
-LEAST, MOST = 0.1, 25  # score of the detections that are in the page, 0-1, and how many of an image at the most
+LEAST, MOST = 0.1, 20  # score of the detections that are in the page, 0-1, and how many of an image at the most
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,13 @@ def test_large_images_shrink_and_small_ones_stay():
     assert small.uri.startswith("data:image/jpeg;base64,")
 
 
+def test_a_photograph_of_the_usual_size_weighs_little():
+    noise = np.random.default_rng(0).normal(size=(60, 80, 3))
+    pixels = np.clip(128 + 40 * np.kron(noise, np.ones((8, 8, 1))), 0, 255).astype(np.uint8)
+    assert pixels.shape == (480, 640, 3)
+    assert len(svg_overlay.picture(pixels).uri) < 100_000
+
+
 def page(*instances, colours):
     place = svg_overlay.Picture("", 100, 100, 2.0)
     return ET.fromstring(f"<svg>{svg_overlay.overlay(instances, colours, place)}</svg>")
@@ -30,6 +37,13 @@ def test_an_overlay_has_masks_boxes_scores_and_escapes_names():
     assert sum(1 for e in root.iter("path") if "mask" in e.get("class")) == 1
     box = next(e for e in root.iter("rect") if e.get("class") == "box c0")
     assert [float(box.get(k)) for k in ("x", "y", "width", "height")] == [10, 10, 30, 30]
+
+
+def test_an_outline_is_closed_and_off_by_half_a_pixel_at_the_most():
+    polygon = np.array([[10.4, 10.4], [30.6, 10.4], [30.6, 40.2], [30.7, 40.3], [10.4, 40.2]], np.float32)
+    path = svg_overlay._outline(polygon)
+    assert path == "M10,10l21,0 0,30 -21,0z"
+    assert svg_overlay._outline(np.array([[1.1, 1.1], [1.2, 1.2]], np.float32)) == ""
 
 
 def test_every_element_of_an_object_has_its_attributes():
