@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from transfer.evaluation.evaluate import evaluate
     from transfer.finetuning.finetune import finetune
     from transfer.finetuning.predict import predict
+    from transfer.importing.importer import import_data
     from transfer.records.record_file import read_run as read_record
     from transfer.reporting.report import compare
     from transfer.reporting.report import write_report as report
@@ -33,6 +34,7 @@ __all__ = [
     "diagnose",
     "evaluate",
     "finetune",
+    "import_data",
     "predict",
     "read_checkpoint",
     "read_record",
@@ -49,6 +51,7 @@ _PLACES = {
     "diagnose": ("transfer.doctor.examine", "diagnose"),
     "evaluate": ("transfer.evaluation.evaluate", "evaluate"),
     "finetune": ("transfer.finetuning.finetune", "finetune"),
+    "import_data": ("transfer.importing.importer", "import_data"),
     "predict": ("transfer.finetuning.predict", "predict"),
     "read_checkpoint": ("transfer.checkpoints.checkpoint", "read"),
     "read_record": ("transfer.records.record_file", "read_run"),

@@ -5,7 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-VERBS = ("inspect", "convert", "verify", "doctor", "finetune", "evaluate", "predict", "report", "study", "show", "demo")
+VERBS = (
+    "inspect",
+    "convert",
+    "verify",
+    "data",
+    "doctor",
+    "finetune",
+    "evaluate",
+    "predict",
+    "report",
+    "study",
+    "show",
+    "demo",
+)
 # What ``python -m`` runs, besides the package itself.
 RUN_DIRECTLY = ("transfer", "transfer.demo", "transfer.demo.digits", "transfer.train_net")
 

@@ -204,7 +204,7 @@ def _check_files(data: CocoSet, problems: Problems) -> None:
 def _check_header(path: Path, image: dict[str, Any], problems: Problems) -> None:
     wanted = (image["width"], image["height"])
     try:
-        upright, stored = _sizes(path)
+        upright, stored = header_sizes(path)
     except (OSError, ValueError) as error:
         problems.add("unreadable", f"{image['file_name']}, {error}")
         return
@@ -214,7 +214,8 @@ def _check_header(path: Path, image: dict[str, Any], problems: Problems) -> None
     problems.add("stored size" if stored == wanted else "other size", sizes)
 
 
-def _sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
+def header_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return (width, height) of an image file, upright and as stored, as ``pixels.sizes`` does."""
     with path.open("rb") as file:
         start = file.read(_HEADER)
         try:
