@@ -75,10 +75,10 @@ def judge(groups: Sequence[Group], baseline: str | None, images: ImageResamples 
             corrected = None if p is None else next(adjusted)
             word = _word(diff, corrected)
             needs = ""
-            if word == UNKNOWN and diff.estimate is None:
-                needs = _plan(diff, len(rows), 0 if images is None else images.count)
-            elif word == UNKNOWN:
+            if word == UNKNOWN and diff.estimate is not None:
                 needs = _needs(diff, diff.estimate, len(tested))
+            elif word == UNKNOWN:
+                needs = _plan(diff, len(rows), 0 if images is None else images.count)
             verdicts.append(Verdict(ours, base, task, diff, p, corrected, word, needs))
     return verdicts
 

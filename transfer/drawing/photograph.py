@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ _LINE, _LEAST_LINE = 0.03, 13.0  # a label's height: share of the mean side, and
 _UNIT = 1 / 620  # of the mean side: what counts as a pixel in the widths of lines
 _WIDE = 1.9  # width over height, from which two images stand one below the other
 _LEAST_SIDE = 400  # pixels; below that a comparison is enlarged, for its titles would not be readable
-_SAVE = {
+_SAVE: dict[str, dict[str, Any]] = {
     ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
     ".jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
     ".webp": {"format": "WEBP", "quality": 95},
@@ -106,7 +107,7 @@ def encode(pixels: Pixels, suffix: str, profile: bytes | None = None) -> bytes:
     how = dict(_SAVE.get(suffix.lower(), {"format": "PNG"}))
     if profile and how["format"] not in ("BMP", "PPM"):
         how["icc_profile"] = profile
-    Image.fromarray(pixels).save(buffer, **how)  # type: ignore[arg-type]
+    Image.fromarray(pixels).save(buffer, **how)
     return buffer.getvalue()
 
 

@@ -41,8 +41,8 @@ def confusion(objects: Objects, detections: Detections, score: float) -> Confusi
     chosen, counted = matching.object[0], ~matching.ignored[0]
     right = chosen >= 0
     np.add.at(counts, (matching.object_category[chosen[right]], matching.category[right]), 1)
-    np.add.at(counts, (background, matching.category[~right & counted]), 1)
-    np.add.at(counts, (matching.object_category[~matching.taken()], background), 1)
+    np.add.at(counts[background], matching.category[~right & counted], 1)
+    np.add.at(counts[:, background], matching.object_category[~matching.taken()], 1)
     return Confusion(names, counts, score)
 
 
