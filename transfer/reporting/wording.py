@@ -53,8 +53,11 @@ def _sentence(verdicts: Sequence[Verdict], where: str) -> str:
         over = "against" if round(one.difference.mean, 1) < 0 else "over"
         return f"{one.ours.init}: {signed(one.difference.mean)} {task} AP {over} {base} {where}; {_worth(one)}"
     ordered = sorted(verdicts, key=lambda verdict: -verdict.difference.mean)
-    same = {_worth(verdict) for verdict in verdicts if verdict.word == UNKNOWN}
-    alike = len(same) == 1 and all(verdict.word == UNKNOWN for verdict in verdicts)
+    same = {_worth(verdict) for verdict in verdicts}
+    alike = all(verdict.word == UNKNOWN for verdict in verdicts)
+    fewest = min(verdict.difference.n for verdict in verdicts)
+    if len(same) > 1:
+        same = {f"{_seeds(fewest)}, so no verdict" if fewest < LEAST_SEEDS else "each of them may be chance"}
     words = {BETTER: f" ({BETTER})", WORSE: f" ({WORSE})", UNKNOWN: "" if alike else " (may be chance)"}
     gains = [f"{verdict.ours.init} {signed(verdict.difference.mean)}{words[verdict.word]}" for verdict in ordered]
     end = f"; {next(iter(same))}" if alike else ""

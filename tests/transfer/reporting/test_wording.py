@@ -49,6 +49,8 @@ def test_several_starts_of_which_some_may_be_chance():
     assert wording.answer(one) == (
         "Mask AP over random on these 10 images: a +2.0, b +1.0; one seed, so no verdict: 2 more seeds decide."
     )
+    mixed = summary(*runs("a", 9.0), *runs("b", 8.0, 8.5), *runs("random", 7.0, 7.0))
+    assert wording.answer(mixed) == ("Mask AP over random on these 10 images: a +2.0, b +1.2; one seed, so no verdict.")
     some = summary(*runs("a", *SEED[0]), *runs("b", 11.0, 12.2, 14.5), *runs("random", *SEED[1]))
     assert wording.answer(some) == ("Mask AP over random on these 10 images: a +3.1 (better), b +0.4 (may be chance).")
 
