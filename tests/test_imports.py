@@ -71,7 +71,7 @@ FRAMEWORKS = {
     ("pretrain", "matplotlib"): {"reporting/plots.py"},
     ("pretrain", "tqdm"): {"progress.py"},
     ("transfer", "mmengine"): set(),
-    ("transfer", "matplotlib"): {"drawing/png_grid.py"},
+    ("transfer", "matplotlib"): {"drawing/painting.py", "drawing/png_grid.py"},
     ("transfer", "jinja2"): {"reporting/page.py"},
     ("transfer", "contourpy"): {"drawing/layout.py"},
     ("transfer", "cv2"): {"drawing/layout.py", "importing/likeness.py"},
