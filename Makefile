@@ -1,4 +1,5 @@
 # make demo    set up if needed, then the whole chain on a small real data set      -> runs/demo/report/
+# make docs    the docs as a site                                                     -> build/site/index.html
 # make test    set up if needed, then lint, types and tests
 # Variables: PYTHON=/path/to/python3.11   DETECTRON2=git+https://github.com/facebookresearch/detectron2.git
 
@@ -6,14 +7,15 @@ VENV       ?= .venv
 DETECTRON2 ?= wheel
 READY      := $(VENV)/.ready
 PY         := $(VENV)/bin/python
+DOCS       := $(VENV)/.docs
 
-.PHONY: setup demo test check test-slow test-gpu clean
+.PHONY: setup demo docs test check test-slow test-gpu clean
 
 setup: $(READY)
 
 # The stamp holds what the environment was built from, so that a second run does nothing and another
 # DETECTRON2 or a changed pin rebuilds it.
-WANTED := $(shell { cat requirements/*; sed -n '/^dependencies/,/^\[tool/p' pyproject.toml; echo '$(DETECTRON2)'; } | cksum)
+WANTED := $(shell { cat $(filter-out requirements/docs.txt,$(sort $(wildcard requirements/*))); sed -n '/^dependencies/,/^\[tool/p' pyproject.toml; echo '$(DETECTRON2)'; } | cksum)
 ifneq ($(shell cat $(READY) 2>/dev/null),$(WANTED))
 .PHONY: $(READY)
 endif
@@ -22,6 +24,11 @@ $(READY):
 	@requirements/setup.sh $(VENV) '$(DETECTRON2)'
 	@echo '$(WANTED)' > $@
 
+# What the site and the notebook need is no part of the setup: it comes when it is first asked for, in a minute.
+$(DOCS): requirements/docs.txt $(READY)
+	@$(PY) -m pip --disable-pip-version-check -q install --no-compile -c requirements/constraints.txt -r $<
+	@touch $@
+
 demo: $(READY)
 	@$(PY) -m transfer.demo --out runs/demo
 
@@ -29,12 +36,17 @@ demo: $(READY)
 test: check
 	@$(PY) -m pytest -q -n auto --dist loadfile --timeout 900
 
-check: $(READY)
+check: $(READY) docs
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 
-test-slow: $(READY)
+# MkDocs 1.6 is pinned: version 2 will read neither this theme nor these plugins, of which each build would warn. No --quiet:
+# it hides warnings from --strict too.
+docs: $(DOCS)
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
+
+test-slow: $(DOCS)
 	@$(PY) -m pytest -q -n auto --dist loadfile -m slow
 
 test-gpu: $(READY)

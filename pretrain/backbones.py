@@ -142,7 +142,7 @@ def load_backbone(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     Raises:
         InputError: not such a file, or a tensor is missing, extra or of another shape.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from pretrain.backbones import build_backbone, save_backbone
         >>> about = {"arch": "resnet18", "stem": "small", "mean": [0.5] * 3, "std": [0.25] * 3}

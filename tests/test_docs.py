@@ -27,7 +27,7 @@ def commands(page):
     """Words after ``python -m`` of each command that stands on lines of its own, continued lines joined."""
     text = re.sub(r"\\\n\s*", " ", text_of(page))
     for line in text.splitlines():
-        match = re.match(r"^\s+(?:torchrun .*-m|python -m) (\S+)(.*)$", line)
+        match = re.match(r"^\s*(?:torchrun .*-m|python -m) (\S+)(.*)$", line)
         if match and match[1].split(".")[0] in ("pretrain", "transfer", "benchmarks"):
             yield match[1], line.strip(), re.split(r"\s{3,}|\s#\s|$", match[2].strip())[0]
 
@@ -69,8 +69,17 @@ def test_there_are_commands_to_look_at():
     assert sum(len(list(commands(page))) for page in PAGES) > 30
 
 
+def anchors(page):
+    """What leads to the headings of a page, by the rule of GitHub and MkDocs."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\s-]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_every_link_leads_somewhere(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
-        if not target.startswith(("http://", "https://", "#", "mailto:")):
-            assert (page.parent / target.split("#")[0]).exists(), target
+        if not target.startswith(("http://", "https://", "mailto:")):
+            path, _, anchor = target.partition("#")
+            there = page.parent / path if path else page
+            assert there.exists(), target
+            assert not anchor or there.suffix != ".md" or anchor in anchors(there), target

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from transfer.doctor.examine import diagnose
     from transfer.errors import InputError
     from transfer.evaluation.evaluate import evaluate
+    from transfer.finetuning.export import export
     from transfer.finetuning.finetune import finetune
     from transfer.finetuning.predict import predict
     from transfer.importing.importer import import_data
@@ -33,6 +34,7 @@ __all__ = [
     "convert",
     "diagnose",
     "evaluate",
+    "export",
     "finetune",
     "import_data",
     "predict",
@@ -50,6 +52,7 @@ _PLACES = {
     "convert": ("transfer.conversion.convert", "convert"),
     "diagnose": ("transfer.doctor.examine", "diagnose"),
     "evaluate": ("transfer.evaluation.evaluate", "evaluate"),
+    "export": ("transfer.finetuning.export", "export"),
     "finetune": ("transfer.finetuning.finetune", "finetune"),
     "import_data": ("transfer.importing.importer", "import_data"),
     "predict": ("transfer.finetuning.predict", "predict"),

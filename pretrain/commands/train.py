@@ -45,6 +45,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="resume although settings, images or versions differ from those that the run began with",
     )
     parser.add_argument(
+        "--track",
+        action="append",
+        default=[],
+        metavar="wandb|mlflow",
+        help="send every logged number there too; may be given twice (default: nowhere; TensorBoard's files are always "
+        "written)",
+    )
+    parser.add_argument(
         "--cfg-options",
         nargs="+",
         default=[],
@@ -59,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
 
     given = {"annotations": args.annotations, "init": args.init, "overrides": args.cfg_options}
     if not args.dry_run:
-        train(args.config, args.data, args.work_dir, resume=args.resume, allow_change=args.allow_change, **given)
+        how = {"resume": args.resume, "allow_change": args.allow_change, "track": args.track}
+        train(args.config, args.data, args.work_dir, **how, **given)
         return 0
     from pretrain.training.rehearsal import describe
 

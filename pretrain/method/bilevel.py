@@ -38,7 +38,7 @@ class Problem:
         upper: (h at w⁺, head weights at w⁺, ψ) -> U, a scalar.
         exact: the same features in full precision where ``features`` computes in less; differences are taken of these.
 
-    Example:
+    Examples:
         A layer w, a factor c behind it, and an upper variable m that scales the features in the trial loss alone:
 
         >>> problem = Problem(
@@ -102,7 +102,7 @@ def hypergradient(
     Raises:
         ValueError: unknown mode or no upper variable.
 
-    Example:
+    Examples:
         With L_tri = (m c w)² / 2 and U = (c w - 1)² / 2 at c = w = m = 1, the trial step of rate 0.1 leads to c = w =
         0.9, where ∂U/∂w = ∂U/∂c = 0.9 (0.81 - 1), and dw/dm = dc/dm = -0.1 · 2. U itself contains no m.
 

@@ -21,7 +21,7 @@ class Weights:
         backbone: name -> tensor, what the features are computed with.
         heads: name -> tensor, what the losses use beside the features.
 
-    Example:
+    Examples:
         >>> weights = Weights(backbone={"w": torch.ones(2, 3)}, heads={"c": torch.zeros(4)})
         >>> [tuple(t.shape) for t in weights.tensors()]
         [(2, 3), (4,)]
@@ -55,7 +55,7 @@ class TrialStep:
         preconditioner: P, per tensor a factor or one of its shape, read only: what AdamW divides by, LARS' trust ratio.
             None for plain SGD (P = 1).
 
-    Example:
+    Examples:
         The step of ``torch.optim.SGD(..., lr=0.1, momentum=0.9)`` that has not moved yet:
 
         >>> TrialStep(lr=0.1, momentum=0.9).buffers is None

@@ -99,7 +99,7 @@ def evaluate(
     Raises:
         InputError: the weights, the data or an argument cannot be used, an image cannot be read, or ``out`` exists.
 
-    Example:
+    Examples:
         >>> import cv2, numpy, pathlib
         >>> for split in ("train", "val"):
         ...     for colour, channel in (("blue", 0), ("red", 2)):

@@ -8,6 +8,7 @@ import logging
 import shutil
 import warnings
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from pretrain.data.order import BatchOrder
 from pretrain.distributed import ranks
 from pretrain.errors import InputError
 from pretrain.settings.schema import Settings, as_plain
+from pretrain.training import tracking
 from pretrain.training.initial import normalised_as, read_initial
 from pretrain.training.interrupt import Interrupt
 from pretrain.training.online_knn import online_knn
@@ -40,6 +42,7 @@ def run_training(
     resume: bool = False,
     allow_change: bool = False,
     hooks: Sequence[Hook] = (),
+    track: Sequence[str] = (),
 ) -> Path:
     """Run the whole training; several processes have met before (`pretrain.distributed.ranks.started`).
 
@@ -51,6 +54,7 @@ def run_training(
         resume: go on from the newest sound checkpoint in the work folder, or begin where there is none.
         allow_change: resume with other settings, images or versions than the run began with.
         hooks: more to be called during the training.
+        track: names of `pretrain.training.tracking.TRACKERS`.
 
     Returns:
         The path of ``backbone.safetensors``.
@@ -80,10 +84,14 @@ def run_training(
     start = ranks.on_rank_zero(lambda: prepare(settings, plan, resume, allow_change))  # the first thing that writes
     ranks.on_all_ranks(lambda: _check_visible(start))
     _announce(settings, plan, order)
-    with Interrupt() as interrupt, warnings.catch_warnings():
+    names = track if ranks.rank() == 0 else ()
+    with Interrupt() as interrupt, warnings.catch_warnings(), ExitStack() as stack:
         # The optimisers of m and ξ rest until the meta step starts, while the schedules already run.
         warnings.filterwarnings("ignore", "Detected call of `scheduler.step", UserWarning)
-        _run(build_runner(settings, plan, model, order, start, watch, hooks, interrupt), plan)
+        config, going_on = as_plain(settings), start.checkpoint is not None
+        opened = tracking.tracked(names, plan.work_dir, config, name=plan.work_dir.name, resume=going_on)
+        trackers = ranks.on_all_ranks(lambda: stack.enter_context(opened))
+        _run(build_runner(settings, plan, model, order, start, watch, hooks, interrupt, trackers), plan)
     path = plan.work_dir / BACKBONE
     ranks.on_rank_zero(lambda: save_backbone(path, model.backbone, _metadata(settings, plan, order)))
     log.info("wrote %s", path)

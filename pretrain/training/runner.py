@@ -31,6 +31,7 @@ from pretrain.training.online_knn import OnlineKnn
 from pretrain.training.optimizers import build_optimizers
 from pretrain.training.plan import Plan, Start
 from pretrain.training.term_shares import TermShares
+from pretrain.training.tracking import Tracker, Trackers
 
 PREFETCHED = 4  # batches that each loader process works ahead
 
@@ -63,6 +64,7 @@ def build_runner(
     watch: Sequence[OnlineKnn],
     hooks: Sequence[Hook],
     interrupt: Interrupt,
+    trackers: Sequence[Tracker] = (),
 ) -> Runner:
     """Everything that MMEngine calls during the training, in the order in which it does.
 
@@ -75,6 +77,7 @@ def build_runner(
         watch: the look at the nearest neighbours, on rank 0 where the settings ask for it.
         hooks: more to be called.
         interrupt: notes the signals that end the training.
+        trackers: runs of other programs that get the logged numbers too; on rank 0.
     """
     unreadable = UnreadableImages(len(plan.source), settings.data.max_unreadable)
     width = feature_width(settings.backbone.arch)
@@ -106,7 +109,7 @@ def build_runner(
         custom_hooks=[progress, guard, TermShares(), checkpoints, *watch, *hooks, *keepers],
         visualizer={
             "type": Visualizer,
-            "vis_backends": [{"type": TensorboardVisBackend}] if ranks.rank() == 0 else None,
+            "vis_backends": [{"type": TensorboardVisBackend}, Trackers(trackers)] if ranks.rank() == 0 else None,
             "save_dir": str(plan.work_dir / "tensorboard"),
         },
         load_from=None if start.checkpoint is None else str(start.checkpoint),

@@ -16,6 +16,7 @@ from pretrain.distributed import ranks
 from pretrain.errors import InputError
 from pretrain.settings.config_files import read_config
 from pretrain.settings.schema import Settings, load_settings
+from pretrain.training import tracking
 from pretrain.training.hooks import clock
 from pretrain.training.plan import Plan, make_plan
 from pretrain.training.rehearsal import Estimate, rehearse
@@ -36,6 +37,7 @@ def train(
     resume: bool = False,
     allow_change: bool = False,
     overrides: Sequence[str] = (),
+    track: Sequence[str] = (),
 ) -> Path:
     """Pretrain a backbone on images without labels.
 
@@ -53,6 +55,7 @@ def train(
         resume: go on from the newest sound checkpoint in the work folder, or begin where there is none.
         allow_change: resume although settings, images or versions differ from those that the run began with.
         overrides: ``section.key=value`` texts that change the config, such as ``optimizer.lr=0.1``.
+        track: ``"wandb"``, ``"mlflow"`` or both: every logged number goes there too.
 
     Returns:
         The path of ``backbone.safetensors`` in the work folder; `load_backbone` reads it.
@@ -63,7 +66,7 @@ def train(
         Interrupted: SIGINT or SIGTERM came; everything is saved, and ``resume`` goes on.
         RankLost: another process of the same training died.
 
-    Example:
+    Examples:
         >>> import cv2, numpy, pathlib
         >>> pathlib.Path("images").mkdir()
         >>> noise = numpy.random.default_rng(0)
@@ -83,11 +86,13 @@ def train(
     with ranks.started():
         # After torchrun's own restart the command line is still that of the first start; each agent counts its own.
         restarted = ranks.any_rank(int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0)
+        ranks.on_rank_zero(lambda: tracking.check(track))
         folder, start = Path(work_dir), None if init is None else Path(init)
         ranks.on_rank_zero(lambda: check_writable(folder, "--work-dir"))
         settings, plan = _planned(config, data, folder, annotations, overrides)
         began = time.perf_counter()
-        path = run_training(settings, plan, init=start, resume=resume or restarted, allow_change=allow_change)
+        resume = resume or restarted
+        path = run_training(settings, plan, start, resume=resume, allow_change=allow_change, track=track)
         log.info("done in %s", clock(time.perf_counter() - began))
         return path
 

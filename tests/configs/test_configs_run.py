@@ -34,6 +34,7 @@ def home(tmp_path_factory):
     """A folder whose ``datasets`` is what DETECTRON2_DATASETS stands for when it is not set."""
     folder = tmp_path_factory.mktemp("home")
     images, ann = write_coco(folder / "set", 2, classes=("person", "car"))
+    write_coco(folder / "val", 2, classes=("person", "car"), seed=1)
     root = folder / "datasets"
     write_coco_home(images, ann, root)
     write_lvis_home(images, ann, root)
@@ -50,8 +51,8 @@ def run(name, home, folder, monkeypatch, *more):
     torch.set_num_threads(1)
     words = ["--config-file", name, "--init", "random", "--seed", "0", "OUTPUT_DIR", str(folder), *TINY, *more]
     if name.startswith(("any_", "digits_")):
-        images, ann = str(home / "set/images"), str(home / "set/ann.json")
-        words = ["--train", images, ann, "--val", images, ann, *words]
+        train, val = ([str(home / part / "images"), str(home / part / "ann.json")] for part in ("set", "val"))
+        words = ["--train", *train, "--val", *val, *words]
     assert train_net.main(words) == 0
     record = record_file.read(folder)
     assert record.engine == MEASURES.get(name[:4], "hotcoco")

@@ -51,7 +51,12 @@ PROTOCOLS = {
 }
 NAMES = {pattern.format(depth): (pattern, depth) for pattern, facts in PROTOCOLS.items() for depth in facts[0]}
 # On any data: no protocol of the field's.
-OWN = {"digits_mask_rcnn_R_18_FPN_demo", "any_mask_rcnn_R_18_FPN_small", "any_mask_rcnn_R_50_FPN_quick"}
+OWN = {
+    "digits_mask_rcnn_R_18_FPN_demo",
+    "any_mask_rcnn_R_18_FPN_small",
+    "any_mask_rcnn_R_18_FPN_photographs",
+    "any_mask_rcnn_R_50_FPN_quick",
+}
 # Keys that decide nothing but what is at hand here; every other key of a config is in a test below.
 DEFAULTS = get_cfg()
 

@@ -12,7 +12,7 @@ import transfer
 
 ROOT = Path(__file__).parents[2]
 FUNCTIONS = [name for name in transfer.__all__ if inspect.isfunction(getattr(transfer, name))]
-GOING_ON = ["read_record", "predict", "report"]  # their examples go on from that of finetune
+GOING_ON = ["read_record", "predict", "export", "report"]  # their examples go on from that of finetune
 
 
 def run_example(name, names):
@@ -29,7 +29,7 @@ def run_example(name, names):
 
 def test_what_the_issue_names_is_there():
     functions = {"read_checkpoint", "convert", "verify", "diagnose", "finetune", "evaluate", "predict", "compare"}
-    assert set(FUNCTIONS) == functions | {"report", "read_record", "study", "import_data"}
+    assert set(FUNCTIONS) == functions | {"report", "read_record", "study", "import_data", "export"}
     assert set(transfer.__all__) <= set(dir(transfer))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from transfer.checkpoints import claims, completeness, locate, opened, resnets, settings
+from transfer.checkpoints import claims, completeness, hub, locate, opened, resnets, settings
 from transfer.checkpoints.layouts import Convention, Layout
 from transfer.checkpoints.metadata import FORMAT, convention_of, converted_metadata, decode_metadata, metadata_of
 from transfer.checkpoints.printable import printable
@@ -24,6 +24,7 @@ class Examination:
 
     Attributes:
         path, sha256: the file.
+        name: what it is called in the metadata: its name without its folder, or its address on a hub.
         located: where the tensors lay and how they are named.
         others: ways to further backbones in the same file, as ``--prefix`` takes them.
         spec, stem: the architecture, or None when it is no known one.
@@ -37,6 +38,7 @@ class Examination:
 
     path: Path
     sha256: str
+    name: str
     located: locate.Located
     others: list[str]
     spec: resnets.Spec | None
@@ -106,7 +108,7 @@ def read(
     """Read a checkpoint completely or refuse it.
 
     Args:
-        path: the file.
+        path: the file, or ``hf:ORG/NAME[@REVISION][/FILE]`` (`transfer.checkpoints.hub`).
         prefix: what stands before the backbone's names; None to recognise it.
         arch: torchvision's name of the architecture; None to recognise it. Named, it is the user's word against
             what the file says of itself: contradictions become doubts.
@@ -117,7 +119,7 @@ def read(
         InputError: no such file, or an unknown ``arch`` or ``convention``.
         CheckpointError: not safe, not known, not complete or not sound.
 
-    Example:
+    Examples:
         A checkpoint whose backbone has a name before it, with untrained weights:
 
         >>> import tempfile, torch, torchvision, transfer
@@ -171,7 +173,9 @@ def examine(
     Raises:
         InputError, CheckpointError: the file cannot be opened safely or holds no known layout.
     """
-    path = Path(path)
+    fetched = hub.fetch(str(path)) if hub.is_address(path) else None
+    path = fetched.path if fetched else Path(path)
+    beside = fetched.fed if fetched else {}
     tree, header = opened.open_tree(path)
     metadata = decode_metadata(header, path) if header.get("format") == FORMAT else converted_metadata(tree, path)
     located, rest = _choose(tree, header, prefix)
@@ -181,12 +185,17 @@ def examine(
     recognised = resnets.recognise({name: tuple(tensor.shape) for name, tensor in state.items()}, candidates)
     spec, stem = recognised or (None, "imagenet")
     comparison = completeness.compare(state, resnets.expected(spec, stem)) if spec else None
-    fed, origin = convention_of(located.layout, metadata, convention)
-    examination = Examination(path, atomic.sha256(path), located, others, spec, stem, comparison, fed, origin, metadata)
+    fed, origin = convention_of(located.layout, {**beside, **metadata}, convention)
+    name = fetched.name if fetched else path.name
+    digest = atomic.sha256(path)
+    examination = Examination(path, digest, name, located, others, spec, stem, comparison, fed, origin, metadata)
     examination.problems = list(_problems(examination, widen, candidates))
     if spec and not metadata:  # our own files say all in their metadata, which are compared as such
         taken = claims.Taken(spec, stem, fed, origin, located)
-        weighed = claims.weigh(settings.settings_of(tree, header), taken).resolved(by_user=arch is not None)
+        rows = settings.settings_of(tree, header)
+        if fetched:
+            rows += settings.settings_of({"config": fetched.config}, {})
+        weighed = claims.weigh(rows, taken).resolved(by_user=arch is not None)
         advice = f" (--arch {spec.name} takes it all the same)"
         examination.problems += [phrase + advice for phrase in weighed.contradictions]
         examination.doubts = [*weighed.doubts, *_choice(located, rest, prefix), *_constant(state)]
@@ -275,7 +284,7 @@ def _completed(examination: Examination, spec: resnets.Spec) -> dict[str, Any]:
     if examination.convention:
         metadata |= metadata_of(examination.convention)
     source = {
-        "file": printable(examination.path.name),
+        "file": printable(examination.name),
         "sha256": examination.sha256,
         "layout": examination.located.layout.name,
     }

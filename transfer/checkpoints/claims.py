@@ -135,6 +135,7 @@ PLAIN: dict[str, tuple[Any, ...]] = {  # key -> values that leave a ResNet as it
     "conv_cfg": (None, "Conv2d", "Conv"),
     "downsample_in_bottleneck": (False, None),
     "downsample_in_first_stage": (False, None),
+    "hidden_act": ("relu", None),  # transformers
     "zero_mean_weights": (False, None),
     **dict.fromkeys(("bn_eps", "norm_eps", "batch_norm_eps"), (1e-5, None)),
 }

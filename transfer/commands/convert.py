@@ -14,7 +14,12 @@ SUMMARY = "rewrite a backbone for another framework, completely or not at all"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("file", type=Path, help="any known checkpoint (see `python -m transfer inspect FILE`)")
+    parser.add_argument(
+        "file",
+        type=Path,
+        help="any known checkpoint (see `python -m transfer inspect FILE`), or hf:ORG/NAME[@REVISION][/FILE] of the "
+        "Hugging Face hub",
+    )
     parser.add_argument("--to", required=True, choices=TARGETS, help="the framework to write for")
     parser.add_argument(
         "--out", required=True, type=Path, help="the file to write: .pth, or .safetensors for torchvision and timm"

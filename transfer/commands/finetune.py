@@ -89,6 +89,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--seed", type=int, help="whole number from 0; fixes heads, image order and augmentation")
     run.add_argument("--resume", action="store_true", help="continue the run in OUTPUT_DIR, with the same arguments")
     run.add_argument(
+        "--track",
+        action="append",
+        metavar="wandb|mlflow",
+        help="send every logged number there too; may be given twice (default: nowhere; TensorBoard's files are always "
+        "written)",
+    )
+    run.add_argument(
         "--eval-only", action="store_true", help="only measure; results go to OUTPUT_DIR/evaluation (replaced if there)"
     )
     run.add_argument("--dry-run", action="store_true", help="check everything that can be checked, and write nothing")
@@ -122,7 +129,7 @@ def request(args: argparse.Namespace) -> Request:
     fields: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in vars(args).items()
     }
-    return Request(**(fields | {"train_voc": tuple(args.train_voc or ())}))
+    return Request(**(fields | {"train_voc": tuple(args.train_voc or ()), "track": tuple(args.track or ())}))
 
 
 def _lr(text: str) -> float | str:

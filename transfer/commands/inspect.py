@@ -10,7 +10,9 @@ SUMMARY = "say what a checkpoint is"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("file", type=Path, help="a checkpoint: .pth, .pt, .ckpt, .safetensors or .pkl")
+    parser.add_argument(
+        "file", type=Path, help="a checkpoint: .pth, .pt, .ckpt, .safetensors or .pkl; or hf:ORG/NAME[@REVISION][/FILE]"
+    )
     parser.add_argument(
         "--prefix", help="what stands before the backbone's names, or CONTAINER/PREFIX (default: recognised)"
     )

@@ -14,6 +14,7 @@ VERBS = (
     "finetune",
     "evaluate",
     "predict",
+    "export",
     "report",
     "study",
     "show",

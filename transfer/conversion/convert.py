@@ -55,7 +55,7 @@ def convert(
         InputError: the framework cannot hold this network, a file is in the way, or ``out`` cannot be written.
         CheckpointError: the checkpoint cannot be used, or a proof failed; nothing was written.
 
-    Example:
+    Examples:
         From torchvision's own weights, here untrained ones, to Detectron2:
 
         >>> import tempfile, torch, torchvision, transfer

@@ -187,7 +187,7 @@ def verify(
         InputError: a file that is missing, or one that nobody says how to feed.
         CheckpointError: a file that cannot be used, or is of another architecture.
 
-    Example:
+    Examples:
         >>> import tempfile, torch, torchvision, transfer
         >>> folder = tempfile.mkdtemp()
         >>> torch.save(torchvision.models.resnet18().state_dict(), f"{folder}/a.pth")

@@ -126,7 +126,7 @@ def diagnose(
     Raises:
         InputError: ``classes`` or ``gpus`` out of range, or a config without Detectron2 to read it by.
 
-    Example:
+    Examples:
         >>> import transfer
         >>> findings = transfer.diagnose("voc0712_faster_rcnn_R_50_C4_24k.yaml", gpus=0, stock=True)
         >>> [(finding.level, finding.where) for finding in findings]

@@ -70,7 +70,7 @@ def evaluate(
         InputError: a file is missing, nothing can be measured, a detection or an annotation is at fault (the line names
             the first), the engines disagree, or ``out`` is taken or cannot be written.
 
-    Example:
+    Examples:
         One object, found exactly:
 
         >>> import transfer

@@ -47,6 +47,7 @@ def finetune(
     seed: int | None = None,
     resume: bool = False,
     eval_only: bool = False,
+    track: Sequence[str] = (),
     num_gpus: int = 1,
 ) -> Record:
     """Fine-tune a Detectron2 detector from given weights, measure it on the val images, and record the run.
@@ -79,6 +80,7 @@ def finetune(
         seed: 0 to 2^31 - 1; fixes heads, image order and augmentation. None draws one, which the record tells.
         resume: continue the run in ``out``, with the same arguments.
         eval_only: only measure; the record goes to ``out/evaluation``.
+        track: ``"wandb"``, ``"mlflow"`` or both: every logged number goes there too.
         num_gpus: processes on this machine, each with a GPU of its own where there are GPUs. Several machines are the
             command line's.
 
@@ -90,7 +92,7 @@ def finetune(
             diverged, an image cannot be read, the disk is full.
         Interrupted: Ctrl-C or SIGTERM; a checkpoint was saved, which ``resume`` goes on from.
 
-    Example:
+    Examples:
         Three squares, two to train on and one to measure on, two iterations: the smallest run, which measures nothing:
 
         >>> import json, tempfile, transfer
@@ -147,6 +149,7 @@ def finetune(
             seed=seed,
             resume=resume,
             eval_only=eval_only,
+            track=tuple(track),
             num_gpus=num_gpus,
         )
     )

@@ -19,7 +19,7 @@ from transfer.detectors.loaded import Loaded
 from transfer.doctor import examine, findings
 from transfer.errors import InputError
 from transfer.files import places
-from transfer.finetuning import lr_range_test, outcome, run_data, schedule, weights
+from transfer.finetuning import lr_range_test, outcome, run_data, schedule, tracking, weights
 from transfer.finetuning.request import Request
 from transfer.records.record import Split
 from transfer.records.record_file import FILE_NAME
@@ -48,6 +48,7 @@ class Plan:
         labels: the part of the training images whose labels are used; None for all.
         lr_auto: find the learning rate by a range test first.
         channels_last: keep the model's tensors in that memory format.
+        track: names of `transfer.finetuning.tracking.TRACKERS`.
     """
 
     cfg: CfgNode
@@ -61,6 +62,7 @@ class Plan:
     labels: Labels | None = None
     lr_auto: bool = False
     channels_last: bool = False
+    track: tuple[str, ...] = ()
 
     @property
     def train(self) -> Split | None:
@@ -82,6 +84,7 @@ def prepare(request: Request) -> Plan:
     Raises:
         InputError: anything the user can put right; nothing has been written then.
     """
+    tracking.check(request.track)
     path = detector_config.find_config(request.config_file)
     detector_config.check_complete(path)
     cfg = detector_config.read_config(path)
@@ -134,6 +137,7 @@ def prepare(request: Request) -> Plan:
         labels=part,
         lr_auto=lr_auto and not request.eval_only,
         channels_last=request.channels_last,
+        track=request.track,
     )
 
 

@@ -101,7 +101,7 @@ def predict(
     Raises:
         InputError: the run or the images cannot be used, no image can be read, or an output is there already.
 
-    Example:
+    Examples:
         Going on from ``finetune``'s example, on the three images of its folder:
 
         >>> predictions = transfer.predict(folder / "run", folder, score=0.0)
@@ -179,7 +179,7 @@ def detect(run_folder: Path, classes: list[str], folder: Path, images: list[Path
     from transfer.finetuning import logs
 
     with logs.quiet(), progress("detecting", len(images), "images") as line:
-        model, ready = _detector(run_folder)
+        model, ready, _ = load_detector(run_folder)
         content: dict[str, Any] = {"images": [], "annotations": []}
         content["categories"] = [{"id": i, "name": name} for i, name in enumerate(classes, 1)]
         detections: list[dict[str, Any]] = []
@@ -203,8 +203,8 @@ def detect(run_folder: Path, classes: list[str], folder: Path, images: list[Path
     return Predictions(detections, content, unreadable)
 
 
-def _detector(run_folder: Path) -> tuple[Any, Callable[[Path], dict[str, Any] | str]]:
-    """Return the run's model, and what turns a file into the model's input or the reason why it cannot be read.
+def load_detector(run_folder: Path) -> tuple[Any, Callable[[Path], dict[str, Any] | str], Any]:
+    """Return the run's model, what turns a file into its input or the reason why it cannot be read, and the config.
 
     Raises:
         InputError: the run has no weights.
@@ -237,7 +237,7 @@ def _detector(run_folder: Path) -> tuple[Any, Callable[[Path], dict[str, Any] | 
         tensor = torch.as_tensor(np.ascontiguousarray(small.transpose(2, 0, 1)))
         return {"image": tensor, "height": height, "width": width}
 
-    return model, ready
+    return model, ready, cfg
 
 
 def _ahead(function: Callable[[Path], Any], files: list[Path]) -> Iterator[tuple[Path, Any]]:

@@ -42,6 +42,7 @@ class Request:
         resume: continue the run in OUTPUT_DIR.
         eval_only: only measure.
         dry_run: only check.
+        track: "wandb", "mlflow" or both: every logged number goes there too.
         num_gpus: processes on this machine, each with a GPU of its own where there are GPUs.
         num_machines: machines.
         machine_rank: this machine, from 0.
@@ -73,6 +74,7 @@ class Request:
     resume: bool = False
     eval_only: bool = False
     dry_run: bool = False
+    track: tuple[str, ...] = ()
     num_gpus: int = 1
     num_machines: int = 1
     machine_rank: int = 0
@@ -105,6 +107,8 @@ class Request:
             raise InputError(
                 "--backbone-lr-factor: expected a backbone that is trained, found --freeze-backbone; leave one out"
             )
+        if self.track and self.eval_only:
+            raise InputError("--track: expected a training, found --eval-only; leave one out")
         if self.lr_scale not in (None, "batch"):
             raise InputError(f"--lr-scale: expected batch, found {self.lr_scale}; correct it")
         if not 0 <= self.machine_rank < self.num_machines:

@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import torch
+import yaml  # type: ignore[import-untyped]
 from detectron2.utils import comm
 from detectron2.utils.collect_env import collect_env_info
 
@@ -18,7 +19,7 @@ from transfer.detectors import config as detector_config
 from transfer.errors import InputError, Interrupted
 from transfer.evaluation.measure import table
 from transfer.files import atomic
-from transfer.finetuning import batches, checkpointer, cost, failures, logs, lr_range_test, outcome, weights
+from transfer.finetuning import batches, checkpointer, cost, failures, logs, lr_range_test, outcome, tracking, weights
 from transfer.finetuning.evaluators import Evaluation
 from transfer.finetuning.interrupt import Interrupt
 from transfer.finetuning.plan import RUN_FILES, Plan
@@ -132,8 +133,19 @@ def _train(cfg: detector_config.CfgNode, plan: Plan, interrupt: Interrupt) -> Fi
         if plan.labels is not None:
             labels.save(folder, plan.labels, batches.all_records(cfg))
     trainer: Trainer | None = None
-    with failures.explained(cfg, lambda: trainer.loader.files if trainer else []):
-        trainer = Trainer(cfg, plan.labels, channels_last=plan.channels_last, interrupt=interrupt, start=plan.start)
+    names = plan.track if comm.is_main_process() else ()
+    with (
+        tracking.tracked(names, folder, yaml.safe_load(cfg.dump()), name=plan.name, resume=plan.resume) as trackers,
+        failures.explained(cfg, lambda: trainer.loader.files if trainer else []),
+    ):
+        trainer = Trainer(
+            cfg,
+            plan.labels,
+            channels_last=plan.channels_last,
+            interrupt=interrupt,
+            start=plan.start,
+            trackers=trackers,
+        )
         trainer.resume_or_load(resume=plan.resume)
         resumed = trainer.start_iter > 0
         trainer.train()

@@ -8,7 +8,7 @@ import io
 import random
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from detectron2.evaluation import DatasetEvaluator, inference_on_dataset, print_
 from detectron2.modeling import build_model
 from detectron2.utils import comm
 from detectron2.utils.env import seed_all_rng
+from detectron2.utils.events import EventWriter
 from torch import nn
 
 from transfer.data.labels import Labels
@@ -30,6 +31,7 @@ from transfer.finetuning import batches, checkpointer, evaluators, optimizer, we
 from transfer.finetuning.checkpointer import AtomicCheckpointer
 from transfer.finetuning.evaluators import Evaluation
 from transfer.finetuning.interrupt import Interrupt
+from transfer.finetuning.tracking import Tracker, TrackingWriter
 
 
 class Trainer(DefaultTrainer):
@@ -57,6 +59,7 @@ class Trainer(DefaultTrainer):
         channels_last: bool = False,
         interrupt: Interrupt | None = None,
         start: weights.InitialWeights | None = None,
+        trackers: Sequence[Tracker] = (),
     ) -> None:
         """Build model, data and hooks.
 
@@ -66,10 +69,12 @@ class Trainer(DefaultTrainer):
             channels_last: keep the model's tensors in that memory format, which convolutions on GPUs may like better.
             interrupt: knows of a signal that asks for the end; None when nobody listens for one.
             start: the weights; None for the config's MODEL.WEIGHTS.
+            trackers: runs of other programs that get the logged numbers too.
         """
         self.interrupt = interrupt or Interrupt()
         self._labels, self._channels_last, self._start = labels, channels_last, start
         self._data: batches.TrainSet | None = None
+        self._trackers = trackers
         with cpu_processes(cfg):
             super().__init__(cfg)
         self.loader = self._trainer.data_loader
@@ -117,6 +122,10 @@ class Trainer(DefaultTrainer):
             model, self.cfg.OUTPUT_DIR, trainer=weakref.proxy(self)
         )
         return [*(self._mine(hook) for hook in super().build_hooks()), Stopping()]
+
+    def build_writers(self) -> list[EventWriter]:
+        """Return Detectron2's writers, and one for what ``--track`` names."""
+        return [*super().build_writers(), *([TrackingWriter(self._trackers)] if self._trackers else [])]
 
     def _mine(self, hook: Any) -> Any:
         cfg = self.cfg

@@ -126,7 +126,7 @@ def read_run(path: str | Path) -> Record:
     Raises:
         InputError: no such file, no JSON, another schema, a field missing, unknown, of another type or out of range.
 
-    Example:
+    Examples:
         Going on from ``finetune``'s example:
 
         >>> record = transfer.read_record(folder / "run")

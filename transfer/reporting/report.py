@@ -77,7 +77,7 @@ def compare(
     Raises:
         InputError: a record cannot be read, two runs cannot be compared, or no run starts from ``baseline``.
 
-    Example:
+    Examples:
         Two detectors without training, one of which finds the object:
 
         >>> import transfer
@@ -146,7 +146,7 @@ def write_report(
     Raises:
         InputError: a run cannot be read, runs cannot be compared, or ``out`` holds something else or cannot be written.
 
-    Example:
+    Examples:
         Going on from ``finetune``'s example:
 
         >>> report = transfer.report([folder / "run"], folder / "report", resamples=100)

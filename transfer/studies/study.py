@@ -76,7 +76,7 @@ def run(
         InputError: anything the user can put right; nothing has been run then.
         Interrupted: Ctrl-C or SIGTERM; what was running has been stopped, and the same call goes on.
 
-    Example:
+    Examples:
         A mistake is found before anything runs; ``transfer.study("digits_small", "runs/digits")`` itself takes minutes:
 
         >>> import tempfile, transfer
