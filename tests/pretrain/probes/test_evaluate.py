@@ -12,7 +12,7 @@ from pretrain.__main__ import main
 from pretrain.backbones import FORMAT, build_backbone, save_backbone
 from pretrain.data.sources import find_images, fingerprint
 from pretrain.mask_file import FILE
-from pretrain.probes import evaluate
+from pretrain.probes import pictures
 from pretrain.versions import package_version
 from tests.cases.labelled_sets import cifar10, class_folder
 
@@ -81,7 +81,7 @@ def test_linear_chooses_its_weight_decay_on_train_and_reads_the_test_split_once_
     weights, data, tmp_path, monkeypatch
 ):
     looked_at = []
-    extract, validate = evaluate.extract_features, evaluate.validate_weight_decays
+    extract, validate = pictures.extract_features, pictures.validate_weight_decays
 
     def watched(backbone, images, *args, **kwargs):
         looked_at.append(images.source)
@@ -91,8 +91,8 @@ def test_linear_chooses_its_weight_decay_on_train_and_reads_the_test_split_once_
         looked_at.append(len(features))
         return validate(features, labels, *args, **kwargs)
 
-    monkeypatch.setattr(evaluate, "extract_features", watched)
-    monkeypatch.setattr(evaluate, "validate_weight_decays", choosing)
+    monkeypatch.setattr(pictures, "extract_features", watched)
+    monkeypatch.setattr(pictures, "validate_weight_decays", choosing)
     content = record(weights, data, tmp_path / "linear.json", "linear", "--weight-decays", 1e-3, 1e-2, 0.1)
     assert looked_at == [str(data / "train"), 18, str(data / "val")]
     assert content["results"]["top1"]["accuracy"] == 100
