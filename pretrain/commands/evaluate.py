@@ -98,6 +98,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--masked", action="store_true", help="knn: features under the mask that MetaMask learned (default: without)"
     )
+    parser.add_argument(
+        "--no-baseline",
+        action="store_true",
+        help="objects: leave out random weights of the same network and the verdict against them (default: looked at)",
+    )
     parser.add_argument("--batch", type=int, help=f"knn, linear: images at once (default: {_BATCH})")
     parser.add_argument("--workers", type=int, default=0, help="loader processes (default: 0, none)")
     parser.add_argument("--device", help="where to compute: cpu, cuda, cuda:1, ... (default: a GPU where there is one)")
@@ -119,6 +124,7 @@ def run(args: argparse.Namespace) -> int:
         resize=args.resize,
         seed=args.seed,
         masked=args.masked,
+        baseline=not args.no_baseline,
         batch=_BATCH if args.batch is None else args.batch,
         workers=args.workers,
         device=args.device,

@@ -44,6 +44,7 @@ def evaluate(
     resize: int | None = None,
     seed: int = 0,
     masked: bool = False,
+    baseline: bool = True,
     batch: int = 64,
     workers: int = 0,
     device: str | None = None,
@@ -67,6 +68,7 @@ def evaluate(
         resize: shorter side before the central crop, pixels, >= ``size``; None for ``size``. Not for objects.
         seed: of random weights, of the split of train, and of the places without an object.
         masked: look at h ⊙ M, the features under MetaMask's mask; for nearest neighbours alone.
+        baseline: of objects, look at random weights of the same network too and say in a line which look better.
         batch: images at once; for objects always one.
         workers: loader processes; 0 reads in this process.
         device: such as "cpu" or "cuda:1"; None for a GPU where there is one.
@@ -115,7 +117,8 @@ def evaluate(
             raise InputError("--resize: expected only with --protocol knn or linear; leave it out")
         given = (_coco("--coco", data), None if query is None else _coco("--query", query))
         frozen = load_frozen(str(weights), seed)
-        content = evaluate_objects(frozen, *given, protocol, size=size, seed=seed, workers=workers, device=where)
+        how = {"size": size, "seed": seed, "baseline": baseline, "workers": workers, "device": where}
+        content = evaluate_objects(frozen, *given, protocol, **how)
     else:
         folders = (_folder("--data", data), None if query is None else _folder("--query", query))
         frozen = load_frozen(str(weights), seed, masked=masked)

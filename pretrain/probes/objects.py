@@ -15,7 +15,7 @@ from torch import nn
 
 from pretrain.errors import InputError
 from pretrain.probes.features import set_statistics
-from pretrain.probes.frozen import Frozen
+from pretrain.probes.frozen import Frozen, load_frozen
 from pretrain.probes.object_set import ObjectSet, read_objects
 from pretrain.probes.protocol import ObjectsProtocol
 from pretrain.probes.questions import HELD_OUT, Measured, as_results, measure, report
@@ -27,6 +27,7 @@ from pretrain.probes.region_features import (
     extract_region_features,
     statistics_input,
 )
+from pretrain.probes.verdict import numbers, verdict
 
 SCHEMA = "pretrain.objects/1"
 QUERY_SHARE = 0.2  # of one set's images, to be tested on
@@ -75,6 +76,7 @@ def evaluate_objects(
     *,
     size: int | None,
     seed: int,
+    baseline: bool,
     workers: int,
     device: torch.device,
 ) -> dict[str, Any]:
@@ -91,6 +93,22 @@ def evaluate_objects(
     report(results, alarm)
     costs = probed.per_thousand_images()
     log.info("seconds per thousand images: %s", ", ".join(f"{name} {spent:.1f}" for name, spent in costs.items()))
+    against = None
+    if baseline and about["sha256"] is not None:
+        network = f"random:{about['arch']}:{about['stem']}"
+        random = load_frozen(network, seed).backbone.to(device)
+        measured = random_weights(random, train, test, protocol, how, seed=seed, workers=workers)
+        values = numbers(probed.measured, measured)
+        line = verdict(values)
+        log.log(logging.WARNING if line.warns else logging.INFO, line.text)
+        against = {
+            "weights": network,
+            "results": as_results(measured),
+            "collapse_alarm": measured.alarm,
+            "numbers": values,
+            "outcome": line.outcome,
+            "verdict": line.text,
+        }
     return {
         "schema": SCHEMA,
         "weights": about,
@@ -117,7 +135,17 @@ def evaluate_objects(
         "results": results,
         "collapse_alarm": alarm,
         "seconds_per_thousand_images": costs,
+        "baseline": against,
     }
+
+
+def random_weights(
+    backbone: nn.Module, train: Part, test: Part, protocol: ObjectsProtocol, how: WholeInput, *, seed: int, workers: int
+) -> Measured:
+    """The answers of a network whose weights are random and whose batch norms get the statistics of the images."""
+    set_statistics(backbone, *statistics_input(train.data, how), workers=workers)
+    name = "random weights"
+    return probe(backbone, train, test, protocol, how, seed=seed, workers=workers, linear=False, name=name).measured
 
 
 def parts_of(data: ObjectSet, query: ObjectSet | None, seed: int) -> tuple[Part, Part]:

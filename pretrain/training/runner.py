@@ -28,6 +28,7 @@ from pretrain.training.hooks import Guard, Progress, UnreadableImages
 from pretrain.training.interrupt import Interrupt, ignore_signals
 from pretrain.training.loop import ResumableLoop
 from pretrain.training.online_knn import OnlineKnn
+from pretrain.training.online_objects import OnlineObjects
 from pretrain.training.optimizers import build_optimizers
 from pretrain.training.plan import Plan, Start
 from pretrain.training.term_shares import TermShares
@@ -61,6 +62,7 @@ def build_runner(
     order: BatchOrder,
     start: Start,
     watch: Sequence[OnlineKnn],
+    objects: Sequence[OnlineObjects],
     hooks: Sequence[Hook],
     interrupt: Interrupt,
 ) -> Runner:
@@ -73,6 +75,7 @@ def build_runner(
         order: of the images, this rank's share of them.
         start: where it begins.
         watch: the look at the nearest neighbours, on rank 0 where the settings ask for it.
+        objects: the look at objects, likewise.
         hooks: more to be called.
         interrupt: notes the signals that end the training.
     """
@@ -103,7 +106,7 @@ def build_runner(
         optim_wrapper=build_optimizers(model),
         param_scheduler=_schedule(plan),
         default_hooks=off,
-        custom_hooks=[progress, guard, TermShares(), checkpoints, *watch, *hooks, *keepers],
+        custom_hooks=[progress, guard, TermShares(), checkpoints, *watch, *objects, *hooks, *keepers],
         visualizer={
             "type": Visualizer,
             "vis_backends": [{"type": TensorboardVisBackend}] if ranks.rank() == 0 else None,
