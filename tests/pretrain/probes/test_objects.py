@@ -7,9 +7,13 @@ import torch
 
 import pretrain
 from pretrain.__main__ import main
+from pretrain.backbones import save_backbone
 from pretrain.errors import InputError
+from pretrain.probes.features import set_statistics
+from pretrain.probes.frozen import load_frozen
 from pretrain.probes.object_set import read_objects
 from pretrain.probes.objects import parts_of
+from pretrain.probes.region_features import WholeInput, statistics_input
 from tests.cases.object_sets import edited, object_set
 
 # pycocotools 2.0.11 meets numpy 2 with an outdated __array__; nothing here can change that.
@@ -132,3 +136,38 @@ def test_global_randomness_is_left_alone(sets):
     before = torch.get_rng_state()
     pretrain.evaluate(WEIGHTS, sets[0], "objects", device="cpu")
     assert torch.equal(before, torch.get_rng_state())
+
+
+def saved(path, change=None):
+    """Random weights of seed 0 with the statistics of the training images, after ``change``, as a file."""
+    data = path.parent / "train"
+    frozen = load_frozen(WEIGHTS, 0)
+    how = WholeInput(None, frozen.mean, frozen.std)
+    set_statistics(frozen.backbone, *statistics_input(read_objects(data / "images", data / "ann.json"), how))
+    if change is not None:
+        change(frozen.backbone)
+    about = {"arch": "resnet18", "stem": "imagenet", "mean": frozen.mean, "std": frozen.std, "method": "simclr"}
+    save_backbone(path, frozen.backbone, about)
+    return path
+
+
+@pytest.mark.parametrize("ruined", [False, True])
+def test_the_verdict_against_random_weights(tmp_path, caplog, ruined):
+    """The very weights of the baseline gain nothing; without their first convolution they cannot see colours."""
+    train, test = object_set(tmp_path / "train", images=8), object_set(tmp_path / "test", images=6, seed=1)
+    weights = saved(tmp_path / "b.safetensors", (lambda net: net.conv1.weight.data.zero_()) if ruined else None)
+    record = pretrain.evaluate(weights, train, "objects", query=test, device="cpu")
+    baseline = record["baseline"]
+    assert baseline["weights"] == "random:resnet18:imagenet"
+    assert baseline["verdict"] in caplog.text or not ruined  # a warning where they look worse
+    if ruined:
+        assert baseline["outcome"] == "worse"
+        assert baseline["numbers"]["classes_knn_gain"] < -20
+    else:
+        assert baseline["outcome"] == "alike"
+        assert baseline["numbers"]["classes_knn_gain"] == baseline["numbers"]["objectness_knn_gain"] == 0
+        knn = record["results"]["res4"]["classes"]["knn"]
+        assert baseline["results"]["res4"]["classes"]["knn"] == knn
+    plain = pretrain.evaluate(weights, train, "objects", query=test, baseline=False, device="cpu")
+    assert plain["baseline"] is None
+    assert plain["results"] == record["results"]
