@@ -11,13 +11,13 @@ from pretrain.probes.region_features import BACKGROUND, STAGES, RegionFeatures
 COLOURS = {"blue": (30, 30, 220), "red": (220, 30, 30)}  # RGB
 
 
-def object_set(root, images=6, *, seed=0, classes=tuple(COLOURS), visible=True, side=96, masks=True):
+def object_set(root, images=6, *, seed=0, classes=tuple(COLOURS), visible=True, masks=True):
     """Write images of two squares of 32 pixels each; without ``visible`` the squares are marked and not drawn.
 
     Returns:
         The folder of images and the annotation file.
     """
-    rng = np.random.default_rng(seed)
+    side, rng = 96, np.random.default_rng(seed)
     (root / "images").mkdir(parents=True)
     content = {"images": [], "annotations": [], "categories": [{"id": 5 + k, "name": n} for k, n in enumerate(classes)]}
     for k in range(images):

@@ -33,7 +33,7 @@ run = dict(log_every=1, checkpoint_every=100)
 def data(tmp_path_factory):
     """Images to train on, and ten others with objects."""
     root = tmp_path_factory.mktemp("data")
-    return object_set(root / "train", images=8, seed=1)[0], object_set(root / "objects", images=10, side=64)
+    return object_set(root / "train", images=8, seed=1)[0], object_set(root / "objects", images=10)
 
 
 def pretrain(images, work, *options, objects=None):
