@@ -19,6 +19,7 @@ _SLACK = 2.0  # pixels by which masks and boxes of one object differ between too
 _INSIDE = 0.7  # least share of a mask's extent that lies in its box
 _NUMBER = {int, float}
 _TOO_LARGE = 1e15
+_MOST_AREAS = 255  # masks of one call for areas
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,7 @@ def _codes(
     packed = [_packed(annotations[i]["segmentation"]) for i in sound]
     if not packed:
         return
-    areas, boxes = coco_mask.area(packed).astype(np.float64), coco_mask.toBbox(packed)
+    areas, boxes = _areas(packed), coco_mask.toBbox(packed)
     shapes.areas[sound] = areas
     shapes.extents[sound] = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
     shapes.there[sound] = areas > 0
@@ -200,6 +201,15 @@ def _codes(
     for i in empty:
         if not annotations[i]["iscrowd"]:
             problems.add("empty mask", where_of(annotations[i]))
+
+
+def _areas(packed: list[dict[str, Any]]) -> NDArray[np.float64]:
+    """Return the areas of compressed run-length masks, pixels, (N,).
+
+    pycocotools 2.0.11 keeps the number of masks of one call in 8 bits for a moment, which NumPy 2 refuses above 255.
+    """
+    parts = [coco_mask.area(packed[i : i + _MOST_AREAS]) for i in range(0, len(packed), _MOST_AREAS)]
+    return np.concatenate(parts, dtype=np.float64) if parts else np.zeros(0)
 
 
 def _packed(mask: dict[str, Any]) -> dict[str, Any]:

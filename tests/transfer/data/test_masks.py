@@ -88,6 +88,18 @@ def test_each_kind_of_fault_is_counted_once_with_its_annotation(mask, rule):
     assert "annotation 17" in problems.examples[rule]
 
 
+def test_as_many_run_length_masks_as_one_likes():
+    widths = [1 + i % 40 for i in range(600)]  # pycocotools counts the masks of one call in 8 bits
+    annotations = []
+    for number, width in enumerate(widths):
+        array = np.zeros((48, 64), np.uint8)
+        array[5:7, 3 : 3 + width] = 1
+        annotations.append(annotation(code(array), number, (3, 5, width, 2)))
+    shapes, problems = checked(*annotations)
+    assert not problems.counts
+    assert shapes.areas.tolist() == [2.0 * width for width in widths]
+
+
 def test_crowds_need_no_mask_and_short_polygons_are_left_out():
     plain = annotation([SQUARE, [1, 2, 3, 4]])
     _, problems = checked(annotation(None, crowd=1), plain)
