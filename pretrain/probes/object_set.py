@@ -125,7 +125,10 @@ def _read(content: dict[str, Any], folder: Path) -> tuple[tuple[str, ...], tuple
         image = _value(one, "image_id", where, images.__contains__, "the id of an image")
         label = _value(one, "category_id", where, position.__contains__, "the id of a category")
         box = _box(one, where, sizes[image])
-        if one.get("iscrowd"):
+        crowd = one.get("iscrowd", 0)
+        if crowd not in (0, 1):
+            raise _Odd(f"{where}: expected 0 or 1 as iscrowd, found {brief(crowd)}")
+        if crowd:
             crowds[image].append(box)
         else:
             objects[image].append((position[label], box, _mask(one, where, sizes[image])))

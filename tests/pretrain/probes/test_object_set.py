@@ -94,6 +94,7 @@ def on(entry, **values):
         (on("annotations", image_id=9), "annotation 0: expected the id of an image as image_id, found 9"),
         (on("annotations", category_id=None), "annotation 0: expected the id of a category as category_id, found None"),
         (on("annotations", bbox=[0, 0, float("nan"), 3]), "annotation 0: expected four finite numbers as bbox"),
+        (on("annotations", iscrowd="0"), "annotation 0: expected 0 or 1 as iscrowd, found '0'"),
         (on("annotations", bbox=[200, 0, 9, 9]), "annotation 0: expected a bbox with an area inside the image"),
         (on("annotations", segmentation=[[0, 0, 9, 9]]), "annotation 0: expected polygons of three points or more"),
         (on("annotations", segmentation=[[0, 0, 1e9, 9, 9, 9]]), "expected polygons near the image of 128x96"),
