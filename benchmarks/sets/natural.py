@@ -91,7 +91,8 @@ def read_photograph(image: Path, annotation: Path) -> Photograph | None:
     height, width = pixels.shape[:2]
     objects = tuple(_objects(annotation, width, height))
     scale = _COMPARED / min(height, width)
-    alike = cv2.resize(pixels[..., ::-1], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    bgr = cv2.resize(pixels[..., ::-1], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    alike = np.asarray(bgr, dtype=np.uint8)
     return Photograph(image, (height, width), nuclei.descriptor(alike), small_copy(alike), objects)
 
 

@@ -115,10 +115,18 @@ def evaluate(
     if isinstance(protocol, ObjectsProtocol):
         if resize is not None:
             raise InputError("--resize: expected only with --protocol knn or linear; leave it out")
-        given = (_coco("--coco", data), None if query is None else _coco("--query", query))
         frozen = load_frozen(str(weights), seed)
-        how = {"size": size, "seed": seed, "baseline": baseline, "workers": workers, "device": where}
-        content = evaluate_objects(frozen, *given, protocol, **how)
+        content = evaluate_objects(
+            frozen,
+            _coco("--coco", data),
+            None if query is None else _coco("--query", query),
+            protocol,
+            size=size,
+            seed=seed,
+            baseline=baseline,
+            workers=workers,
+            device=where,
+        )
     else:
         folders = (_folder("--data", data), None if query is None else _folder("--query", query))
         frozen = load_frozen(str(weights), seed, masked=masked)

@@ -22,7 +22,6 @@ from pretrain.probes.questions import HELD_OUT, Measured, as_results, measure, r
 from pretrain.probes.region_features import (
     BACKGROUND,
     STAGES,
-    RegionFeatures,
     WholeInput,
     extract_region_features,
     statistics_input,
@@ -187,23 +186,22 @@ def probe(
     """
     masked = train.data.masked and test.data.masked
     began = time.perf_counter()
-    regions: list[RegionFeatures] = []
-    for part in (train, test):
-        regions.append(
-            extract_region_features(
-                backbone,
-                part.data,
-                part.chosen,
-                how,
-                masked=masked,
-                seed=seed,
-                most=protocol.most,
-                workers=workers,
-                name=name,
-            )
+    train_regions, test_regions = (
+        extract_region_features(
+            backbone,
+            part.data,
+            part.chosen,
+            how,
+            masked=masked,
+            seed=seed,
+            most=protocol.most,
+            workers=workers,
+            name=name,
         )
+        for part in (train, test)
+    )
     forward = time.perf_counter() - began
-    measured = measure(*regions, len(train.data.classes), protocol, seed=seed, linear=linear)
+    measured = measure(train_regions, test_regions, len(train.data.classes), protocol, seed=seed, linear=linear)
     if not all(measured.answers.values()):
         raise InputError(
             f"--coco {train.data.annotations}: expected objects of two classes, or room for places without an object, "
@@ -215,7 +213,7 @@ def probe(
             "objects": int((one.labels != BACKGROUND).sum()),
             "places_without_an_object": int((one.labels == BACKGROUND).sum()),
         }
-        for key, part, one in zip(("train", "test"), (train, test), regions, strict=True)
+        for key, part, one in zip(("train", "test"), (train, test), (train_regions, test_regions), strict=True)
     }
     return Probed(measured, parts, {"forward": forward, **measured.seconds})
 
