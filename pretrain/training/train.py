@@ -33,6 +33,7 @@ def train(
     work_dir: StrPath,
     *,
     annotations: StrPath | None = None,
+    objects: tuple[StrPath, StrPath] | None = None,
     init: StrPath | None = None,
     resume: bool = False,
     allow_change: bool = False,
@@ -51,6 +52,7 @@ def train(
             shards.
         work_dir: folder for checkpoints, logs and weights; it must hold no other run.
         annotations: a COCO annotation file; only the images that it lists are taken.
+        objects: a folder of images and COCO's annotation file, for the looks that ``run.objects_every`` asks for.
         init: weights to start from, ``backbone.safetensors`` or torchvision's names; None for random ones.
         resume: go on from the newest sound checkpoint in the work folder, or begin where there is none.
         allow_change: resume although settings, images or versions differ from those that the run began with.
@@ -91,8 +93,9 @@ def train(
         ranks.on_rank_zero(lambda: check_writable(folder, "--work-dir"))
         settings, plan = _planned(config, data, folder, annotations, overrides)
         began = time.perf_counter()
-        resume = resume or restarted
-        path = run_training(settings, plan, start, resume=resume, allow_change=allow_change, track=track)
+        marked = None if objects is None else (Path(objects[0]), Path(objects[1]))
+        again = {"resume": resume or restarted, "allow_change": allow_change}
+        path = run_training(settings, plan, start, **again, track=track, objects=marked)
         log.info("done in %s", clock(time.perf_counter() - began))
         return path
 
