@@ -41,6 +41,7 @@ from benchmarks import outputs
 from benchmarks.outputs import Failed
 from benchmarks.sets import nuclei
 from pretrain.data.pixels import read_image
+from transfer.importing.splitting import deal
 
 CLASSES = ("apple", "banana", "kangaroo", "orange", "raccoon")
 # Folder of images, folder of VOC files.
@@ -157,7 +158,7 @@ def folds(photographs: Sequence[Photograph], groups: Sequence[Sequence[int]], se
     shares = {str(k): 1 / FOLDS for k in range(FOLDS)}
     dealt: list[list[int]] = [[] for _ in range(FOLDS)]
     for name in sorted(by_class):
-        for fold, members in nuclei.split(by_class[name], shares, seed).items():
+        for fold, members in deal(by_class[name], shares, seed).items():
             dealt[int(fold)] += members
     return [sorted(fold) for fold in dealt]
 

@@ -94,8 +94,9 @@ def train(
         settings, plan = _planned(config, data, folder, annotations, overrides)
         began = time.perf_counter()
         marked = None if objects is None else (Path(objects[0]), Path(objects[1]))
-        again = {"resume": resume or restarted, "allow_change": allow_change}
-        path = run_training(settings, plan, start, **again, track=track, objects=marked)
+        path = run_training(
+            settings, plan, start, resume or restarted, allow_change=allow_change, track=track, objects=marked
+        )
         log.info("done in %s", clock(time.perf_counter() - began))
         return path
 
