@@ -33,6 +33,8 @@ def test_the_flags_are_the_arguments(called):
         "i.pth",
         "--resume",
         "--allow-change",
+        "--track",
+        "mlflow",
         "--cfg-options",
         "run.seed=1",
     ]
@@ -45,6 +47,7 @@ def test_the_flags_are_the_arguments(called):
         "init": Path("i.pth"),
         "resume": True,
         "allow_change": True,
+        "track": ["mlflow"],
         "overrides": ["run.seed=1"],
     }
 
@@ -56,4 +59,5 @@ def test_the_defaults_are_the_functions_own(called):
     ((_, kwargs),) = called
     signature = inspect.signature(library.dry_run).parameters
     given = {name: p.default for name, p in signature.items() if p.default is not inspect.Parameter.empty}
-    assert kwargs == {**given, "overrides": [], "resume": False, "allow_change": False, "objects": None}
+    of_training_alone = {"resume": False, "allow_change": False, "objects": None, "track": []}
+    assert kwargs == {**given, "overrides": [], **of_training_alone}
