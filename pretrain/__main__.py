@@ -46,13 +46,22 @@ def main(argv: list[str] | None = None) -> int:
         line = f"interrupted; saved after iteration {error.iteration}, go on with --resume"
         return _ended(line, 128 + error.signum) if rank == 0 else 128 + error.signum
     except KeyboardInterrupt:
-        advice = "nothing was written" if verb == "evaluate" else "go on with --resume from the last checkpoint"
-        return _ended(f"interrupted; {advice}", 130)
+        return _ended(f"interrupted; {_left_behind(verb, args)}", 130)
     except Exception as error:
         fault = outside_fault(error)
         if fault is None:
             raise
         return _ended(fault)
+
+
+def _left_behind(verb: str, args: argparse.Namespace) -> str:
+    """What an interrupt between two checkpoints leaves to go on from."""
+    from pretrain.training.checkpoint_files import find_checkpoints
+
+    if verb == "evaluate" or args.dry_run:
+        return "nothing was written"
+    saved = find_checkpoints(args.work_dir / "checkpoints")
+    return f"go on with --resume from {saved[-1]}" if saved else "there is no checkpoint yet: start again"
 
 
 def _ended(line: str, code: int = 1) -> int:

@@ -18,8 +18,11 @@ def whole(path: Path) -> Iterator[Path]:
     Both the file and its name are on the disk when this returns. When the block raises, ``path`` stays as it was.
 
     Raises:
+        InputError: a device or a pipe is there.
         OSError: it cannot be written; names ``path``, not the file that was to take its place.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():  # such as /dev/null, whose place it would take
+        raise InputError(f"{path}: expected a file's name, found a device or pipe; name another")
     partial = path.with_name(f".{path.name}.partial")
     try:
         yield partial

@@ -15,6 +15,7 @@ from pretrain.settings.schema import Settings
 from transfer.checkpoints import archives, claims, contents, locate, metadata, rebuild, unpickle
 from transfer.data.rules import CHANGED, COUNTED, COUNTED_ONLY, REFUSED, RULES
 from transfer.detectors.ranges import RANGES
+from transfer.evaluation.detection_doubts import DOUBTS
 from transfer.evaluation.detection_fields import FIELDS
 from transfer.evaluation.detections import PLACES
 from transfer.exit_codes import OUTSIDE
@@ -84,6 +85,7 @@ def tables():
         "told": rules(COUNTED_ONLY),
         "detections": table(("field", "expected"), [(f"`{field}`", text) for field, text in FIELDS.items()]),
         "places": table(("of the boxes together", "expected"), PLACES.items()),
+        "doubts": table(("what the line counts", "what it may come of"), DOUBTS.items()),
         "contents": table(("the file is", "what to do"), contents.KINDS.items()),
         "unreadable": table(
             ("a tensor that has no numbers of its own",), [(why,) for why in rebuild.UNREADABLE.values()]

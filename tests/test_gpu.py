@@ -24,7 +24,7 @@ def exact_arithmetic():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_first_step_is_the_cpus(method):
-    on_cpu, cpu_optimizers = start(method)
+    on_cpu, cpu_optimizers = start(method, resnet18=True)
     on_gpu = copy.deepcopy(on_cpu).cuda()
     if on_gpu.upper is not None:
         on_gpu.upper.backbone, on_gpu.upper.objective = on_gpu.backbone, on_gpu.objective
@@ -37,7 +37,7 @@ def test_the_first_step_is_the_cpus(method):
 @pytest.mark.parametrize("mode", ["feature_difference", "forward_mode", "finite_difference", "first_order"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_every_mode_runs(mode, precision):
-    model, _ = start("metamask_compmod", meta={"hypergradient": mode}, run={"precision": precision})
+    model, _ = start("metamask_compmod", resnet18=True, meta={"hypergradient": mode}, run={"precision": precision})
     model = model.cuda()
     optimizers = build_optimizers(model)
     for k in range(3):

@@ -44,6 +44,7 @@ FLOORS = {
         "doctor": 4,
         "conversion": 4,
         "evaluation": 4,
+        "importing": 4,
         "drawing": 5,
         "comparison": 5,
         "reporting": 6,
@@ -70,11 +71,17 @@ FRAMEWORKS = {
     ("pretrain", "matplotlib"): {"reporting/plots.py"},
     ("pretrain", "tqdm"): {"progress.py"},
     ("transfer", "mmengine"): set(),
-    ("transfer", "matplotlib"): {"drawing/png_grid.py"},
+    ("transfer", "matplotlib"): {"drawing/painting.py", "drawing/png_grid.py"},
     ("transfer", "jinja2"): {"reporting/page.py"},
     ("transfer", "contourpy"): {"drawing/layout.py"},
-    ("transfer", "cv2"): {"drawing/layout.py"},
-    ("transfer", "scipy"): {"comparison/intervals.py", "comparison/rank_correlation.py", "data/voc.py"},
+    ("transfer", "cv2"): {"drawing/layout.py", "importing/likeness.py"},
+    ("transfer", "scipy"): {
+        "comparison/intervals.py",
+        "comparison/rank_correlation.py",
+        "data/voc.py",
+        "importing/label_image.py",
+        "importing/likeness.py",
+    },
 }
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from transfer.finetuning.export import export
     from transfer.finetuning.finetune import finetune
     from transfer.finetuning.predict import predict
+    from transfer.importing.importer import import_data
     from transfer.records.record_file import read_run as read_record
     from transfer.reporting.report import compare
     from transfer.reporting.report import write_report as report
@@ -35,6 +36,7 @@ __all__ = [
     "evaluate",
     "export",
     "finetune",
+    "import_data",
     "predict",
     "read_checkpoint",
     "read_record",
@@ -52,6 +54,7 @@ _PLACES = {
     "evaluate": ("transfer.evaluation.evaluate", "evaluate"),
     "export": ("transfer.finetuning.export", "export"),
     "finetune": ("transfer.finetuning.finetune", "finetune"),
+    "import_data": ("transfer.importing.importer", "import_data"),
     "predict": ("transfer.finetuning.predict", "predict"),
     "read_checkpoint": ("transfer.checkpoints.checkpoint", "read"),
     "read_record": ("transfer.records.record_file", "read_run"),

@@ -27,15 +27,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as rle
-from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.spatial.distance import cdist
 
 from benchmarks import outputs
 from benchmarks.outputs import Failed
+from transfer.importing import likeness
+from transfer.importing.likeness import LIMIT  # the largest group is then a fifth of the images
+from transfer.importing.splitting import deal
 
 SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
-LIMIT = 0.12  # distance of two descriptors, in [0, √2]; the largest group is then a fifth of the images
-_LARGEST_LOG_EDGE = 6.0  # log(1 + |Laplacian|) of 8-bit pixels that ends the sharpness histogram
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -84,46 +83,22 @@ def read_image(folder: Path) -> Pixels:
 
 
 def descriptor(image: Pixels) -> Floats:
-    """What two frames of one experiment have in common: 32 bins of each colour channel, 16 of the edges' strength."""
-    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).astype(np.float32)
-    edges = np.log1p(np.abs(cv2.Laplacian(grey, cv2.CV_32F)))
-    histograms = [np.histogram(image[..., c], bins=32, range=(0, 256))[0] for c in range(3)]
-    histograms.append(np.histogram(edges, bins=16, range=(0, _LARGEST_LOG_EDGE))[0])
-    return np.concatenate([np.sqrt(h / max(1, h.sum())) for h in histograms]) / 2
+    """What two frames of one experiment have in common: ``likeness.descriptor`` of an image in BGR."""
+    return likeness.descriptor(image[..., ::-1])
 
 
 def group(images: Sequence[Nuclei], limit: float = LIMIT) -> list[list[int]]:
     """Indices of the images that must stay together, the largest group first."""
-    groups: list[list[int]] = []
-    for size in sorted({image.size for image in images}):
-        members = [k for k, image in enumerate(images) if image.size == size]
-        labels = [1]
-        if len(members) > 1:
-            distances = linkage(np.stack([images[k].descriptor for k in members]), "single")
-            labels = fcluster(distances, limit, "distance").tolist()
-        groups += [[k for k, one in zip(members, labels, strict=True) if one == label] for label in sorted(set(labels))]
-    return sorted(groups, key=lambda g: (-len(g), g[0]))
-
-
-def split(groups: Sequence[Sequence[int]], shares: Mapping[str, float], seed: int) -> dict[str, list[int]]:
-    """Deal whole groups out: each to the split that lacks most of its share; ``seed`` orders groups of one size."""
-    total = sum(map(len, groups))
-    order = np.random.default_rng(seed).permutation(len(groups))
-    ordered = sorted(order.tolist(), key=lambda g: -len(groups[g]))
-    parts: dict[str, list[int]] = {name: [] for name in shares}
-    for g in ordered:
-        lacking = max(shares, key=lambda name: shares[name] - len(parts[name]) / total)
-        parts[lacking] += groups[g]
-    return {name: sorted(members) for name, members in parts.items()}
+    return likeness.group([image.size for image in images], [image.descriptor for image in images], limit)
 
 
 def nearest_across(images: Sequence[Nuclei], parts: Mapping[str, Sequence[int]]) -> dict[str, Any]:
     """The most alike pair of a training image and another split's: names and distance."""
     rest = [k for name, members in parts.items() if name != "train" for k in members]
     train = list(parts["train"])
-    distances = cdist(*(np.stack([images[k].descriptor for k in part]) for part in (train, rest)))
-    a, b = np.unravel_index(int(distances.argmin()), distances.shape)
-    return {"train": images[train[a]].name, "other": images[rest[b]].name, "distance": float(distances[a, b])}
+    one, other = ([images[k].descriptor for k in part] for part in (train, rest))
+    a, b, distance = likeness.nearest(one, other)
+    return {"train": images[train[a]].name, "other": images[rest[b]].name, "distance": distance}
 
 
 def as_coco(images: Sequence[Nuclei]) -> dict[str, Any]:
@@ -170,7 +145,7 @@ def make(source: Path, out: Path, side: int, seed: int) -> dict[str, int]:
         raise Failed(f"--source {source}: expected ID/images/ID.png for many IDs, found {len(folders)}")
     images = [read_nuclei(folder) for folder in folders]
     groups = group(images)
-    parts = split(groups, SHARES, seed)
+    parts = deal(groups, SHARES, seed)
     for name in ("images", "unlabelled", "transductive"):
         (out / name).mkdir(parents=True, exist_ok=True)
     counts = {name: len(members) for name, members in parts.items()} | {"unlabelled": 0, "transductive": 0}

@@ -279,6 +279,28 @@ class Pretraining(BaseModel):
         progress = min(1.0, t / max(1.0, m.warmup_share * self.iterations))
         return m.warmup_scale ** (1 - progress)
 
+    @torch.no_grad()
+    def held_out_losses(self, data: Mapping[str, Any]) -> dict[str, float]:
+        """Each term's loss of a batch that is not trained on, unweighted, at the end of the schedules.
+
+        Batch norms take the batch's own statistics, as in training; nothing of the model stays moved. For a training of
+        one process.
+
+        Args:
+            data: a batch of `pretrain.data.two_views.collate`.
+        """
+        kept, modes = [b.clone() for b in self.buffers()], [(m, m.training) for m in self.modules()]
+        try:
+            views = self.train()._inputs(data)
+            h, targets = per_view(self.backbone, views).float(), self._target_embeddings(views)
+            losses, _ = self.objective.losses_and_embeddings(h, targets)
+        finally:
+            for buffer, before in zip(self.buffers(), kept, strict=True):
+                buffer.copy_(before)
+            for module, training in modes:
+                module.training = training
+        return {name: float(loss) for name, loss in losses.items()}
+
     def lower_parameters(self) -> list[nn.Parameter]:
         """w in the order of `Weights.tensors`."""
         return self.gradients.lower_parameters()

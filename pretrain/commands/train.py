@@ -21,6 +21,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--annotations", type=Path, help="COCO annotation file: take only the images that it lists (default: all)"
     )
+    parser.add_argument(
+        "--objects",
+        type=Path,
+        nargs=2,
+        metavar=("IMAGES", "ANN.json"),
+        help="folder of images and COCO annotation file to look at every run.objects_every epochs; its labels are not "
+        "trained on (default: none)",
+    )
     parser.add_argument("--work-dir", type=Path, required=True, help="folder for checkpoints, logs and weights")
     parser.add_argument(
         "--init",
@@ -68,7 +76,8 @@ def run(args: argparse.Namespace) -> int:
     given = {"annotations": args.annotations, "init": args.init, "overrides": args.cfg_options}
     if not args.dry_run:
         how = {"resume": args.resume, "allow_change": args.allow_change, "track": args.track}
-        train(args.config, args.data, args.work_dir, **how, **given)
+        objects = None if args.objects is None else tuple(args.objects)
+        train(args.config, args.data, args.work_dir, objects=objects, **how, **given)
         return 0
     from pretrain.training.rehearsal import describe
 

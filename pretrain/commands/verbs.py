@@ -8,7 +8,7 @@ from collections.abc import Sequence
 # verb -> what it does
 VERBS = {
     "train": "pretrain a backbone on images without labels",
-    "evaluate": "measure a backbone's frozen features on images with classes",
+    "evaluate": "measure a backbone's frozen features on images with classes or with objects",
 }
 # What ``python -m`` runs, besides the package itself.
 RUN_DIRECTLY = ("pretrain", "pretrain.settings.resolve")

@@ -7,6 +7,7 @@ prediction read with; here are faster ways to the same bytes. ``tests/test_one_d
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -31,7 +32,9 @@ MOST_PIXELS = 178_956_970  # Pillow's own bound against images that unpack to al
 _THROUGH_ALPHA = {"P": "RGBA", "PA": "RGBA", "La": "LA", "RGBa": "RGBA"}
 _TO_RGB = {"1", "L", "LA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
 _WHOLE = {"I;16", "I;16L", "I;16B", "I;16N"}
-_BITS_PER_SAMPLE = 258
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # TIFF's tags
+_WHITE_IS_ZERO, _SIGNED, _LONG = 0, 2, 4
+_ADDRESS = re.compile(r" <_io\.BytesIO object at 0x[0-9a-f]+>")
 
 
 @dataclass(frozen=True)
@@ -124,8 +127,27 @@ def _is_plain_png(encoded: bytes) -> bool:
         encoded[:8] == b"\x89PNG\r\n\x1a\n"
         and encoded[24:26] == b"\x08\x02"  # bit depth, colour type
         and int.from_bytes(encoded[16:20], "big") * int.from_bytes(encoded[20:24], "big") <= MOST_PIXELS
-        and not any(chunk in encoded for chunk in (b"eXIf", b"tRNS", b"acTL"))
+        and not any(chunk in encoded for chunk in (b"eXIf", b"tRNS", b"acTL", b"fcTL"))
+        and _pillow_takes_chunks(encoded)
     )
+
+
+def _pillow_takes_chunks(png: bytes) -> bool:
+    """Whether Pillow, which refuses a PNG for what is wrong beside its pixels, takes all chunks of this one."""
+    names, at = [], 8
+    while at + 8 <= len(png):
+        names.append(png[at + 4 : at + 8])
+        at += 12 + int.from_bytes(png[at : at + 4], "big")
+    others = [name for name in names if name not in (b"IHDR", b"IDAT", b"IEND")]
+    if not others:
+        return True
+    if b"IDAT" not in names or any(name in others for name in names[names.index(b"IDAT") :]):
+        return False
+    try:
+        PIL.Image.open(io.BytesIO(png), formats=("PNG",)).close()
+    except Exception:  # as in _by_pillow, which says it
+        return False
+    return True
 
 
 def _by_pillow(encoded: bytes) -> Image:
@@ -149,22 +171,28 @@ def _by_pillow(encoded: bytes) -> Image:
     except Refused:
         raise
     except Exception as error:  # what the readers of damaged files stumble on has no common base
-        raise ValueError(f"{type(error).__name__}: {' '.join(str(error).split())[:120]}") from None
+        # Pillow names the buffer by its address, which says nothing and is another one each time.
+        reason = " ".join(_ADDRESS.sub("", str(error)).split())[:120]
+        raise ValueError(f"{type(error).__name__}: {reason}") from None
 
 
 def _rgb(image: PIL.Image.Image) -> Image:
-    if image.mode in _THROUGH_ALPHA:  # premultiplied colours come back, a palette's own stay
-        return np.asarray(image.convert(_THROUGH_ALPHA[image.mode]).convert("RGB"))
-    if image.mode in _TO_RGB:
-        return np.asarray(image.convert("RGB"))
-    if image.mode not in _WHOLE and not (image.mode == "I" and image.format == "PPM"):
+    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
+    known = image.mode in _TO_RGB or image.mode in _THROUGH_ALPHA
+    if not known and image.mode not in _WHOLE and not (image.mode == "I" and image.format == "PPM"):
         raise Refused(
             f"{image.format} in mode {image.mode}, whose range nothing says: convert it to 8 or 16 bits a channel"
         )
-    bits = 16
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        bits = int(image.tag_v2.get(_BITS_PER_SAMPLE, (16,))[0])  # 12 bits, packed
+    if _SIGNED in tags.get(_SAMPLE_FORMAT, ()):
+        raise Refused(f"TIFF of signed numbers in mode {image.mode}, whose range nothing says: convert it to unsigned")
+    if image.mode in _THROUGH_ALPHA:  # premultiplied colours come back, a palette's own stay
+        return np.asarray(image.convert(_THROUGH_ALPHA[image.mode]).convert("RGB"))
+    if known:
+        return np.asarray(image.convert("RGB"))
+    bits = int(tags.get(_BITS_PER_SAMPLE, (16,))[0])  # 12 bits, packed
     high = (np.asarray(image).astype(np.int64) >> (bits - 8)).astype(np.uint8)
+    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:  # Pillow turns 8 bits, but not these
+        high = ~high
     return np.repeat(high[:, :, None], 3, axis=2)
 
 
@@ -182,6 +210,9 @@ def _orientation(jpeg: bytes) -> int:
     """EXIF's orientation of a JPEG, 1 where it says none."""
     at = 2
     while at + 4 <= len(jpeg) and jpeg[at] == 0xFF and jpeg[at + 1] != 0xDA:  # up to the start of the scan
+        if jpeg[at + 1] == 0xFF:  # any number of these may stand before a marker
+            at += 1
+            continue
         length = int.from_bytes(jpeg[at + 2 : at + 4], "big")
         if jpeg[at + 1] == 0xE1 and jpeg[at + 4 : at + 10] == b"Exif\0\0":
             return _tiff_orientation(jpeg[at + 10 : at + 2 + length])
@@ -195,6 +226,7 @@ def _tiff_orientation(tiff: bytes) -> int:
     entries = int.from_bytes(tiff[start : start + 2], order)
     for at in range(start + 2, min(start + 2 + 12 * entries, len(tiff)), 12):
         if int.from_bytes(tiff[at : at + 2], order) == 0x0112:
-            value = int.from_bytes(tiff[at + 8 : at + 10], order)
+            size = 4 if int.from_bytes(tiff[at + 2 : at + 4], order) == _LONG else 2
+            value = int.from_bytes(tiff[at + 8 : at + 8 + size], order)
             return value if 1 <= value <= 8 else 1
     return 1

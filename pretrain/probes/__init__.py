@@ -1,1 +1,1 @@
-"""What frozen features are worth: nearest neighbours and a linear probe."""
+"""What frozen features are worth, of whole images and of objects: nearest neighbours, a linear probe, LogME."""

@@ -139,7 +139,14 @@ def linear_probe(
 
 
 def validate_weight_decays(
-    features: Tensor, labels: Tensor, grid: Sequence[float], *, classes: int, share: float = 0.2, seed: int = 0
+    features: Tensor,
+    labels: Tensor,
+    grid: Sequence[float],
+    *,
+    classes: int,
+    share: float = 0.2,
+    seed: int = 0,
+    groups: Tensor | None = None,
 ) -> dict[float, float]:
     """Accuracy (0-1) of each weight decay on a share of the training set that was held out of the fit.
 
@@ -148,13 +155,15 @@ def validate_weight_decays(
         labels: (N,).
         grid: weight decays; fitted from the largest to the smallest, each from where the last one ended.
         classes: C.
-        share: held out, in (0, 1), from every class.
+        share: held out, in (0, 1), from every class, or of the groups.
         seed: of the split.
+        groups: (N,) which rows must stay together, such as the objects of an image; None for none.
 
     Returns:
         dict: weight decay -> accuracy, the largest weight decay first.
     """
-    rest, held = (part.to(features.device) for part in holdout(labels.cpu(), share, seed))
+    split = holdout(labels.cpu(), share, seed) if groups is None else holdout_groups(groups.cpu(), share, seed)
+    rest, held = (part.to(features.device) for part in split)
     accuracies: dict[float, float] = {}
     probe: LinearProbe | None = None
     for weight_decay in sorted(grid, reverse=True):
@@ -210,3 +219,74 @@ def holdout(labels: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
     if not held.any():
         raise ValueError("holdout: expected a class with at least two images, found none")
     return (~held).nonzero()[:, 0], held.nonzero()[:, 0]
+
+
+def holdout_groups(groups: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Split rows at random, whole groups at a time: indices (rest, held out), both ascending.
+
+    Args:
+        groups: (N,) number of each row's group, on the CPU.
+        share: of the groups to hold out, in (0, 1); at least one, and never the last one.
+        seed: of the split; the global random state is neither read nor moved.
+
+    Raises:
+        ValueError: share out of range, or fewer than two groups.
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"holdout: expected a share in (0, 1), found {share}")
+    names = groups.unique()
+    if len(names) < 2:
+        raise ValueError(f"holdout: expected at least two groups, found {len(names)}")
+    number = min(max(1, round(share * len(names))), len(names) - 1)
+    order = torch.randperm(len(names), generator=torch.Generator().manual_seed(seed))
+    held = torch.isin(groups, names[order[:number]])
+    return (~held).nonzero()[:, 0], held.nonzero()[:, 0]
+
+
+@dataclass(frozen=True)
+class GroupedAccuracy:
+    """Accuracy over rows that hang together in groups, such as the objects of one image.
+
+    Attributes:
+        hits: (G,) right answers in each group.
+        rows: (G,) answers in each group.
+    """
+
+    hits: Tensor
+    rows: Tensor
+
+    @property
+    def value(self) -> float:
+        """Share of right answers over all rows, 0-1."""
+        return float(self.hits.sum() / self.rows.sum())
+
+    @property
+    def standard_error(self) -> float | None:
+        """Of ``value``, 0-1, over a new draw of groups; None of a single group."""
+        return _ratio_error(self.hits, self.rows)
+
+    def above(self, other: GroupedAccuracy) -> tuple[float, float | None]:
+        """Difference to another classifier's accuracy on the same rows, and its standard error, both 0-1."""
+        if not torch.equal(self.rows, other.rows):
+            raise ValueError("difference of accuracies: expected answers to the same rows, found others")
+        return self.value - other.value, _ratio_error(self.hits - other.hits, self.rows)
+
+
+def grouped_accuracy(right: Tensor, groups: Tensor) -> GroupedAccuracy:
+    """Right answers (N,) bool, counted by group (N,); the groups in ascending order."""
+    _, group = groups.unique(return_inverse=True)
+    rows = group.bincount()
+    return GroupedAccuracy(torch.bincount(group, right.double(), len(rows)), rows)
+
+
+def _ratio_error(sums: Tensor, rows: Tensor) -> float | None:
+    """Standard error of ``sum(sums) / sum(rows)``, the groups drawn independently (Cochran 1977, equation 2.45).
+
+    sqrt(G / (G - 1) Σ (s_g - r n_g)²) / Σ n_g; that of independent rows would be too small, as rows of a group are
+    alike.
+    """
+    groups = len(rows)
+    if groups < 2:
+        return None
+    residuals = sums - sums.sum() / rows.sum() * rows
+    return float((groups / (groups - 1) * residuals.square().sum()).sqrt() / rows.sum())

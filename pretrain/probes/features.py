@@ -142,7 +142,7 @@ def _batches(
         sampler=chosen,
         num_workers=workers,
         collate_fn=_collate,
-        worker_init_fn=_single_thread,
+        worker_init_fn=single_thread,
         generator=torch.Generator(),  # without one of its own, a loader draws from the global random state
     )
     for pixels, ok in loader:
@@ -180,6 +180,7 @@ def _collate(samples: Sequence[tuple[Image, bool]]) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(np.stack([s[0] for s in samples])), torch.tensor([s[1] for s in samples])
 
 
-def _single_thread(worker: int) -> None:
+def single_thread(worker: int) -> None:
+    """What a loader process begins with: one thread, and deaf to Ctrl-C."""
     cv2.setNumThreads(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the first one decides

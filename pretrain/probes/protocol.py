@@ -1,4 +1,4 @@
-"""How frozen features are scored: the settings of both probes, checked when they are made. Imports no torch."""
+"""How frozen features are scored: the settings of each probe, checked when they are made. Imports no torch."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pretrain.errors import InputError
 from pretrain.ranges import COUNT, Items, Range, check
 
 WEIGHT_DECAYS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+OBJECT_WEIGHT_DECAYS = (1e-4, 1e-3, 1e-2, 1e-1)  # fewer: six fits of a set's regions instead of one of its images
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,36 @@ class LinearProtocol:
         check(self, flags=True)
 
 
-PROTOCOLS: dict[str, type[KnnProtocol] | type[LinearProtocol]] = {"knn": KnnProtocol, "linear": LinearProtocol}
+@dataclass(frozen=True)
+class ObjectsProtocol:
+    """Objects told apart, and objects told from background, by their features at res3, res4 and res5.
+
+    Attributes:
+        k: neighbours of the nearest-neighbour probe.
+        temperature: τ of its vote exp(similarity / τ).
+        weight_decays: of the linear probe, >= 0, to choose from on a fifth of the training images.
+        most: objects to learn from, and as many to be tested on; a random part of more. At most as many places without
+            an object come to them.
+
+    Raises:
+        InputError: none, or a number out of its range.
+    """
+
+    k: Annotated[int, COUNT] = 5
+    temperature: Annotated[float, Range(1e-6, 1e6)] = 0.07
+    weight_decays: Annotated[tuple[float, ...], Items(1, 100), Range(0, 1e6)] = OBJECT_WEIGHT_DECAYS
+    most: Annotated[int, COUNT] = 10_000
+
+    def __post_init__(self) -> None:
+        """Refuse what could only fail later."""
+        check(self, flags=True)
 
 
-def named_protocol(protocol: str | KnnProtocol | LinearProtocol) -> KnnProtocol | LinearProtocol:
+Protocol = KnnProtocol | LinearProtocol | ObjectsProtocol
+PROTOCOLS: dict[str, type[Protocol]] = {"knn": KnnProtocol, "linear": LinearProtocol, "objects": ObjectsProtocol}
+
+
+def named_protocol(protocol: str | Protocol) -> Protocol:
     """The protocol itself, or that of a name with its defaults.
 
     Raises:

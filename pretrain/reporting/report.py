@@ -9,6 +9,7 @@ from pathlib import Path
 from pretrain.atomic import write_bytes
 from pretrain.mask_file import FILE as MASK_FILE
 from pretrain.mask_file import read_snapshots
+from pretrain.probes.verdict import verdict
 from pretrain.reporting.metrics_file import NAME, MetricsFile
 from pretrain.reporting.plots import Curve, curves_png, histograms_png
 
@@ -32,10 +33,14 @@ _SHARES = {
     }
 }
 _FEATURES: dict[str, dict[str, str]] = {
-    "effective rank": {"effective_rank": "features h", "effective_rank_z": "embeddings z"},
-    "spread of the normalised features": {"feature_std": "std"},
+    "collapse alarm: effective rank": {"effective_rank": "features h", "effective_rank_z": "embeddings z"},
+    "collapse alarm: spread of the normalised features": {"feature_std": "std"},
     "mean |off-diagonal| correlation of h": {"redundancy_h": "redundancy"},
     "k-nearest neighbours, %": {"knn": "held-out training images"},
+    "object kNN minus random weights', points": {
+        "classes_knn_gain": "which class",
+        "objectness_knn_gain": "object or background",
+    },
     "mask weights": {"mask_p95": "95 %", "mask_median": "median", "mask_p05": "5 %"},
     "top of the coding matrices": {"coding_top": "λ Ẑ Ẑᵀ", "coding_top_mcr": "λ Ẑ Zᵀ"},
     "learning rate": {"lr": "w"},
@@ -45,7 +50,10 @@ _HYPERGRADIENT = {
     "mask m": {"mask_direct": "direct", "mask_second_order": "second order"},
     "fusion ξ": {"fusion_direct": "direct", "fusion_second_order": "second order"},
 }
-_HEALTH = {"effective_rank": "effective rank of h", "feature_std": "std of the normalised features"}
+_HEALTH = {
+    "effective_rank": "collapse alarm: effective rank of h",
+    "feature_std": "collapse alarm: std of the normalised features",
+}
 _BALANCED = (
     "The sum that w descends is left out: each term in it is divided by a running mean of its own gradient's norm, so "
     "that the sum may rise while every term falls."
@@ -72,6 +80,9 @@ def write_report(folder: Path, about: Mapping[str, str], meta_start: int = 0, *,
     parts = [f"# Pretraining: {about['method']}", "", *_rows(about), ""]
     losses = _TERMS if balanced else {**_SUMS, **_TERMS}
     parts += ["## From first to last", "", *_changes(lines, {**losses, **_HEALTH}), "", *([_BALANCED, ""] * balanced)]
+    looks = [line for line in lines if "objects_effective_rank" in line]
+    if looks:
+        parts += [f"After iteration {int(looks[-1]['iteration'])}, {verdict(looks[-1]).text}.", ""]
     for title, name, draw in _pictures(lines, losses, read_snapshots(folder / MASK_FILE), meta_start):
         write_bytes(pictures / f"{name}.png", draw())
         parts += [f"## {title}", "", f"![{title}]({FOLDER}/{name}.png)", ""]

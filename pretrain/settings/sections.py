@@ -168,6 +168,8 @@ class RunSettings:
         target_momentum: of BYOL's target at the start; rises to 1 by a cosine.
         knn_every: epochs between two looks at the nearest neighbours of held-out training images, which must lie in
             class folders (`pretrain.training.online_knn`); 0 for none.
+        objects_every: epochs between two looks at the objects of the set that ``--objects`` names
+            (`pretrain.training.online_objects`); 0 for none.
     """
 
     seed: Annotated[int, Range(0, 2**32 - 1, whole=True)] = 0
@@ -179,6 +181,7 @@ class RunSettings:
     keep: Annotated[int, COUNT] = 2
     target_momentum: Annotated[float, SHARE] = 0.99
     knn_every: Annotated[int, NOT_NEGATIVE_COUNT] = 0
+    objects_every: Annotated[int, NOT_NEGATIVE_COUNT] = 0
 
     def __post_init__(self) -> None:
         """Refuse what is out of range."""

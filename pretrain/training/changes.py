@@ -22,6 +22,7 @@ HARMLESS = {
     "run.checkpoint_every",
     "run.keep",
     "run.knn_every",
+    "run.objects_every",
 }
 # These are what the checkpoint's tensors are tensors of: nothing else fits them.
 FIXED = {

@@ -113,7 +113,7 @@ def rehearse(settings: Settings, plan: Plan, init: Path | None = None) -> Estima
     small = dataclasses.replace(
         settings,
         meta=dataclasses.replace(settings.meta, start=0),
-        run=dataclasses.replace(settings.run, checkpoint_every=10**9, knn_every=0),
+        run=dataclasses.replace(settings.run, checkpoint_every=10**9, knn_every=0, objects_every=0),
     )
     watch = Stopwatch()
     root = logging.getLogger("pretrain")

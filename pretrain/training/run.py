@@ -28,6 +28,7 @@ from pretrain.training import tracking
 from pretrain.training.initial import normalised_as, read_initial
 from pretrain.training.interrupt import Interrupt
 from pretrain.training.online_knn import online_knn
+from pretrain.training.online_objects import online_objects
 from pretrain.training.plan import BACKBONE, Plan, Start, prepare
 from pretrain.training.runner import build_runner
 from pretrain.versions import versions
@@ -43,6 +44,7 @@ def run_training(
     allow_change: bool = False,
     hooks: Sequence[Hook] = (),
     track: Sequence[str] = (),
+    objects: tuple[Path, Path] | None = None,
 ) -> Path:
     """Run the whole training; several processes have met before (`pretrain.distributed.ranks.started`).
 
@@ -55,13 +57,15 @@ def run_training(
         allow_change: resume with other settings, images or versions than the run began with.
         hooks: more to be called during the training.
         track: names of `pretrain.training.tracking.TRACKERS`.
+        objects: images and COCO annotations for the looks that ``run.objects_every`` asks for.
 
     Returns:
         The path of ``backbone.safetensors``.
 
     Raises:
         InputError: the work folder holds another run, the weights do not fit, ``run.knn_every`` finds no class
-            folders, too many images are unreadable, the loss is no longer finite, or the disk is full.
+            folders, ``run.objects_every`` no objects, too many images are unreadable, the loss is no longer finite, or
+            the disk is full.
         Interrupted: a signal came; everything is saved.
         RankLost: another process died.
     """
@@ -71,6 +75,7 @@ def run_training(
     initial = None if init is None else ranks.on_all_ranks(lambda: read_initial(init))
     settings = settings if initial is None else normalised_as(settings, initial)
     watch = ranks.on_all_ranks(lambda: online_knn(settings, plan))
+    looks = ranks.on_all_ranks(lambda: online_objects(settings, plan, objects))
     cv2.setNumThreads(0)  # the loader's processes are the parallelism
     torch.manual_seed(settings.run.seed)
     meta_start = plan.warmup if settings.meta.start is None else settings.meta.start
@@ -91,7 +96,7 @@ def run_training(
         config, going_on = as_plain(settings), start.checkpoint is not None
         opened = tracking.tracked(names, plan.work_dir, config, name=plan.work_dir.name, resume=going_on)
         trackers = ranks.on_all_ranks(lambda: stack.enter_context(opened))
-        _run(build_runner(settings, plan, model, order, start, watch, hooks, interrupt, trackers), plan)
+        _run(build_runner(settings, plan, model, order, start, watch, looks, hooks, interrupt, trackers), plan)
     path = plan.work_dir / BACKBONE
     ranks.on_rank_zero(lambda: save_backbone(path, model.backbone, _metadata(settings, plan, order)))
     log.info("wrote %s", path)

@@ -28,6 +28,7 @@ from pretrain.training.hooks import Guard, Progress, UnreadableImages
 from pretrain.training.interrupt import Interrupt, ignore_signals
 from pretrain.training.loop import ResumableLoop
 from pretrain.training.online_knn import OnlineKnn
+from pretrain.training.online_objects import OnlineObjects
 from pretrain.training.optimizers import build_optimizers
 from pretrain.training.plan import Plan, Start
 from pretrain.training.term_shares import TermShares
@@ -62,6 +63,7 @@ def build_runner(
     order: BatchOrder,
     start: Start,
     watch: Sequence[OnlineKnn],
+    objects: Sequence[OnlineObjects],
     hooks: Sequence[Hook],
     interrupt: Interrupt,
     trackers: Sequence[Tracker] = (),
@@ -75,6 +77,7 @@ def build_runner(
         order: of the images, this rank's share of them.
         start: where it begins.
         watch: the look at the nearest neighbours, on rank 0 where the settings ask for it.
+        objects: the look at objects, likewise.
         hooks: more to be called.
         interrupt: notes the signals that end the training.
         trackers: runs of other programs that get the logged numbers too; on rank 0.
@@ -106,7 +109,7 @@ def build_runner(
         optim_wrapper=build_optimizers(model),
         param_scheduler=_schedule(plan),
         default_hooks=off,
-        custom_hooks=[progress, guard, TermShares(), checkpoints, *watch, *hooks, *keepers],
+        custom_hooks=[progress, guard, TermShares(), checkpoints, *watch, *objects, *hooks, *keepers],
         visualizer={
             "type": Visualizer,
             "vis_backends": [{"type": TensorboardVisBackend}, Trackers(trackers)] if ranks.rank() == 0 else None,

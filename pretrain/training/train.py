@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from pretrain.atomic import check_writable
-from pretrain.data.sources import open_source
+from pretrain.data.image_files import is_among
+from pretrain.data.sources import ImageFiles, open_source
 from pretrain.distributed import ranks
+from pretrain.errors import InputError
 from pretrain.settings.config_files import read_config
 from pretrain.settings.schema import Settings, load_settings
 from pretrain.training import tracking
@@ -31,6 +33,7 @@ def train(
     work_dir: StrPath,
     *,
     annotations: StrPath | None = None,
+    objects: tuple[StrPath, StrPath] | None = None,
     init: StrPath | None = None,
     resume: bool = False,
     allow_change: bool = False,
@@ -49,6 +52,7 @@ def train(
             shards.
         work_dir: folder for checkpoints, logs and weights; it must hold no other run.
         annotations: a COCO annotation file; only the images that it lists are taken.
+        objects: a folder of images and COCO's annotation file, for the looks that ``run.objects_every`` asks for.
         init: weights to start from, ``backbone.safetensors`` or torchvision's names; None for random ones.
         resume: go on from the newest sound checkpoint in the work folder, or begin where there is none.
         allow_change: resume although settings, images or versions differ from those that the run began with.
@@ -89,8 +93,10 @@ def train(
         ranks.on_rank_zero(lambda: check_writable(folder, "--work-dir"))
         settings, plan = _planned(config, data, folder, annotations, overrides)
         began = time.perf_counter()
-        resume = resume or restarted
-        path = run_training(settings, plan, start, resume=resume, allow_change=allow_change, track=track)
+        marked = None if objects is None else (Path(objects[0]), Path(objects[1]))
+        path = run_training(
+            settings, plan, start, resume or restarted, allow_change=allow_change, track=track, objects=marked
+        )
         log.info("done in %s", clock(time.perf_counter() - began))
         return path
 
@@ -113,25 +119,42 @@ def dry_run(
         InputError, RankLost: as `train` does.
     """
     with ranks.started():
-        settings, plan = _planned(config, data, Path("dry-run"), annotations, overrides)
+        settings, plan = _planned(config, data, None, annotations, overrides)
         return rehearse(settings, plan, None if init is None else Path(init))
+
+
+def _check_beside(data: list[Path], work_dir: Path) -> None:
+    """Refuse a work folder among the images: the report's pictures would be images of the next start."""
+    for folder in data:
+        if folder.is_dir() and is_among(work_dir, folder):
+            raise InputError(
+                f"--work-dir: expected a folder outside of the images, found {work_dir} in {folder}, where its "
+                "pictures would be taken for images; name another"
+            )
 
 
 def _planned(
     config: StrPath | Mapping[str, Any],
     data: StrPath | Sequence[StrPath],
-    work_dir: Path,
+    work_dir: Path | None,
     annotations: StrPath | None,
     overrides: Sequence[str],
 ) -> tuple[Settings, Plan]:
-    """The settings and what they mean for these images, checked on every rank; nothing is written."""
+    """The settings and what they mean for these images, checked on every rank; nothing is written.
+
+    Args:
+        config, data, annotations, overrides: as `train` takes them.
+        work_dir: None for a dry run.
+    """
     named = [Path(data)] if isinstance(data, str | Path) else [Path(item) for item in data]
 
     def read() -> tuple[Settings, Plan]:
         settings = load_settings(read_config(config, overrides))
         check_processes(settings)
         source = open_source(named, None if annotations is None else Path(annotations))
-        return settings, make_plan(settings, source, work_dir)
+        if work_dir is not None and annotations is None and isinstance(source, ImageFiles):
+            _check_beside(named, work_dir)
+        return settings, make_plan(settings, source, work_dir or Path("dry-run"))
 
     settings, plan = ranks.on_all_ranks(read)
     ranks.check_same(plan.data_record()["fingerprint"], "the images")

@@ -42,6 +42,7 @@ def test_16_bits_need_less_and_the_meta_step_more_than_the_plain_one():
     assert benchmark.peak(replace(large, precision="bf16"), PLAIN) < benchmark.peak(large, PLAIN)
 
 
+@pytest.mark.slow
 def test_the_table_is_complete(tmp_path, capsys):
     assert benchmark.main(["--quick", "--memory", "0.5", "--json", str(tmp_path / "out.json")]) == 0
     (case,) = json.loads((tmp_path / "out.json").read_text())["cases"]

@@ -1,5 +1,6 @@
-"""Small models in the middle of a pretraining: on ResNet-18 with narrow heads, and what their steps leave."""
+"""Models with narrow heads in the middle of a pretraining, on a small residual network, and what their steps leave."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -8,7 +9,7 @@ from pretrain.algorithm.pretraining import Pretraining
 from pretrain.settings.schema import load_settings
 from pretrain.training.optimizers import build_optimizers
 from tests.cases.bilevel_cases import relative_error
-from tests.cases.rank_cases import model_of, share_of
+from tests.cases.rank_cases import model_of, share_of, small_backbone
 
 TINY: dict[str, Any] = {
     "redundancy_widths": [16, 16],
@@ -39,9 +40,11 @@ def settings(method, objective=None, **sections):
     return load_settings(config)
 
 
-def start(method, objective=None, **sections):
+def start(method, objective=None, *, resnet18=False, **sections):
+    """(model, optimizers); on a whole ResNet-18 a step takes tens of times as long as on the small network."""
     torch.manual_seed(0)
-    model = Pretraining(settings=settings(method, objective, **sections), iterations=20)
+    with nullcontext() if resnet18 else small_backbone():
+        model = Pretraining(settings=settings(method, objective, **sections), iterations=20)
     return model.train(), build_optimizers(model)
 
 
@@ -54,8 +57,8 @@ def upper_weights(model):
     return {k: p.detach().clone() for k, p in model.objective.upper_parameters().items()}
 
 
-def run(method, steps=3, objective=None, size=16, **sections):
-    model, optimizers = start(method, objective, **sections)
+def run(method, steps=3, objective=None, size=16, *, resnet18=False, **sections):
+    model, optimizers = start(method, objective, resnet18=resnet18, **sections)
     for k in range(steps):
         log = model.train_step(batch(k, size), optimizers)
         assert all(torch.isfinite(v) for v in log.values())
@@ -69,7 +72,8 @@ def in_float64(optimizer, small=True, **meta):
         model = model_of("metamask_compmod", **sections).double()
         data = [share_of(k, 12) for k in range(2)]
     else:
-        model, data = start("metamask_compmod", **sections)[0].double(), [batch(k) for k in range(2)]
+        model = start("metamask_compmod", resnet18=True, **sections)[0].double()
+        data = [batch(k) for k in range(2)]
     return model, build_optimizers(model), data
 
 

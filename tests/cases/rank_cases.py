@@ -16,7 +16,8 @@ from pretrain.method.methods import METHODS
 from pretrain.settings.schema import load_settings
 from pretrain.training.optimizers import build_optimizers
 
-IMAGES, STEPS, FEW = 8, 10, 4
+IMAGES, STEPS, FEW = 8, 6, 4
+WIDTH = 32  # of the small network's features
 HEADS = {
     "redundancy_widths": [12, 12],
     "contrastive_widths": [12, 10],
@@ -27,7 +28,7 @@ HEADS = {
     "coding_distortion": 0.3,
 }
 RELEASE = {"trial": "meta", "optimizer": "sgd", "clip": None}  # the way of MetaMask's release
-# Name -> method and what differs from the defaults; ten steps of each method, a few of what else can be chosen.
+# Name -> method and what differs from the defaults; six steps of each method, a few of what else can be chosen.
 CASES = {name: (name, {}) for name in METHODS}
 CASES |= {
     "plain sum": ("metamask_compmod", {"objective": {**HEADS, "balance": "none"}, "meta": {"every": 2, **RELEASE}}),
@@ -42,24 +43,31 @@ CASES |= {
 
 
 def small_resnet(*_, maps=False):
-    """Images -> (N, 12), or maps (N, 12, S, S): a stem and two residual blocks, one with a projecting shortcut."""
-    shortcut = nn.Sequential(nn.Conv2d(6, 12, 1, stride=2, bias=False), nn.BatchNorm2d(12))
+    """Images -> (N, 32), or maps (N, 32, S, S): a stem and two residual blocks, one with a projecting shortcut.
+
+    Whole multiples of 16 channels: with six, oneDNN's bfloat16 and channels-last convolutions end the process.
+    """
+    shortcut = nn.Sequential(nn.Conv2d(16, WIDTH, 1, stride=2, bias=False), nn.BatchNorm2d(WIDTH))
     return nn.Sequential(
-        nn.Conv2d(3, 6, 3, padding=1, bias=False),
-        nn.BatchNorm2d(6),
+        nn.Conv2d(3, 16, 3, padding=1, bias=False),
+        nn.BatchNorm2d(16),
         nn.ReLU(),
-        BasicBlock(6, 6),
-        BasicBlock(6, 12, stride=2, downsample=shortcut),
+        BasicBlock(16, 16),
+        BasicBlock(16, WIDTH, stride=2, downsample=shortcut),
         *(() if maps else (nn.AdaptiveAvgPool2d(1), nn.Flatten())),
     )
+
+
+def small_backbone():
+    """Where pretraining builds its backbone, the small network."""
+    return patch.multiple(pretraining, build_backbone=small_resnet, feature_width=lambda _: WIDTH)
 
 
 def model_of(method, **sections):
     """A model of a method on a small network, with weights that are always the same."""
     config = {"method": method, "objective": HEADS, "data": {"batch": IMAGES}, "optimizer": {"lr": 0.01}, **sections}
     torch.manual_seed(0)
-    narrow = {"build_backbone": small_resnet, "feature_width": lambda _: 12}
-    with patch.multiple(pretraining, **narrow):
+    with small_backbone():
         return Pretraining(settings=load_settings(config), iterations=STEPS).train()
 
 

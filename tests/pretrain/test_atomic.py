@@ -68,3 +68,11 @@ def test_a_file_where_a_folder_belongs_is_refused(tmp_path, below):
 def test_a_place_that_nobody_can_write_to_is_refused():
     with pytest.raises(InputError, match=r"found /proc/run \("):  # not even root can
         check_writable(__import__("pathlib").Path("/proc/run"), "--work-dir")
+
+
+def test_a_device_or_a_pipe_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="pipe: expected a file's name, found a device or pipe"):
+        write_text(tmp_path / "pipe", "x")
+    assert (tmp_path / "pipe").is_fifo()
+    assert os.listdir(tmp_path) == ["pipe"]

@@ -74,3 +74,28 @@ def test_a_fault_of_the_program_keeps_its_traceback(monkeypatch):
     monkeypatch.setattr(train, "run", fail)
     with pytest.raises(KeyError):
         main(["c.py", "--data", "d", "--work-dir", "w"])
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "flags", "line"),
+    [
+        (False, [], "interrupted; there is no checkpoint yet: start again"),
+        (True, [], "interrupted; go on with --resume from {work}/checkpoints/iteration_00000004.pth"),
+        (True, ["--dry-run"], "interrupted; nothing was written"),
+    ],
+)
+def test_ctrl_c_before_anything_is_trained_promises_only_what_is_there(
+    tmp_path, monkeypatch, capsys, checkpoint, flags, line
+):
+    import pretrain.commands.train as command
+
+    def interrupted(args):
+        raise KeyboardInterrupt
+
+    work = tmp_path / "run"
+    if checkpoint:
+        (work / "checkpoints").mkdir(parents=True)
+        (work / "checkpoints/iteration_00000004.pth").touch()
+    monkeypatch.setattr(command, "run", interrupted)
+    assert main(["train", "x.py", "--data", str(tmp_path), "--work-dir", str(work), *flags]) == 130
+    assert capsys.readouterr().err == f"pretrain: {line.format(work=work)}\n"

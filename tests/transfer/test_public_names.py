@@ -29,7 +29,7 @@ def run_example(name, names):
 
 def test_what_the_issue_names_is_there():
     functions = {"read_checkpoint", "convert", "verify", "diagnose", "finetune", "evaluate", "predict", "compare"}
-    assert set(FUNCTIONS) == functions | {"report", "read_record", "study", "export"}
+    assert set(FUNCTIONS) == functions | {"report", "read_record", "study", "import_data", "export"}
     assert set(transfer.__all__) <= set(dir(transfer))
 
 

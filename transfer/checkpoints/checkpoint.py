@@ -178,7 +178,8 @@ def examine(
     beside = fetched.fed if fetched else {}
     tree, header = opened.open_tree(path)
     metadata = decode_metadata(header, path) if header.get("format") == FORMAT else converted_metadata(tree, path)
-    located, others = _choose(tree, header, prefix)
+    located, rest = _choose(tree, header, prefix)
+    others = [other.path for other in rest]
     state = located.state
     candidates = _candidates(arch)
     recognised = resnets.recognise({name: tuple(tensor.shape) for name, tensor in state.items()}, candidates)
@@ -197,17 +198,49 @@ def examine(
         weighed = claims.weigh(rows, taken).resolved(by_user=arch is not None)
         advice = f" (--arch {spec.name} takes it all the same)"
         examination.problems += [phrase + advice for phrase in weighed.contradictions]
-        examination.doubts = weighed.doubts
+        examination.doubts = [*weighed.doubts, *_choice(located, rest, prefix), *_constant(state)]
     return examination
 
 
-def _choose(tree: Any, header: dict[str, str], prefix: str | None) -> tuple[locate.Located, list[str]]:
+def _choice(chosen: locate.Located, others: list[locate.Located], prefix: str | None) -> Iterable[str]:
+    """Of two different backbones in a file of no known project nothing tells which is meant."""
+    if prefix is not None or not chosen.layout.anyones:
+        return
+    different = [other.path for other in others if not _same(chosen.state, other.state)]
+    if different:
+        ways = " or ".join(f"--prefix {path or repr('')}" for path in different[:3])
+        count = f"{len(different)} backbones of other values beside the one"
+        yield f"{count} under {printable(chosen.path) or 'no prefix'} ({ways} takes it)"
+
+
+def _same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(
+        tensor.shape == other[name].shape and torch.equal(tensor, other[name]) for name, tensor in one.items()
+    )
+
+
+def _constant(state: dict[str, Tensor]) -> Iterable[str]:
+    """Kernels of one value throughout are no training's and no initialisation's."""
+    kernels = {
+        name: tensor
+        for name, tensor in state.items()
+        if tensor.ndim == 4 and tensor.numel() and tensor.is_floating_point()
+    }
+    constant = [name for name, tensor in kernels.items() if bool((tensor == tensor.flatten()[0]).all())]
+    if constant:
+        yield (
+            f"{len(constant)} of {len(kernels)} convolutions hold one value throughout (first: {constant[0]}); "
+            "were they trained?"
+        )
+
+
+def _choose(tree: Any, header: dict[str, str], prefix: str | None) -> tuple[locate.Located, list[locate.Located]]:
     if header.get("format") == FORMAT and prefix is None:
         # Our own file promises to hold nothing else: no head may be dropped from it.
         own = Layout("backbone.safetensors", "", heads=(), convention=None)
         return locate.extract(locate.groups(tree).get("", {}), own), []
     first, *rest = locate.locate(tree, prefix)
-    return first, [other.path for other in rest]
+    return first, rest
 
 
 def _candidates(arch: str | None) -> list[resnets.Spec]:

@@ -61,6 +61,7 @@ def weigh(settings: list[Setting], taken: Taken) -> Claims:
     findings = [*_sequential(taken), *_layout(settings, taken)]
     for setting in settings:
         findings += _architecture(setting, taken) or _arithmetic(setting, taken) or _stem(setting, taken)
+        findings += _feeding(setting, taken)
     for contradicts, phrase in dict.fromkeys(findings):
         (claims.contradictions if contradicts else claims.doubts).append(phrase)
     return claims
@@ -209,6 +210,32 @@ def _stem(setting: Setting, taken: Taken) -> list[Finding]:
         stem = "a 3x3 stem with a pool" if small else "a 7x7 stem without a pool"
         return [(True, f"{_quoted(setting)}: {stem}")]
     return []
+
+
+# How the network was fed: what a block about its input says, against what the file is taken to have been fed with.
+
+_INPUT_PARTS = ("data_preprocessor", "img_norm_cfg", "preprocess_cfg", "pretrained_cfg", "default_cfg")
+_SLACK = 0.005  # of pixels in 0-1; files differ in their third digit
+_BRIGHTEST = 4.0  # a mean or deviation above this is of pixels in 0-255
+
+
+def _feeding(setting: Setting, taken: Taken) -> list[Finding]:
+    fed = taken.convention
+    if setting.part not in _INPUT_PARTS or fed is None or taken.origin == "user":
+        return []
+    if setting.key in ("to_rgb", "bgr_to_rgb") and isinstance(setting.value, bool):
+        # MMCV reads images as BGR.
+        other = setting.value != (fed.channel_order == "RGB")
+        return [(True, f"{_quoted(setting)} of a network taken to see {fed.channel_order} (--convention)")] * other
+    own = {"mean": fed.mean, "std": fed.std}.get(setting.key)
+    values = list(setting.value) if isinstance(setting.value, list | tuple) else []
+    if own is None or len(values) != 3 or not all(type(v) in (int, float) for v in values):
+        return []
+    scales = (255.0,) if max(values) > _BRIGHTEST else (1.0, 255.0)  # deviations of 1 are of either
+    if any(all(abs(v / scale - o) <= _SLACK for v, o in zip(values, own, strict=True)) for scale in scales):
+        return []
+    numbers = ", ".join(f"{number:.3f}" for number in own)
+    return [(True, f"{_quoted(setting)}, where {numbers} of pixels in 0-1 would be taken (--convention)")]
 
 
 def _sequential(taken: Taken) -> Iterator[Finding]:

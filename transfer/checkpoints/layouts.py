@@ -50,6 +50,7 @@ class Layout:
         heads: parts under the prefix that are no backbone and may be dropped.
         convention: how that project feeds its networks; None where the files do not tell.
         elsewhere: (prefix, name) pairs: a stage that lies outside the prefix, and its name in that scheme.
+        anyones: whether no project is known by it, so that nothing tells which of two backbones is meant.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Layout:
     heads: tuple[str, ...] = ("fc.",)
     convention: Convention | None = IMAGENET
     elsewhere: tuple[tuple[str, str], ...] = ()
+    anyones: bool = False
 
 
 LAYOUTS = (
@@ -111,8 +113,8 @@ LAYOUTS = (
     Layout("Barlow Twins", "backbone.", marks=("projector.", "bn."), containers=("model",)),
     Layout("VICReg", "backbone.", marks=("projector.",), containers=("model",)),
     Layout("lightly / MetaMask release", "backbone.", names="sequential"),
-    Layout("SimCLR re-implementations (nn.Sequential f)", "f.", names="sequential"),
-    Layout("nn.Sequential of a ResNet's children", "", names="sequential"),
+    Layout("SimCLR re-implementations (nn.Sequential f)", "f.", names="sequential", anyones=True),
+    Layout("nn.Sequential of a ResNet's children", "", names="sequential", anyones=True),
     Layout("solo-learn", "backbone.", marks=("projector.",), containers=("state_dict",)),
     Layout("solo-learn (momentum backbone)", "momentum_backbone.", containers=("state_dict",)),
     Layout("MMSelfSup / MMPretrain / MMEngine", "backbone.", containers=("state_dict",)),
@@ -120,12 +122,12 @@ LAYOUTS = (
     Layout("Hugging Face transformers", "resnet.", names="huggingface"),
     Layout("Hugging Face transformers", "", names="huggingface", heads=("classifier.",)),
     Layout("torchvision detector", "backbone.body."),
-    Layout("a network with its backbone under model.backbone", "model.backbone."),
-    Layout("a network with its backbone under model.encoder", "model.encoder."),
-    Layout("a network with its backbone under encoder", "encoder."),
-    Layout("a network with its backbone under backbone", "backbone."),
-    Layout("a network with its backbone under model", "model."),
-    Layout("a network with its backbone under net", "net."),
-    Layout("a network with its backbone under resnet", "resnet."),
-    Layout("torchvision / timm / mmdet (bare names)", ""),
+    Layout("a network with its backbone under model.backbone", "model.backbone.", anyones=True),
+    Layout("a network with its backbone under model.encoder", "model.encoder.", anyones=True),
+    Layout("a network with its backbone under encoder", "encoder.", anyones=True),
+    Layout("a network with its backbone under backbone", "backbone.", anyones=True),
+    Layout("a network with its backbone under model", "model.", anyones=True),
+    Layout("a network with its backbone under net", "net.", anyones=True),
+    Layout("a network with its backbone under resnet", "resnet.", anyones=True),
+    Layout("torchvision / timm / mmdet (bare names)", "", anyones=True),
 )

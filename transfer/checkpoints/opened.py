@@ -38,7 +38,8 @@ def open_tree(path: Path) -> tuple[Any, dict[str, str]]:
     if path.is_dir():
         raise InputError(f"{path} is a folder: expected a checkpoint file, found {_inside(path)}; give the file")
     if not path.is_file():
-        raise InputError(f"no such checkpoint: expected a file, found nothing at {path}; check the path")
+        what = "a link to nothing" if path.is_symlink() else "a device or pipe" if path.exists() else "nothing"
+        raise InputError(f"no such checkpoint: expected a file, found {what} at {path}; check the path")
     size = path.stat().st_size
     if size == 0:
         raise CheckpointError(f"{path} is empty: expected a checkpoint, found 0 bytes; copy or download it again")

@@ -21,7 +21,9 @@ _MOST_VALUES = 5_000
 _DEEPEST = 12
 _LONGEST_TEXT = 1 << 20
 # Every repetition is bounded: the text is a stranger's.
-_BLOCK = re.compile(r"""['"]?backbone['"]?\s{0,20}[=:]\s{0,20}(?:dict)?\s{0,20}([({])""")
+_BLOCK = re.compile(
+    r"""\b(backbone|data_preprocessor|img_norm_cfg|preprocess_cfg)['"]?\s{0,20}[=:]\s{0,20}(?:dict)?\s{0,20}([({])"""
+)
 _PAIR = re.compile(
     r"""['"]?(\w{1,40})['"]?\s{0,20}[=:]\s{0,20}('[^'\n]{0,200}'|"[^"\n]{0,200}"|[\[(][\d\s,.]{0,200}[\])]"""
     r"""|\d{0,20}\.?\d{1,20}(?:e[-+]?\d{1,4})?\b|\w{1,40})"""
@@ -110,7 +112,7 @@ def _is_value(value: Any) -> bool:
 
 
 def _text(text: str, depth: int) -> Iterator[Setting]:
-    """The backbone's settings in a config kept as text: JSON, or Python as mmcv and MMEngine print it."""
+    """What a config kept as text says of backbone and input: JSON, or Python as mmcv and MMEngine print it."""
     if len(text) > _LONGEST_TEXT:
         return
     if text.lstrip().startswith("{") and depth < _DEEPEST:
@@ -119,9 +121,12 @@ def _text(text: str, depth: int) -> Iterator[Setting]:
             return
         except (ValueError, RecursionError):
             pass  # no JSON after all: Python's dictionaries look alike
-    if block := _BLOCK.search(text):
-        for key, value in _PAIR.findall(text[block.end() : _closing(text, block.end())]):
-            yield Setting("backbone", key.lower(), _literal(value), True)
+    known: set[str] = set()
+    for block in _BLOCK.finditer(text):
+        if block[1] not in known:  # a pipeline may repeat its norm
+            known.add(block[1])
+            for key, value in _PAIR.findall(text[block.end() : _closing(text, block.end())]):
+                yield Setting(block[1], key.lower(), _literal(value), block[1] == "backbone")
 
 
 def _closing(text: str, start: int) -> int:
@@ -139,7 +144,7 @@ def _literal(text: str) -> Any:
         return text[1:-1]
     if text[0] in "([":
         numbers = [part.strip() for part in text[1:-1].split(",") if part.strip()]
-        return [int(part) if part.isdecimal() and len(part) < 10 else part for part in numbers]
+        return [_number(part) for part in numbers]
     if text in ("True", "False", "None", "true", "false", "null"):
         return {"T": True, "t": True, "F": False, "f": False}.get(text[0])
     return _number(text)

@@ -18,8 +18,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="COCO results file to write")
     parser.add_argument("--score", type=float, default=0.05, metavar="S", help="least score kept, 0-1 (default 0.05)")
-    parser.add_argument("--overlays", type=Path, metavar="DIR", help="new folder for the images with the detections")
-    parser.add_argument("--draw", type=float, default=0.5, metavar="S", help="least score drawn, 0-1 (default 0.5)")
+    parser.add_argument(
+        "--overlays",
+        type=Path,
+        metavar="DIR",
+        help="new folder for the images with the detections drawn on them, at their own size",
+    )
+    parser.add_argument(
+        "--draw",
+        type=float,
+        default=0.5,
+        metavar="S",
+        help="least score drawn, 0-1; the best few, dimmed, where none reaches it (default 0.5)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
             args.run_folder, args.images, score=args.score, out=args.out, overlays=args.overlays, draw=args.draw
         )
     print(f"{len(predictions.detections)} detections on {len(predictions.listing['images'])} images")
+    if predictions.drawings is not None:
+        print(predictions.drawings)
     for path in (args.out, images_file(args.out), *([args.overlays] if args.overlays else [])):
         print(path)
     return 0

@@ -15,7 +15,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--images", nargs="+", metavar="NAME", help="file names of val images")
     which.add_argument("--random", type=int, metavar="N", help="this many val images, drawn by --seed")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="draws the random images (default 0)")
-    parser.add_argument("--score", type=float, default=0.5, metavar="S", help="least score drawn, 0-1 (default 0.5)")
+    parser.add_argument(
+        "--score",
+        type=float,
+        default=0.5,
+        metavar="S",
+        help="least score drawn, 0-1; the best few, dimmed, where none reaches it (default 0.5)",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new or empty folder for the pictures")
 
 

@@ -9,6 +9,7 @@ VERBS = (
     "inspect",
     "convert",
     "verify",
+    "data",
     "doctor",
     "finetune",
     "evaluate",

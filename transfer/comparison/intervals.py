@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit  # not scipy.stats, which takes seconds to import
+from scipy.special import ndtri, stdtrit  # not scipy.stats, which takes seconds to import
 
 LEVEL = 0.95
 POWER = 0.8
@@ -136,6 +136,11 @@ def over_images(resampled: Floats, level: float = LEVEL) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def normal_quantile(level: float = LEVEL) -> float:
+    """Return how many standard errors a two-sided interval of a normal variable reaches."""
+    return float(ndtri((1 + level) / 2))
+
+
 def holm(ps: Sequence[float]) -> list[float]:
     """Return Holm's adjusted p-values (Scandinavian Journal of Statistics, 1979), in the order given.
 
@@ -167,6 +172,30 @@ def seeds_needed(estimate: Estimate, alpha: float = 1 - LEVEL, power: float = PO
         planned = Estimate(estimate.value, (Part(one_seed / seeds, seeds - 1),), estimate.images)
         if _shows(planned, alpha, power):
             return seeds
+    return None
+
+
+def seeds_planned(value: float, images: Part, seeds: float = 0.0, alpha: float = 1 - LEVEL) -> int | None:
+    """Return how many seeds a verdict takes where fewer than LEAST_SEEDS were run, which show no usable spread.
+
+    The least number, from LEAST_SEEDS on, whose interval leaves out zero, were the difference to stay as it is and the
+    seeds to spread it as much as the choice of the images does, or as much as two seeds did if that is more.
+
+    Args:
+        value: the difference.
+        images: its variance over resampled images.
+        seeds: its variance over two seeds, 0 where only one was run.
+        alpha: two-sided; smaller when several comparisons are made.
+
+    Returns:
+        None when MOST_SEEDS would not do: the images alone cannot carry such a difference.
+    """
+    one_seed = max(images.variance, seeds)
+    for count in range(LEAST_SEEDS, MOST_SEEDS + 1):
+        planned = Estimate(value, (Part(one_seed / count, count - 1),), images)
+        low, high = planned.interval(1 - alpha)
+        if low > 0 or high < 0:
+            return count
     return None
 
 

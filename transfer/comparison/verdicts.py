@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from transfer.comparison import intervals
 from transfer.comparison.bootstrap import ImageResamples
 from transfer.comparison.compare import Difference, Group, difference
-from transfer.comparison.intervals import LEAST_SEEDS, LEVEL, MOST_SEEDS
+from transfer.comparison.intervals import LEAST_SEEDS, LEVEL, MOST_SEEDS, Estimate, Part
 from transfer.records.record import TASKS
 
 BETTER, WORSE, UNKNOWN = "better", "worse", "cannot tell"
+TOO_SMALL = "too small a difference for this val set"
 ENOUGH = 10.0  # times the images; beyond that no number of images is worth naming
 
 
@@ -73,7 +74,11 @@ def judge(groups: Sequence[Group], baseline: str | None, images: ImageResamples 
         for (ours, base, diff), p in zip(rows, ps, strict=True):
             corrected = None if p is None else next(adjusted)
             word = _word(diff, corrected)
-            needs = _needs(diff, max(1, len(tested))) if word == UNKNOWN else ""
+            needs = ""
+            if word == UNKNOWN and diff.estimate is not None:
+                needs = _needs(diff, diff.estimate, len(tested))
+            elif word == UNKNOWN:
+                needs = _plan(diff, len(rows), 0 if images is None else images.count)
             verdicts.append(Verdict(ours, base, task, diff, p, corrected, word, needs))
     return verdicts
 
@@ -89,22 +94,38 @@ def _word(diff: Difference, adjusted: float | None) -> str:
     return BETTER if diff.mean > 0 else WORSE
 
 
-def _needs(diff: Difference, comparisons: int) -> str:
-    """Say what it would take: seeds, images, or neither."""
-    if diff.estimate is None:
+def _plan(diff: Difference, comparisons: int, images: int) -> str:
+    """Say what a verdict takes where fewer than LEAST_SEEDS were run: ``intervals.seeds_planned``."""
+    if diff.interval is None or images < 2 or diff.interval[0] == diff.interval[1]:
         return f"needs at least {_count(LEAST_SEEDS - diff.n, 'more seed')}"
+    error = (diff.interval[1] - diff.interval[0]) / (2 * intervals.normal_quantile(LEVEL))
+    shared = Part(error**2, images - 1)
+    alpha = (1 - LEVEL) / comparisons
+    seeds = intervals.seeds_planned(diff.mean, shared, (diff.std or 0.0) ** 2, alpha)
+    if seeds is not None:
+        return f"needs at least {_count(seeds - diff.n, 'more seed')}"
+    return _more_images(Estimate(diff.mean, (), shared), alpha) or TOO_SMALL
+
+
+def _needs(diff: Difference, estimate: Estimate, comparisons: int) -> str:
+    """Say what it would take: seeds, images, or neither."""
     alpha = (1 - LEVEL) / comparisons  # Holm's first, strictest step
     alone = diff.interval is not None and not diff.interval[0] <= 0 <= diff.interval[1]
     why = f" among {comparisons} comparisons" if alone else ""
-    seeds = intervals.seeds_needed(diff.estimate, alpha)
+    seeds = intervals.seeds_needed(estimate, alpha)
     if seeds is not None:
         return f"needs about {_count(max(1, seeds - diff.n), 'more seed')}{why}"
-    times = intervals.images_needed(diff.estimate, alpha)
-    if times is not None and times <= ENOUGH:
+    return _more_images(estimate, alpha) or f"needs more than {MOST_SEEDS} seeds"
+
+
+def _more_images(estimate: Estimate, alpha: float) -> str:
+    """Say how many images it would take; "" where the images that are there would do."""
+    times = intervals.images_needed(estimate, alpha)
+    if times is None:
+        return ""
+    if times <= ENOUGH:
         return f"needs about {math.ceil(times * 10) / 10:g} times the val images, not more seeds"
-    if times is not None:
-        return "too small a difference for this val set"
-    return f"needs more than {MOST_SEEDS} seeds"
+    return TOO_SMALL
 
 
 def _count(n: int, what: str) -> str:

@@ -75,7 +75,7 @@ def convert(
     for path in outputs:
         if path.exists() and not force:
             raise InputError(f"{path} exists: expected a free name, found a file; choose another --out or say --force")
-        places.check_file(path, replace=force)
+        places.check_file(path, replace=force, inputs=[source.path])
     if isinstance(pixels, str | Path):
         pixels = proof_images.from_folder(pixels)
     if not out.parent.is_dir():

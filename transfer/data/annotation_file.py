@@ -7,7 +7,6 @@ four finite numbers, and nothing refers to what is not there. What boxes and mas
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ WHAT = "a COCO annotation file"
 MOST_PIXELS = 2**30  # of an image: what a number of a run-length code can count
 _LISTS = ("images", "annotations", "categories")
 _NUMBER = (int, float)
+_TOO_LARGE = 1e15  # for pixels; whole numbers may have more digits than any float
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def _annotation(entry: Any, i: int, problems: Problems) -> dict[str, Any] | None
         return None
     area: Any = annotation.get("area")
     crowd = annotation.get("iscrowd", 0)
-    if type(area) not in _NUMBER or not 0 <= area < math.inf:  # False for NaN
+    if type(area) not in _NUMBER or not 0 <= area < _TOO_LARGE:  # False for NaN
         problems.add("area", f"{where_of(annotation)}: {shown(area)}")
         return None
     if type(crowd) not in (int, float, bool) or crowd not in (0, 1):
@@ -195,7 +195,7 @@ def is_box(value: Any) -> bool:
     return (
         type(value) is list
         and len(value) == 4
-        and all(type(v) in _NUMBER and -1e15 < v < 1e15 for v in value)  # False for NaN
+        and all(type(v) in _NUMBER and -_TOO_LARGE < v < _TOO_LARGE for v in value)  # False for NaN
     )
 
 

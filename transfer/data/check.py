@@ -6,9 +6,10 @@ has been checked once in a process is remembered by the file's fingerprint.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -204,7 +205,7 @@ def _check_files(data: CocoSet, problems: Problems) -> None:
 def _check_header(path: Path, image: dict[str, Any], problems: Problems) -> None:
     wanted = (image["width"], image["height"])
     try:
-        upright, stored = _sizes(path)
+        upright, stored = header_sizes(path)
     except (OSError, ValueError) as error:
         problems.add("unreadable", f"{image['file_name']}, {error}")
         return
@@ -214,13 +215,24 @@ def _check_header(path: Path, image: dict[str, Any], problems: Problems) -> None
     problems.add("stored size" if stored == wanted else "other size", sizes)
 
 
-def _sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
+def header_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return (width, height) of an image file, upright and as stored, as ``pixels.sizes`` does."""
     with path.open("rb") as file:
         start = file.read(_HEADER)
         try:
-            return pixels.sizes(start)
+            return pixels.sizes(start + _end(file) if start.startswith(pixels.PNG_SIGNATURE) else start)
         except ValueError:
             rest = file.read()
             if not rest:
                 raise
             return pixels.sizes(start + rest)
+
+
+def _end(file: BinaryIO) -> bytes:
+    """Return the last bytes of a file that has been read up to the header's end; the file stays where it is."""
+    here = file.tell()
+    last = file.seek(0, os.SEEK_END)
+    file.seek(max(here, last - _HEADER // 4))
+    end = file.read()
+    file.seek(here)
+    return end

@@ -13,11 +13,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from transfer.errors import InputError
+from transfer.files import pixels
 from transfer.files.image_files import is_hidden
 from transfer.progress import over
 from transfer.records.record import Leaks, Split
 
+_MOST_DECODED = 1000  # val images; decoding more would take minutes
+_MOST_TWINS = 4  # training images of one name, from several folders
 _JOINED = " + "  # between the files of several sets in one Split
 
 
@@ -43,16 +48,20 @@ def find(train: Sequence[str], val: Sequence[str], pretraining: Any = None) -> L
             None where nothing is known.
 
     Returns:
-        Counts of val images, each under the first kind that holds: same file, same bytes, same name. Files that cannot
-        be read are of no kind.
+        Counts of val images, each under the first kind that holds: same file, same bytes (or, under one name in
+        whatever case and format, the same pixels), same name. Files that cannot be read are of no kind.
     """
     training = set(map(_absolute, train))
     same_file = [file for file in val if _absolute(file) in training]
     rest = [file for file in val if _absolute(file) not in training]
     same_bytes = _same_bytes(train, rest)
-    names = {os.path.basename(file) for file in train}
-    same_name = sum(os.path.basename(file) in names for file in rest if file not in same_bytes)
-    return Leaks(len(same_file), len(same_bytes), same_name, _pretrained(val, pretraining))
+    named: dict[str, list[str]] = {}
+    for file in train:
+        named.setdefault(_stem(file), []).append(file)
+    twins = [(file, named[_stem(file)]) for file in rest if file not in same_bytes and _stem(file) in named]
+    same_pixels = sum(_same_pixels(file, others) for file, others in over(twins[:_MOST_DECODED], "comparing", "images"))
+    counts = len(same_bytes) + same_pixels, len(twins) - same_pixels
+    return Leaks(len(same_file), *counts, _pretrained(val, pretraining))
 
 
 def lines(leaks: Leaks | None) -> list[str]:
@@ -63,8 +72,10 @@ def lines(leaks: Leaks | None) -> list[str]:
         "val images are training images as well (the same file): the AP is partly that of learning by heart": (
             leaks.same_file
         ),
-        "val images have the bytes of a training image: the AP is partly that of learning by heart": leaks.same_bytes,
-        "val images have the file name of a training image, with other bytes; are the splits what they should be?": (
+        "val images have the bytes or pixels of a training image: the AP is partly that of learning by heart": (
+            leaks.same_bytes
+        ),
+        "val images have the name of a training image, with another content; are the splits what they should be?": (
             leaks.same_name
         ),
         "val images lie in the data that the weights were pretrained on: the backbone has seen them, without labels": (
@@ -100,6 +111,25 @@ def _same_bytes(train: Sequence[str], val: Sequence[str]) -> set[str]:
     sizes = {_size(file) for file in alike}
     candidates = [file for size in sizes for file in by_size[size]]
     return {file for file in candidates if (digest := _digest(file)) is not None and digest in known}
+
+
+def _stem(file: str) -> str:
+    return os.path.splitext(os.path.basename(file))[0].casefold()
+
+
+def _same_pixels(file: str, others: Sequence[str]) -> bool:
+    """Whether one of a few images has the pixels of ``file``: the same picture in another format, or packed anew."""
+    try:
+        own = pixels.decode(Path(file).read_bytes())
+    except (OSError, ValueError):
+        return False
+    for other in others[:_MOST_TWINS]:
+        try:
+            if np.array_equal(own, pixels.decode(Path(other).read_bytes())):
+                return True
+        except (OSError, ValueError):
+            continue
+    return False
 
 
 def _size(file: str) -> int:

@@ -237,7 +237,7 @@ def compare(
 ) -> None:
     """Count masks that lie outside their own box, where the box itself is sound."""
     corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
-    off = shapes.there & ~bad & (_share_inside(shapes.extents, corners) < _INSIDE)
+    off = shapes.there & ~bad & (share_inside(shapes.extents, corners) < _INSIDE)
     turned = shapes.extents.copy()
     turned[:, 1], turned[:, 3] = sizes[:, 1] - shapes.extents[:, 3], sizes[:, 1] - shapes.extents[:, 1]
     upside_down = off & close(turned, corners)
@@ -251,7 +251,7 @@ def compare(
             problems.add(rule, example, int(where.sum()))
 
 
-def _share_inside(extents: NDArray[np.float64], corners: NDArray[np.float64]) -> NDArray[np.float64]:
+def share_inside(extents: NDArray[np.float64], corners: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return (N,) the share of each extent that lies in the corners grown by the slack, 0-1."""
     low = np.maximum(extents[:, :2], corners[:, :2] - _SLACK)
     high = np.minimum(extents[:, 2:], corners[:, 2:] + _SLACK)

@@ -26,11 +26,18 @@ class Rule:
         what: is counted, a plural.
         fix: what to do about it; for what is put right, what has been done.
         level: REFUSED, COUNTED, CHANGED or COUNTED_ONLY.
+        done: whether ``fix`` of what is COUNTED says what becomes of a few, not what to do.
     """
 
     what: str
     fix: str
     level: str = REFUSED
+    done: bool = False
+
+    @property
+    def advice(self) -> str:
+        """What to do about more than a few."""
+        return f"correct them; up to 1 % of the objects are {self.fix}" if self.done else self.fix
 
 
 RULES = {
@@ -65,10 +72,10 @@ RULES = {
         CHANGED,
     ),
     # the boxes
-    "empty box": Rule("boxes without area", "left out in training", COUNTED),
+    "empty box": Rule("boxes without area", "left out in training", COUNTED, done=True),
     "fractions": Rule("boxes in fractions of the image", "multiply them by its width and height", COUNTED),
     "corners": Rule("boxes that are corners [x1, y1, x2, y2]", "write [x, y, width, height]", COUNTED),
-    "box outside": Rule("boxes outside their image", "clipped in training", COUNTED),
+    "box outside": Rule("boxes outside their image", "clipped in training", COUNTED, done=True),
     "whole area": Rule('objects whose "area" is that of the whole image', "write the object's", COUNTED),
     "area contradicts": Rule('objects whose "area" contradicts their box and mask', "write the object's", COUNTED),
     # the masks, where they are trained on or measured
@@ -85,8 +92,8 @@ RULES = {
     "code size": Rule("run-length codes of another size than their image", "write [height, width] of the image"),
     "code runs": Rule("run-length codes that do not fill their image", "correct them"),
     "short polygon": Rule("polygons of fewer than three points", "left out", CHANGED),
-    "empty mask": Rule("empty masks", "left out in training, never found in measuring", COUNTED),
-    "mask outside": Rule("masks that reach outside their image", "clipped", COUNTED),
+    "empty mask": Rule("empty masks", "left out in training, never found in measuring", COUNTED, done=True),
+    "mask outside": Rule("masks that reach outside their image", "clipped", COUNTED, done=True),
     "mask off box": Rule("masks outside their own box", "correct the boxes or the masks", COUNTED),
     "upside down": Rule("masks upside down to their box", "count y from the top in both", COUNTED),
     # the files
@@ -138,7 +145,9 @@ class Problems:
         if sum(self.counts[rule] for rule in self.of(COUNTED)) > TOLERATED * n_objects:
             refused += self.of(COUNTED)
         if refused:
-            lines = [f"{self.counts[r]} {RULES[r].what} (first: {self.examples[r]}): {RULES[r].fix}" for r in refused]
+            lines = [
+                f"{self.counts[r]} {RULES[r].what} (first: {self.examples[r]}): {RULES[r].advice}" for r in refused
+            ]
             raise InputError(
                 f"{file}: expected a usable data set ({n_images} images, {n_objects} objects), found {'; '.join(lines)}"
             )

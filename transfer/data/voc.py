@@ -155,7 +155,7 @@ def _add_image(
 ) -> None:
     xml = read_xml(root / "Annotations" / f"{stem}.xml")
     image = _image(content, prefix / "JPEGImages" / _file_name(root, stem, xml), xml.width, xml.height)
-    numbers = _numbers(root / "SegmentationObject" / f"{stem}.png", xml) if masks else None
+    numbers = instance_numbers(root / "SegmentationObject" / f"{stem}.png", xml) if masks else None
     for i, entry in enumerate(xml.objects):
         if entry.name not in classes:
             raise InputError(
@@ -181,8 +181,12 @@ def _file_name(root: Path, stem: str, image: VocImage) -> str:
     return next((name for name in [*named, *([tag] if tag else [])] if (folder / name).is_file()), named[0])
 
 
-def _numbers(file: Path, image: VocImage) -> NDArray[np.uint8]:
-    """Return the mask file's numbers: object i of the XML file has i (from 1); 0 is no object, 255 a border."""
+def instance_numbers(file: Path, image: VocImage) -> NDArray[np.uint8]:
+    """Return the numbers of a file in SegmentationObject: object i of the XML file has i (from 1), a border 255.
+
+    Raises:
+        InputError: it is missing, damaged, or of another size than ``image`` says.
+    """
     try:
         with Image.open(file) as opened:
             numbers = np.asarray(opened)

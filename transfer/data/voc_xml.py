@@ -32,8 +32,12 @@ class VocImage:
     objects: tuple[VocObject, ...]
 
 
-def read_xml(file: Path) -> VocImage:
+def read_xml(file: Path, *, sized: bool = True) -> VocImage:
     """Read one annotation file.
+
+    Args:
+        file: XML in Pascal VOC's form.
+        sized: whether a size is needed; without it, one that is missing or 0, as some tools write it, is 0.
 
     Raises:
         InputError: missing, no XML, or without what a detector needs.
@@ -41,11 +45,12 @@ def read_xml(file: Path) -> VocImage:
     try:
         tree = ElementTree.parse(file)
         size = tree.find("size")
-        if size is None:
+        if size is None and sized:
             raise ValueError("no <size>")
         objects = tuple(_object(entry) for entry in tree.findall("object"))
         name = tree.findtext("filename") or ""
-        return VocImage(_whole(size, "width"), _whole(size, "height"), name.strip(), objects)
+        width, height = (_whole(size, tag, 1) if sized else _size(size, tag) for tag in ("width", "height"))
+        return VocImage(width, height, name.strip(), objects)
     except FileNotFoundError:
         raise InputError(f"{file}: expected the image's annotations, found nothing") from None
     except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:  # LookupError: an unknown encoding
@@ -78,11 +83,16 @@ def _number(entry: ElementTree.Element, tag: str) -> float:
     return value
 
 
-def _whole(entry: ElementTree.Element, tag: str) -> int:
-    """Return a whole number from 1 on, also one written as 64.0."""
+def _size(size: ElementTree.Element | None, tag: str) -> int:
+    return 0 if size is None or not (size.findtext(tag) or "").strip() else _whole(size, tag, 0)
+
+
+def _whole(entry: ElementTree.Element | None, tag: str, least: int) -> int:
+    """Return a whole number from ``least`` on, also one written as 64.0."""
+    assert entry is not None
     value = _number(entry, tag)
-    if not value.is_integer() or value < 1:
-        raise ValueError(f"<{tag}> {shown(_text(entry, tag))}, which is no whole number from 1 on")
+    if not value.is_integer() or value < least:
+        raise ValueError(f"<{tag}> {shown(_text(entry, tag))}, which is no whole number from {least} on")
     return int(value)
 
 

@@ -144,8 +144,16 @@ RANGES: dict[str, Range] = {
     "MODEL.RETINANET.FOCAL_LOSS_ALPHA": Range(-1, 1),  # -1: no weighting
     "MODEL.RETINANET.SMOOTH_L1_LOSS_BETA": NOT_NEGATIVE,
 }
-# Keys of lists that may not be empty; without steps the learning rate just never drops.
-_NEEDED = ("INPUT.MIN_SIZE_TRAIN", "MODEL.PIXEL_STD")
+# The only lists that may be empty: without steps the learning rate just never drops, and these sizes serve TEST.AUG.
+_MAY_BE_EMPTY = ("SOLVER.STEPS", "TEST.AUG.MIN_SIZES")
+_LENGTHS = {
+    "MODEL.PIXEL_MEAN": 3,
+    "MODEL.PIXEL_STD": 3,
+    "INPUT.CROP.SIZE": 2,
+    "MODEL.RPN.BBOX_REG_WEIGHTS": 4,
+    "MODEL.ROI_BOX_HEAD.BBOX_REG_WEIGHTS": 4,
+    "MODEL.RETINANET.BBOX_REG_WEIGHTS": 4,
+}
 
 
 def problems(cfg: Any) -> dict[str, str]:
@@ -157,9 +165,21 @@ def problems(cfg: Any) -> dict[str, str]:
             value = getattr(value, part, None)
         if value is None:  # another version of Detectron2
             continue
-        if value not in allowed or (key in _NEEDED and not value):
+        if value not in allowed:
             wrong[key] = f"expected {allowed}, found {value}"
+        elif problem := _list_problem(key, value):
+            wrong[key] = f"{problem}, found {value}"
     return wrong
+
+
+def _list_problem(key: str, value: Any) -> str | None:
+    """Return what is expected of a list whose numbers are in range, None where it is that."""
+    if not isinstance(value, list | tuple):
+        return None
+    if any(isinstance(item, list | tuple) and not item for item in value) or (not value and key not in _MAY_BE_EMPTY):
+        return "expected at least one number in each list"
+    length = _LENGTHS.get(key)
+    return f"expected {length} numbers" if length is not None and len(value) != length else None
 
 
 def check(cfg: Any) -> None:

@@ -28,12 +28,21 @@ class Scale:
         return [text.replace("-", "−") for text in texts]
 
     @staticmethod
-    def around(values: Sequence[float], pad: bool = True) -> Scale:
-        """Return an axis with round ticks that holds all values."""
+    def around(values: Sequence[float], pad: bool = True, least: float = 0.0) -> Scale:
+        """Return an axis with round ticks that holds all values.
+
+        Args:
+            values: at least one.
+            pad: the ends are ticks too.
+            least: length of the axis at the least, so that it does not magnify a change that means nothing.
+        """
         low, high = min(values), max(values)
-        if low == high:
-            room = abs(low) / 10 or 1.0
-            low, high = low - room, high + room
+        if low == high and not least:
+            least = abs(low) / 5 or 2.0
+        if high - low < least:
+            low, high = (low + high - least) / 2, (low + high + least) / 2
+            if low < 0 <= min(values):  # what cannot be negative does not seem so
+                low, high = 0.0, least
         step = _step((high - low) / 4)
         first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
         if pad:

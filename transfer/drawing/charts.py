@@ -13,12 +13,18 @@ from transfer.drawing.axes import Map, Scale, number
 WIDTH = 380  # pixels: what a phone shows without shrinking the letters
 _LETTER = 6.9  # mean width of a letter at the charts' font size, pixels
 _ROW = 22
+_DIGIT = 6.3  # width of a digit of the numbers beside the marks, pixels
+LEAST_SHARE = 0.02  # of the largest value: an axis of curves is at least that long
+UNCHANGED = 1e-3  # of the largest value: a curve that changes less has not changed
 SERIES = 7  # colours in the style sheet; series beyond come round again, with another dash
 
 
 @dataclass(frozen=True)
 class Point:
-    """One value in a row: which series it belongs to, its interval if any, single values behind it, a tooltip."""
+    """One value in a row: which series it belongs to, its interval if any, single values behind it, a tooltip.
+
+    ``text`` is the number, and its interval, as it stands at the end of the row.
+    """
 
     series: int
     value: float
@@ -27,6 +33,7 @@ class Point:
     single: tuple[float, ...] = ()
     tip: str = ""
     kind: str = ""  # a class of the style sheet, e.g. a verdict
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,34 +53,55 @@ class Line:
     points: tuple[tuple[float, float], ...]
     limits: tuple[tuple[float, float] | None, ...] = ()
     faint: bool = False
+    dashed: bool = False
 
 
-def dots(title: str, rows: Sequence[ChartRow], unit: str, zero: bool = False) -> str:
-    """Return rows of dots with intervals; ``zero`` draws the line that differences are seen against."""
+def dots(title: str, rows: Sequence[ChartRow], unit: str, zero: bool = False, least: float = 0.0) -> str:
+    """Return rows of dots with intervals.
+
+    ``zero`` draws the line that differences are seen against; the axis is ``least`` long at the least.
+    """
     values = [v for row in rows for p in row.points for v in (p.value, p.low, p.high, *p.single) if v is not None]
     if zero:
         values.append(0.0)
-    return _rows(title, rows, unit, Scale.around(values), zero, bars=False)
+    return _rows(title, rows, unit, Scale.around(values, least=least), zero, bars=False)
 
 
 def bars(title: str, rows: Sequence[ChartRow], unit: str) -> str:
     """Return horizontal bars from 0, with intervals and a dot for each single value."""
     values = [0.0, *(v for r in rows for p in r.points for v in (p.value, p.high, *p.single) if v is not None)]
-    return _rows(title, rows, unit, Scale.around(values), zero=False, bars=True)
+    return _rows(title, rows, unit, Scale.around(values, least=1.0), zero=False, bars=True)
 
 
-def lines(title: str, curves: Sequence[Line], x_unit: str, y_unit: str, percent_x: bool = False) -> str:
-    """Return curves; ``percent_x`` spaces shares of the labels by their logarithm and marks each one."""
+def lines(
+    title: str, curves: Sequence[Line], x_unit: str, y_unit: str, percent_x: bool = False, least: float = 0.0
+) -> str:
+    """Return curves.
+
+    Args:
+        title: said to those who cannot see it.
+        curves: those without points are left out.
+        x_unit: what the horizontal axis counts.
+        y_unit: what the vertical axis counts.
+        percent_x: spaces shares of the labels by their logarithm and marks each one.
+        least: length of the vertical axis at the least; never less than LEAST_SHARE of the largest value.
+    """
     curves = [curve for curve in curves if curve.points]
     xs = [x for curve in curves for x, _ in curve.points]
     ys = [y for curve in curves for _, y in curve.points]
     ys += [limit for curve in curves for pair in curve.limits if pair for limit in pair]
-    y_scale = Scale.around(ys)
+    y_scale = Scale.around(ys, least=max(least, LEAST_SHARE * max(map(abs, ys))))
     x_scale = Scale.log(xs) if percent_x else Scale.around(xs, pad=False)
     frame = _Frame(x_scale, y_scale, x_unit, y_unit)
     # Whiskers side by side: intervals at the same place would hide each other.
     aside = [5.0 * (i - (len(curves) - 1) / 2) if curve.limits else 0.0 for i, curve in enumerate(curves)]
     return frame.svg(title, [_curve(curve, frame.x, frame.y, by) for curve, by in zip(curves, aside, strict=True)])
+
+
+def unchanged(curves: Sequence[Line]) -> bool:
+    """Whether no curve changes by more than UNCHANGED of its largest value: a flat line, whatever its digits say."""
+    values = [[y for _, y in curve.points] for curve in curves if len(curve.points) > 1]
+    return bool(values) and all(max(ys) - min(ys) <= UNCHANGED * max(map(abs, ys)) for ys in values)
 
 
 def histogram(title: str, edges: Sequence[float], counts: Sequence[int], x_unit: str, y_unit: str) -> str:
@@ -127,7 +155,8 @@ def shortened(label: str, length: int) -> str:
 def _rows(title: str, rows: Sequence[ChartRow], unit: str, scale: Scale, zero: bool, bars: bool) -> str:
     longest = max(len(row.label) for row in rows)
     left = min(152.0, 14.5 + longest * _LETTER)
-    right, top = WIDTH - 18, 8
+    room = max(len(point.text) for row in rows for point in row.points) * _DIGIT
+    right, top = WIDTH - 18 - (room - 6 if room else 0), 8
     roomy = min(max(_ROW, 150 // len(rows)), 2 * _ROW)  # few rows are drawn apart
     heights = [max(roomy, 13 * len(row.points) + 7) for row in rows]
     bottom = top + sum(heights)
@@ -150,9 +179,13 @@ def _rows(title: str, rows: Sequence[ChartRow], unit: str, scale: Scale, zero: b
         for i, point in enumerate(row.points):
             at = middle + (i - (len(row.points) - 1) / 2) * 13
             out.append(_point(point, x, at, bars))
+            if point.text:
+                text = escape(point.text)
+                out.append(f'<text class="value" x="{WIDTH - 4}" y="{at + 4:.1f}" text-anchor="end">{text}</text>')
         y += height
     out.append(f'<text class="unit" x="{right}" y="{bottom + 31}" text-anchor="end">{escape(unit)}</text>')
-    return _svg(title, int(bottom + 37), out)
+    numbers = "; ".join(f"{row.label} {point.text}" for row in rows for point in row.points if point.text)
+    return _svg(f"{title}: {numbers}" if numbers else title, int(bottom + 37), out)
 
 
 def _point(point: Point, x: Map, y: float, bars: bool) -> str:
@@ -190,11 +223,11 @@ def _curve(curve: Line, x: Map, y: Map, aside: float) -> str:
     kind = colour(curve.series)
     places = [(x(a) + aside, y(b)) for a, b in curve.points]
     points = " ".join(f"{a:.1f},{b:.1f}" for a, b in places)
-    parts = [f'<polyline class="curve {kind}{" faint" if curve.faint else ""}" points="{points}"/>']
+    parts = [f'<polyline class="curve {kind}{" faint" * curve.faint}{" dashed" * curve.dashed}" points="{points}"/>']
     for (a, _), limits in zip(places, curve.limits, strict=False):
         if limits:
             parts.append(_whisker(kind, (a, y(limits[0])), (a, y(limits[1]))))
-    if len(places) <= 6 and not curve.faint:
+    if len(places) <= 6 and not curve.faint and not curve.dashed:
         parts += [_mark(curve.series, a, b, kind) for a, b in places]
     return f"<g>{''.join(parts)}<title>{escape(curve.label)}</title></g>"
 

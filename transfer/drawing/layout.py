@@ -15,7 +15,7 @@ from transfer.evaluation.instances import Instance
 # Okabe and Ito, "Color Universal Design" (2008): told apart with every common colour blindness. Their black is left
 # out, for it vanishes on photographs. With more classes the colours come round again, and the names tell.
 PALETTE = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
-LONGEST = 480  # pixels of a picture's longer side
+LONGEST = 640  # pixels of a picture's longer side
 ENLARGED = 4.0  # times at the most: small images stay small
 LINE, LETTER = 0.062, 0.031  # a label's height and a letter's width, as shares of the picture's width
 HIGHEST = 0.12  # of a label, as a share of the picture's height
@@ -35,6 +35,7 @@ class Shape:
         box: x, y, width, height.
         outline: closed polygons, each (K, 2), holes turned the other way round; empty without a mask.
         label: x, y, width, height of the label's ground.
+        index: its place among the objects that were given.
     """
 
     colour: int
@@ -42,6 +43,7 @@ class Shape:
     box: Box
     outline: list[NDArray[np.float32]]
     label: Box
+    index: int = 0
 
 
 def colours(classes: Sequence[str]) -> dict[str, int]:
@@ -63,7 +65,12 @@ def scale(height: int, width: int) -> float:
 
 
 def lay_out(
-    instances: Sequence[Instance], numbers: dict[str, int], by: float, width: int, height: int, size: float = 1.0
+    instances: Sequence[Instance],
+    numbers: dict[str, int],
+    by: float,
+    width: int,
+    height: int,
+    line: float | None = None,
 ) -> list[Shape]:
     """Return the objects of one image, the best score last: on top.
 
@@ -73,10 +80,11 @@ def lay_out(
         by: picture pixels for one image pixel.
         width: of the picture.
         height: of the picture.
-        size: of the labels; 1 suits a picture that is shown as large as a thumbnail.
+        line: a label's height in pixels; None suits a picture that is shown as large as a thumbnail.
     """
-    line = size * min(LINE * width, HIGHEST * height)
-    rising = sorted(instances, key=lambda one: one.score or 0)
+    line = thumbnail_line(width, height) if line is None else line
+    order = sorted(range(len(instances)), key=lambda i: instances[i].score or 0)
+    rising = [instances[i] for i in order]
     texts = [one.label if one.score is None else f"{one.label} {one.score:.2f}" for one in rising]
     labels: list[Box] = []
     for one, text in zip(reversed(rising), reversed(texts), strict=True):  # the best score has the first choice
@@ -88,9 +96,15 @@ def lay_out(
             box=(by * one.box[0], by * one.box[1], by * one.box[2], by * one.box[3]),
             outline=[] if one.mask is None else outline(one.mask, by),
             label=label,
+            index=index,
         )
-        for one, text, label in zip(rising, texts, reversed(labels), strict=True)
+        for index, one, text, label in zip(order, rising, texts, reversed(labels), strict=True)
     ]
+
+
+def thumbnail_line(width: int, height: int) -> float:
+    """Return the height of labels that can be read where the picture is shown as large as a thumbnail."""
+    return min(LINE * width, HIGHEST * height)
 
 
 def outline(mask: NDArray[np.bool_], by: float) -> list[NDArray[np.float32]]:

@@ -1,4 +1,4 @@
-"""Images with objects as one PNG: the only file that imports matplotlib, through its object API, without a display."""
+"""Images with objects in rows and columns, as one PNG."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch, PathPatch, Rectangle
-from matplotlib.path import Path
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from transfer.drawing import layout
-from transfer.drawing.layout import FONT, PALETTE, Shape
-from transfer.evaluation.instances import Instance
+from transfer.drawing import layout, painting
+from transfer.drawing.layout import PALETTE
+from transfer.drawing.selection import Selection
 
 CELL = 2.5  # inches
 DPI = 120
@@ -28,11 +27,11 @@ _LETTER = 0.085  # inches, mean width of a letter at 9 points
 
 @dataclass(frozen=True)
 class GridRow:
-    """One image: its name, pixels (H, W, 3) uint8, and for every column the objects to draw."""
+    """One image: its name, pixels (H, W, 3) uint8, and for every column what to draw."""
 
     name: str
     image: NDArray[np.uint8]
-    columns: list[list[Instance]]
+    columns: list[Selection]
 
 
 def detections_png(
@@ -66,9 +65,9 @@ def detections_png(
     for row, tall in zip(rows, heights, strict=True):
         page.text(_MARGIN, y + _LINE - 0.06, row.name, fontsize=7.5, va="baseline", color="#59626d")
         y += _LINE
-        for i, instances in enumerate(row.columns):
+        for i, choice in enumerate(row.columns):
             frame = (_MARGIN + i * (cell + _GAP)) / width, 1 - (y + tall) / height, cell / width, tall / height
-            _draw(figure.add_axes(frame, anchor="NW"), row.image, instances, layout.colours(classes), cell)
+            _draw(figure.add_axes(frame, anchor="NW"), row.image, choice, layout.colours(classes), cell)
         y += tall + _GAP
     page.text(_MARGIN, height - _MARGIN, caption, fontsize=8, va="bottom")
     buffer = io.BytesIO()
@@ -98,9 +97,7 @@ def _draw_legend(page: Axes, lines: list[list[tuple[float, str]]], colours: dict
             page.text(x + 0.18, y + 0.065, name, fontsize=8, va="center_baseline")
 
 
-def _draw(
-    axes: Axes, image: NDArray[np.uint8], instances: list[Instance], colours: dict[str, int], cell: float
-) -> None:
+def _draw(axes: Axes, image: NDArray[np.uint8], choice: Selection, colours: dict[str, int], cell: float) -> None:
     by = layout.scale(*image.shape[:2])
     width, height = (max(1, round(by * side)) for side in image.shape[1::-1])
     # extent: pixel i covers i to i + 1, as COCO counts, so that boxes and masks lie where they belong
@@ -111,45 +108,10 @@ def _draw(
     shown = cell * min(1.0, TALLEST * width / height)  # inches: a very tall image is narrower than its cell
     point = shown * 72 / width  # of type and lines, in the picture's pixels
     thinner = min(1.0, CELL / cell)  # labels and lines keep their size where images are larger
-    shapes = layout.lay_out(instances, colours, by, width, height, thinner)
-    for shape in shapes:
-        _draw_shape(axes, shape, point * thinner)
-    for shape in shapes:
-        _draw_label(axes, shape, point)
-
-
-def _draw_shape(axes: Axes, shape: Shape, point: float) -> None:
-    """Paint mask and box as the page's style sheet does."""
-    colour = PALETTE[shape.colour]
-    if shape.outline:
-        path = Path.make_compound_path(*(Path(np.vstack([p, p[:1]]), closed=True) for p in shape.outline))
-        how = {"joinstyle": "round", "capstyle": "round"}
-        axes.add_patch(PathPatch(path, fill=False, edgecolor="black", alpha=0.6, linewidth=4.6 * point, **how))
-        axes.add_patch(PathPatch(path, facecolor=colour, edgecolor="none", alpha=0.34))
-        axes.add_patch(PathPatch(path, fill=False, edgecolor=colour, linewidth=2.6 * point, **how))
-        edge = {"linewidth": point, "alpha": 0.75, "linestyle": (0, (4, 3))}
-    else:
-        axes.add_patch(_rectangle(shape.box, fill=False, edgecolor="black", alpha=0.6, linewidth=4.6 * point))
-        edge = {"linewidth": 2.4 * point}
-    axes.add_patch(_rectangle(shape.box, fill=False, edgecolor=colour, **edge))
-
-
-def _rectangle(box: layout.Box, **how: object) -> Rectangle:
-    return Rectangle(box[:2], *box[2:], **how)  # type: ignore[arg-type]
-
-
-def _draw_label(axes: Axes, shape: Shape, point: float) -> None:
-    x, y, width, height = shape.label
-    ground = FancyBboxPatch((x, y), width, height, boxstyle="round,pad=0,rounding_size=2", edgecolor="none")
-    ground.set_facecolor(PALETTE[shape.colour])
-    axes.add_patch(ground)
-    axes.text(
-        x + height * 0.16,
-        y + height * 0.76,
-        shape.text,
-        color=layout.ink(shape.colour),
-        fontfamily="DejaVu Sans Mono",
-        fontweight="bold",
-        fontsize=height * FONT * point,
-        clip_on=True,
-    )
+    line = thinner * layout.thumbnail_line(width, height)
+    shapes = layout.lay_out(choice.drawn, colours, by, width, height, line)
+    painting.draw_shapes(axes, shapes, point, thinner, painting.DIMMED if choice.dimmed else 1.0)
+    if choice.note:
+        length = layout.LETTER / layout.LINE * len(choice.note) + 0.32
+        line = min(line, width / length)
+        painting.draw_note(axes, choice.note, (0.0, height - line, line * length, line), point)

@@ -173,6 +173,11 @@ def _tasks(entries: list[Any], truth: GroundTruth, tasks: Sequence[str] | None, 
         return tuple(task for task in TASKS if task in tasks)
     boxes = _all_have(entries, "bbox", file)
     masks = truth.has_masks and _all_have(entries, "segmentation", file)
+    if truth.n_with_mask and not truth.has_masks and any("segmentation" in entry for entry in entries):
+        n = len(truth.content["annotations"])
+        log.warning(
+            "%s: %d of %d objects are without a mask: no masks are measured", truth.file, n - truth.n_with_mask, n
+        )
     measurable = tuple(task for task, there in (("bbox", boxes), ("segm", masks)) if there)
     if not measurable:
         needs = "bbox" if not truth.has_masks else "bbox or segmentation"

@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from transfer.data.ids import is_one_line
 from transfer.errors import InputError
+from transfer.evaluation import detection_doubts
 from transfer.evaluation import detections as results_file
 from transfer.evaluation import ground_truth as annotation_file
 from transfer.evaluation.detections import Detections
@@ -84,13 +86,18 @@ def evaluate(
     """
     if engine not in ENGINES:
         raise InputError(f"no such engine: expected one of {', '.join(ENGINES)}, found {engine}; correct it")
+    for flag, value in (("--name", name), ("--init", init)):
+        if value is not None and not is_one_line(value):
+            raise InputError(f"{flag}: expected a text of one line, found {value!r}; correct it")
     if out is not None:
         out = Path(out)
-        if out.exists() and not force:
+        if (out.exists() or out.is_symlink()) and not force:
             raise InputError(f"{out} is taken: expected a new file, found one; name another or use --force")
-        places.check_file(out, replace=True)
     known = read_run(Path(run)) if run is not None else None
     truth_source, results_source = _sources(ground_truth, detections, known)
+    if out is not None:
+        files = [source if isinstance(source, Path) else None for source in (truth_source, results_source)]
+        places.check_file(out, replace=True, inputs=files)
     start = time.perf_counter()
     if isinstance(truth_source, Path):
         truth = annotation_file.read(truth_source, tasks)
@@ -101,6 +108,8 @@ def evaluate(
     else:
         raw = encode(results_source, str(DETECTIONS_IN_MEMORY))
         results = results_file.read(DETECTIONS_IN_MEMORY, truth, tasks, raw)
+    for line in detection_doubts.lines(truth, results):
+        log.warning("%s: %s", results.file, line)
     if known is not None and known.protocol != truth.protocol:
         rules = f"measuring by {truth.protocol}'s rules, not by {known.protocol}'s as {known.name}'s own record"
         log.warning("%s: the two records cannot be compared", rules)

@@ -40,6 +40,7 @@ class GroundTruth:
         category_numbers: the file's category id -> number.
         dropped: the file's ids of categories that only labelling tools put there.
         has_masks: whether every object has a mask that is not left out.
+        n_with_mask: annotations with one; 0 where masks are left out unseen.
         masks_refused: why the masks cannot be measured, "" when they can (or there are none).
     """
 
@@ -54,6 +55,7 @@ class GroundTruth:
     category_numbers: dict[Id, int] = field(repr=False)
     dropped: frozenset[Id] = frozenset()
     has_masks: bool = False
+    n_with_mask: int = 0
     masks_refused: str = ""
 
     @property
@@ -116,7 +118,8 @@ def read(
 def _read(file: Path, raw: bytes, masks: bool | None) -> GroundTruth:
     given = annotation_file.read(file, names=False, raw=raw)
     content = given.content
-    has_masks = masks is not False and all(a.get("segmentation") for a in content["annotations"])
+    n_with_mask = sum(bool(a.get("segmentation")) for a in content["annotations"]) if masks is not False else 0
+    has_masks = masks is not False and n_with_mask == len(content["annotations"])
     refused = _check(given, masks)
     images, categories = numbered(content["images"]), numbered(content["categories"])
     lvis = is_lvis(content["images"])
@@ -133,6 +136,7 @@ def _read(file: Path, raw: bytes, masks: bool | None) -> GroundTruth:
         category_numbers=categories,
         dropped=given.dropped,
         has_masks=has_masks,
+        n_with_mask=n_with_mask,
         masks_refused=refused,
     )
 

@@ -14,6 +14,8 @@ from pycocotools import mask as coco_mask
 
 from transfer.errors import InputError
 from transfer.evaluation import detections, ground_truth
+from transfer.evaluation.detections import Detections
+from transfer.evaluation.objects import Objects
 from transfer.files import pixels
 
 
@@ -46,6 +48,13 @@ class ValSet:
             image["id"]: {**image, "file_name": _file_name(image, folder)} for image in self._truth.content["images"]
         }
         self.classes: dict[int, str] = self._truth.classes
+        self._objects: dict[str, Objects] = {}
+
+    def objects(self, task: str) -> Objects:
+        """Return what there is to detect, for matching; read once for each task."""
+        if task not in self._objects:
+            self._objects[task] = Objects(self._truth, task)
+        return self._objects[task]
 
     def choose(self, count: int, seed: int) -> list[int]:
         """Return ``count`` image numbers (or all) drawn by ``seed`` alone, so that no result can have a say in it."""
@@ -79,14 +88,17 @@ class ValSet:
                 instances[entry["image_id"]].append(Instance(label, box, mask))
         return instances
 
-    def detections(self, file: Path, wanted: Iterable[int], least: float) -> dict[int, list[Instance]]:
-        """Return what a COCO results file found in the ``wanted`` images with a score of at least ``least``.
+    def read(self, file: Path) -> Detections:
+        """Read a COCO results file on this set.
 
         Raises:
             InputError: as ``transfer.evaluation.detections.read``.
         """
+        return detections.read(file, self._truth)
+
+    def detections(self, every: Detections, wanted: Iterable[int], least: float) -> dict[int, list[Instance]]:
+        """Return the detections in the ``wanted`` images with a score of at least ``least``, in the file's order."""
         instances: dict[int, list[Instance]] = {image_id: [] for image_id in wanted}
-        every = detections.read(file, self._truth)
         shown = np.flatnonzero(np.isin(every.image_ids, list(instances)) & (every.scores >= least))
         chosen = every.chosen(shown)
         for i, (image, category) in enumerate(

@@ -37,6 +37,7 @@ class Matching:
         other_iou, other_object: (N,) the same for the objects of other classes.
         object_category: (G,) index of the class.
         by_score: (N,) indices of the detections in the order of falling scores, equal ones as pycocotools has them.
+        detections: the N detections themselves: without those that the limit or LVIS's rules leave out.
     """
 
     image: Ints
@@ -50,6 +51,7 @@ class Matching:
     other_object: Ints
     object_category: Ints
     by_score: Ints
+    detections: Detections
 
     def taken(self) -> Bools:
         """Return (G,) whether a detection is matched to the object, at the first threshold."""
@@ -62,7 +64,9 @@ class Matching:
         return np.bincount(self.object_category, minlength=classes)
 
 
-def match(objects: Objects, detections: Detections, thresholds: Sequence[float] = (FOREGROUND,)) -> Matching:
+def match(
+    objects: Objects, detections: Detections, thresholds: Sequence[float] = (FOREGROUND,), any_class: bool = False
+) -> Matching:
     """Match ``detections`` to ``objects`` as COCO's evaluation does: all areas, 100 detections of a class an image.
 
     By LVIS's rules where the ground truth has them: 300 detections an image, of the classes that were looked for.
@@ -71,6 +75,8 @@ def match(objects: Objects, detections: Detections, thresholds: Sequence[float] 
         objects: of one task.
         detections: with that task.
         thresholds: T least IoUs of a match, 0-1, rising.
+        any_class: a detection may be matched to an object of another class, as a confusion matrix wants it; every
+            object then counts as one of the same class.
     """
     truth = objects.truth
     detections = federated(truth, detections)
@@ -79,7 +85,12 @@ def match(objects: Objects, detections: Detections, thresholds: Sequence[float] 
     if truth.protocol != "lvis":
         order = order[rank(image[order], category[order]) < LIMIT]
     detections, image, category = detections.chosen(order), image[order], category[order]
-    near = _Near(objects.real, category, float(min(thresholds)))
+    classes, of_objects = category, objects.real.category
+    if any_class:
+        order = np.lexsort((-detections.scores, image))  # the best score of all classes has the first choice
+        detections, image, category = detections.chosen(order), image[order], category[order]
+        classes, of_objects = np.zeros_like(category), np.zeros_like(of_objects)
+    near = _Near(of_objects, classes, float(min(thresholds)))
     for part in _pairs(objects.real, image, _places(detections, objects.task)):
         near.add(*part)
     matched = near.matched(thresholds)
@@ -100,6 +111,7 @@ def match(objects: Objects, detections: Detections, thresholds: Sequence[float] 
         other_object=near.object[1],
         object_category=objects.real.category,
         by_score=np.argsort(-detections.scores, kind="stable"),
+        detections=detections,
     )
 
 
@@ -137,8 +149,8 @@ class _Near:
         object: (2, N) which, the first of equals; -1 for none.
     """
 
-    def __init__(self, real: Regions, category: Ints, least: float) -> None:
-        self._real, self._category, self._least = real, category, least
+    def __init__(self, of_objects: Ints, category: Ints, least: float) -> None:
+        self._of_objects, self._category, self._least = of_objects, category, least
         self.iou = np.zeros((2, len(category)))
         self.object = np.full((2, len(category)), -1, np.int64)
         self._close: list[Pairs] = []
@@ -147,7 +159,7 @@ class _Near:
         """Take all pairs of some detections, which lie together in the order of their rows."""
         starts = np.flatnonzero(np.diff(row, prepend=-1))
         width = np.diff(starts, append=len(row))
-        same = self._category[row] == self._real.category[column]
+        same = self._category[row] == self._of_objects[column]
         for kind, values in enumerate((np.where(same, iou, 0.0), np.where(same, 0.0, iou))):
             best = np.maximum.reduceat(values, starts)
             at = np.flatnonzero(values == np.repeat(best, width))
@@ -167,7 +179,7 @@ class _Near:
         row, column, iou = row[order], column[order], iou[order]
         for t, threshold in enumerate(thresholds):
             there = iou >= threshold
-            _in_turn(row[there], column[there], len(self._real.category), matched[t])
+            _in_turn(row[there], column[there], len(self._of_objects), matched[t])
         return matched
 
 

@@ -14,8 +14,13 @@ from transfer.errors import InputError
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
-    """Write ``content`` to ``path``, replacing what was there in one step; the folder is made when missing."""
+    """Write ``content`` to ``path``, replacing what was there in one step; the folder is made when missing.
+
+    Raises:
+        InputError: a device or a pipe is there.
+    """
     path = Path(path)
+    check_regular(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -28,6 +33,12 @@ def write_bytes(path: str | Path, content: bytes) -> None:
     except BaseException:
         os.unlink(name)
         raise
+
+
+def check_regular(path: Path) -> None:
+    """Raise InputError when ``path`` is a device or a pipe, such as /dev/null, which a file would take the place of."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(f"{path}: expected a file's name, found a device or pipe; name another")
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -18,6 +18,12 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in _LEFT_BY_SYSTEMS
 
 
+def is_among(path: Path, folder: Path) -> bool:
+    """Whether an image at ``path``, or in a folder there, would be found below ``folder``; links are followed."""
+    here, above = path.resolve(), folder.resolve()
+    return here.is_relative_to(above) and not any(map(is_hidden, here.relative_to(above).parts))
+
+
 def find(folder: Path, suffixes: tuple[str, ...] = SUFFIXES, *, deep: bool = True) -> list[Path]:
     """Return the files below ``folder`` with one of ``suffixes`` (lower case), hidden ones left out, by their path.
 

@@ -49,7 +49,8 @@ def read_bytes(file: Path, what: str) -> bytes:
     except FileNotFoundError:
         raise InputError(f"{file} is missing: expected {what}, found nothing") from None
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
-        raise InputError(f"{file} cannot be read: expected {what}, found {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{file} cannot be read: expected {what}, found {reason}") from None
     if not raw.removeprefix(_UTF8_MARK).strip():
         raise InputError(f"{file} is empty: expected {what}, found nothing; was the program that wrote it interrupted?")
     return raw

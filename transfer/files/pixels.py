@@ -4,7 +4,8 @@
 the two equal. The rule:
 
 * 8 bits are taken as they are, fewer are spread over 0-255; of 16 bits, grey or colour, the high byte: full range.
-* Grey becomes three equal channels, a palette its colours, CMYK and YCbCr what Pillow converts them to.
+* Grey becomes three equal channels, also where a TIFF counts down from white; a palette its colours, CMYK and YCbCr
+  what Pillow converts them to.
 * Transparency is left out: the colours under it stay.
 * EXIF's orientation (tag 274) is applied. Annotations are of the upright image, as every viewer shows it.
 * Of several frames or pages the first.
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import io
 import re
+import zlib
 from pathlib import Path
 from typing import Literal
 
@@ -27,11 +29,13 @@ from transfer.errors import InputError
 Pixels = NDArray[np.uint8]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "GIF")  # by content; EPS, which starts a program, is not here
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MOST_PIXELS = 178_956_970  # Pillow's own bound against images that unpack to all memory
 _THROUGH_ALPHA = {"P": "RGBA", "PA": "RGBA", "La": "LA", "RGBa": "RGBA"}
 _TO_RGB = {"1", "L", "LA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", *_THROUGH_ALPHA}
 _WHOLE = {"I;16", "I;16L", "I;16B", "I;16N"}
-_BITS_PER_SAMPLE = 258
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # TIFF's tags
+_WHITE_IS_ZERO, _SIGNED, _LONG = 0, 2, 4
 _ADDRESS = re.compile(r" <_io\.BytesIO object at 0x[0-9a-f]+>")
 
 
@@ -97,6 +101,8 @@ def sizes(encoded: bytes) -> tuple[tuple[int, int], tuple[int, int]]:
         raise
     except Exception as error:  # as in decode
         raise ValueError(_reason(error)) from None
+    if encoded[:8] == PNG_SIGNATURE and orientation == 1:
+        orientation = late_orientation(encoded)
     upright = (stored[1], stored[0]) if orientation in (5, 6, 7, 8) else (stored[0], stored[1])
     return upright, (stored[0], stored[1])
 
@@ -118,6 +124,8 @@ def _check_mode(image: Image.Image) -> None:
         raise Refused(
             f"{image.format} in mode {image.mode}, whose range nothing says: convert it to 8 or 16 bits a channel"
         )
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and _SIGNED in image.tag_v2.get(_SAMPLE_FORMAT, ()):
+        raise Refused(f"TIFF of signed numbers in mode {image.mode}, whose range nothing says: convert it to unsigned")
 
 
 def _rgb(image: Image.Image, encoded: bytes) -> Pixels:
@@ -129,10 +137,12 @@ def _rgb(image: Image.Image, encoded: bytes) -> Pixels:
             through = image
         pixels = np.asarray(through.convert("RGB"))
     else:
-        bits = 16
+        bits, white_is_zero = 16, False
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             bits = int(image.tag_v2.get(_BITS_PER_SAMPLE, (16,))[0])  # 12 bits, packed
+            white_is_zero = image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO  # Pillow turns 8 bits, but not these
         high = (np.asarray(image).astype(np.int64) >> (bits - 8)).astype(np.uint8)
+        high = ~high if white_is_zero else high
         pixels = np.repeat(high[:, :, None], 3, axis=2)
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         return pixels
@@ -162,6 +172,9 @@ def jpeg_orientation(jpeg: bytes) -> int:
     """EXIF's orientation of a JPEG, 1 where it says none."""
     at = 2
     while at + 4 <= len(jpeg) and jpeg[at] == 0xFF and jpeg[at + 1] != 0xDA:  # up to the start of the scan
+        if jpeg[at + 1] == 0xFF:  # any number of these may stand before a marker
+            at += 1
+            continue
         length = int.from_bytes(jpeg[at + 2 : at + 4], "big")
         if jpeg[at + 1] == 0xE1 and jpeg[at + 4 : at + 10] == b"Exif\0\0":
             return tiff_orientation(jpeg[at + 10 : at + 2 + length])
@@ -176,6 +189,22 @@ def tiff_orientation(tiff: bytes) -> int:
     entries = int.from_bytes(tiff[start : start + 2], order)
     for at in range(start + 2, min(start + 2 + 12 * entries, len(tiff)), 12):
         if int.from_bytes(tiff[at : at + 2], order) == 0x0112:
-            value = int.from_bytes(tiff[at + 8 : at + 10], order)
+            size = 4 if int.from_bytes(tiff[at + 2 : at + 4], order) == _LONG else 2
+            value = int.from_bytes(tiff[at + 8 : at + 8 + size], order)
             return value if 1 <= value <= 8 else 1
     return 1
+
+
+def late_orientation(png: bytes) -> int:
+    """EXIF's orientation in a chunk behind a PNG's pixels, which Pillow reads with them; 1 where there is none.
+
+    Args:
+        png: the file's bytes, or its first and its last ones.
+    """
+    at = png.rfind(b"eXIf")
+    length = int.from_bytes(png[at - 4 : at], "big")
+    content = png[at + 4 : at + 4 + length]
+    whole = (
+        at > 0 and zlib.crc32(png[at : at + 4 + length]).to_bytes(4, "big") == png[at + 4 + length : at + 8 + length]
+    )
+    return tiff_orientation(content) if whole else 1

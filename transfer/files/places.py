@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from transfer.errors import InputError
+from transfer.files import atomic
 
 
-def check_file(path: str | Path, *, replace: bool = False) -> None:
+def check_file(path: str | Path, *, replace: bool = False, inputs: Iterable[Path | None] = ()) -> None:
     """Check that a file can be written at ``path``, whose folder need not exist yet.
 
     Args:
         path: the file that will be written.
         replace: it may exist already.
+        inputs: files that are read; None for those that are not given.
 
     Raises:
-        InputError: it exists and may not be replaced, it is a folder, or its folder cannot be made or written to.
+        InputError: it exists and may not be replaced, it is an input, a folder, a device or a pipe, or its folder
+            cannot be made or written to.
     """
     path = Path(path)
+    for file in inputs:
+        if file is not None and file.exists() and path.exists() and path.samefile(file):
+            raise InputError(f"{path}: expected a file beside the inputs, found {file}, which is read; name another")
+    atomic.check_regular(path)
     if path.is_dir():
         raise InputError(f"{path}: expected a file's name, found a folder; name a file in it")
     if not replace and (path.exists() or path.is_symlink()):

@@ -7,9 +7,9 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,9 +19,42 @@ from transfer.finetuning import checkpointer
 from transfer.progress import progress
 from transfer.records import record_file
 
+if TYPE_CHECKING:
+    from transfer.evaluation.instances import Instance
+
 log = logging.getLogger(__name__)
 
 AHEAD = 2  # images that are read while the detector works
+
+
+@dataclass(frozen=True)
+class Drawings:
+    """What was drawn of the detections of some images.
+
+    Attributes:
+        limit: least score drawn, 0-1.
+        images: how many were drawn.
+        drawn: detections that reach the limit, all of them drawn.
+        below: detections that do not.
+        dimmed: images in which none reaches it, with their best few drawn dimmed.
+        empty: images without a detection.
+    """
+
+    limit: float
+    images: int
+    drawn: int
+    below: int
+    dimmed: int
+    empty: int
+
+    def __str__(self) -> str:
+        """Return all of it in a sentence."""
+        text = f"{self.drawn} drawn; {self.below} more lie below a score of {self.limit:g}"
+        if self.dimmed:
+            text += f"; on {self.dimmed} of {self.images} images nothing reaches it: their best few are drawn dimmed"
+        if self.empty:
+            text += f"; on {self.empty} of {self.images} images nothing was detected"
+        return text
 
 
 @dataclass(frozen=True)
@@ -33,11 +66,13 @@ class Predictions:
             pixels, ``segmentation`` as a run-length code where the detector has masks, ``score`` in 0-1.
         listing: what the ids stand for, in COCO's format without annotations: ``images`` and ``categories``.
         unreadable: file -> why it could not be read; it is in neither of the other two.
+        drawings: what was drawn of them; None where no drawing was asked for.
     """
 
     detections: list[dict[str, Any]]
     listing: dict[str, Any]
     unreadable: dict[str, str]
+    drawings: Drawings | None = None
 
 
 def predict(
@@ -56,8 +91,9 @@ def predict(
         images: one image, or a folder that is searched deeply.
         score: least score kept, 0-1.
         out: COCO results file to write, new; the listing goes beside it, as ``NAME_images.json``. None writes none.
-        overlays: new or empty folder for the images with the detections drawn on them; needs ``out``.
-        draw: least score drawn, 0-1.
+        overlays: new or empty folder for the images with the detections drawn on them, each under its own name, at its
+            own size and in its own format.
+        draw: least score drawn, 0-1; where no detection of an image reaches it, the best few are drawn dimmed.
 
     Returns:
         the detections, in the order of the images.
@@ -76,8 +112,6 @@ def predict(
     """
     if not 0 <= score <= 1 or not 0 <= draw <= 1:
         raise InputError(f"--score, --draw: expected numbers in 0-1, found {score}, {draw}")
-    if overlays is not None and out is None:
-        raise InputError("--overlays: expected --out, whose results are drawn, found none; name one")
     if out is not None:
         out = Path(out)
         for file in (out, images_file(out)):
@@ -87,6 +121,11 @@ def predict(
         atomic.check_new_folder(overlays)
         places.check_folder(overlays)
     folder, files = find_images(Path(images))
+    if overlays is not None and Path(images).is_dir() and image_files.is_among(overlays, folder):
+        raise InputError(
+            f"--overlays: expected a folder outside of the images, found {overlays} in {folder}, where the pictures "
+            "would be taken for images; name another"
+        )
     record = record_file.read(Path(run))
     predictions = detect(Path(run), record.data.val.classes, folder, files, score)
     if predictions.unreadable:
@@ -95,8 +134,8 @@ def predict(
     if out is not None:
         atomic.write_text(images_file(out), json.dumps(predictions.listing, indent=1) + "\n")
         atomic.write_text(out, json.dumps(predictions.detections) + "\n")
-        if overlays is not None:
-            draw_overlays(overlays, folder, images_file(out), out, draw)
+    if overlays is not None:
+        predictions = replace(predictions, drawings=draw_overlays(overlays, folder, predictions, draw))
     return predictions
 
 
@@ -214,18 +253,49 @@ def _ahead(function: Callable[[Path], Any], files: list[Path]) -> Iterator[tuple
             yield file, result.result()
 
 
-def draw_overlays(out: Path, folder: Path, listing: Path, detections: Path, score: float) -> None:
-    """Write every image with its detections to the new folder ``out``, as PNG."""
-    from transfer.drawing.png_grid import GridRow, detections_png
-    from transfer.evaluation.instances import ValSet, read_pixels
+def draw_overlays(out: Path, folder: Path, predictions: Predictions, limit: float) -> Drawings:
+    """Draw every image with its detections into the new folder ``out``.
+
+    Args:
+        out: new or empty.
+        folder: that the images' names are relative to.
+        predictions: what was detected in them.
+        limit: least score drawn, 0-1.
+    """
+    from transfer.drawing import layout, photograph  # matplotlib is loaded only when there is something to draw
+    from transfer.drawing.selection import choose
+    from transfer.evaluation.instances import read_pixels
     from transfer.finetuning import logs
 
-    with atomic.new_folder(out) as temporary, logs.quiet():
-        images = ValSet(listing)
-        objects = images.detections(detections, images.images, score)
-        for number, entry in images.images.items():
-            row = GridRow(entry["file_name"], read_pixels(folder / entry["file_name"]), [objects[number]])
-            caption = f"Predictions with a score of at least {score:.2f}."
-            name = Path(entry["file_name"]).with_suffix(".png")
-            png = detections_png([row], ["detections"], list(images.classes.values()), caption)
-            atomic.write_bytes(temporary / name, png)
+    by_image: dict[int, list[dict[str, Any]]] = {image["id"]: [] for image in predictions.listing["images"]}
+    for entry in predictions.detections:
+        by_image[entry["image_id"]].append(entry)
+    classes = {category["id"]: category["name"] for category in predictions.listing["categories"]}
+    colours = layout.colours(list(classes.values()))
+    listed = predictions.listing["images"]
+    choices = []
+    with atomic.new_folder(out) as temporary, logs.quiet(), progress("drawing", len(listed), "images") as line:
+        for image, name in zip(listed, photograph.names([image["file_name"] for image in listed]), strict=True):
+            file = folder / image["file_name"]
+            choice = choose([_instance(entry, classes, image) for entry in by_image[image["id"]]], limit)
+            pixels = photograph.draw(read_pixels(file), choice, colours)
+            encoded = photograph.encode(pixels, name.suffix, photograph.colour_profile(file))
+            atomic.write_bytes(temporary / name, encoded)
+            choices.append(choice)
+            line.update()
+    return Drawings(
+        limit=limit,
+        images=len(choices),
+        drawn=sum(len(choice.drawn) for choice in choices if not choice.dimmed),
+        below=sum(choice.below for choice in choices),
+        dimmed=sum(choice.dimmed for choice in choices),
+        empty=sum(not choice.drawn for choice in choices),
+    )
+
+
+def _instance(entry: dict[str, Any], classes: dict[int, str], image: dict[str, Any]) -> Instance:
+    from transfer.evaluation.instances import Instance, decode
+
+    mask = decode(entry.get("segmentation"), image["height"], image["width"])
+    x, y, width, height = entry["bbox"]
+    return Instance(classes[entry["category_id"]], (x, y, width, height), mask, entry["score"])

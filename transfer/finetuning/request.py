@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from transfer.data.ids import is_one_line
 from transfer.errors import InputError
 
 LARGEST_SEED = 2**31 - 1
@@ -93,6 +94,8 @@ class Request:
             value = getattr(self, name)
             if value not in (None, "auto") and not (isinstance(value, int | float) and 0 < value < float("inf")):
                 raise InputError(f"{_flag(name)}: expected a number above 0, found {value}; correct it")
+        if self.name is not None and not is_one_line(self.name):
+            raise InputError(f"--name: expected a text of one line, found {self.name!r}; correct it")
         for name in ("num_gpus", "num_machines"):
             if getattr(self, name) < 1:
                 raise InputError(f"{_flag(name)}: expected at least 1, found {getattr(self, name)}; correct it")

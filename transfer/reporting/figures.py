@@ -12,7 +12,7 @@ from transfer.drawing.charts import ChartRow, Line, Point
 from transfer.records.record import TASKS, Record
 from transfer.reporting.curves import Finetuning, Points
 from transfer.reporting.summary import Summary, mean_curve
-from transfer.reporting.wording import NAMES, WORDS, limits, number, percent, signed
+from transfer.reporting.wording import NAMES, WORDS, limits, minus, number, percent, signed
 
 MOST_CLASSES = 24  # in one figure
 TIDE = {
@@ -73,7 +73,8 @@ class Figures:
             low, high = diff.interval or (None, None)
             tip = f"{self.name(verdict.ours)}: {signed(diff.mean)}, 95 % {limits(diff.interval)}; {verdict}"
             kind = KINDS.get(verdict.word, "unknown")
-            point = Point(self.series[verdict.ours.init], diff.mean, low, high, tip=tip, kind=kind)
+            text = with_limits(signed(diff.mean), diff.interval)
+            point = Point(self.series[verdict.ours.init], diff.mean, low, high, tip=tip, kind=kind, text=text)
             rows.append(ChartRow(self.name(verdict.ours), (point,)))
         if not rows:
             return None
@@ -81,7 +82,7 @@ class Figures:
         basis = " / ".join(sorted({v.difference.basis for v in self.summary.about(task)} - {""})) or "nothing"
         groups = [verdict.ours for verdict in self.summary.about(task)]
         note = f"Mean difference and 95 % interval over {basis}; {self.runs(groups)}; {self.measured}."
-        return Figure(title, charts.dots(title, rows, "percentage points of AP", zero=True), note)
+        return Figure(title, charts.dots(title, rows, "percentage points of AP", zero=True, least=1.0), note)
 
     def ap(self, task: str) -> Figure | None:
         """Return AP bars with intervals and every single run."""
@@ -91,7 +92,7 @@ class Figures:
             if value is not None:
                 groups.append(group)
                 single = tuple(ap for run in group.runs if (ap := run.metrics[task]["AP"]) is not None)
-                rows.append(ChartRow(self.name(group), (self._point(group, value, single if len(single) > 1 else ()),)))
+                rows.append(ChartRow(self.name(group), (self.point(group, value, single if len(single) > 1 else ()),)))
         if not rows:
             return None
         title = f"{WORDS[task].capitalize()} AP"
@@ -117,7 +118,7 @@ class Figures:
             return None
         title = f"{WORDS[task].capitalize()} AP by share of the labels"
         note = f"Mean and 95 % interval; {self.runs(self.summary.groups)}; {self.measured}."
-        svg = charts.lines(title, curves, "% of the training images' labels", "AP, %", percent_x=True)
+        svg = charts.lines(title, curves, "% of the training images' labels", "AP, %", percent_x=True, least=1.0)
         return Figure(title, svg, note, self.legend())
 
     def classes(self, task: str) -> Figure | None:
@@ -135,7 +136,8 @@ class Figures:
                 if diff is not None:
                     low, high = diff.interval or (None, None)
                     tip = f"{name}, {group.init}: {signed(diff.mean)}, 95 % {limits(diff.interval)}"
-                    points.append(Point(self.series[group.init], diff.mean, low, high, tip=tip))
+                    text = with_limits(signed(diff.mean), diff.interval)
+                    points.append(Point(self.series[group.init], diff.mean, low, high, tip=tip, text=text))
             if points:
                 rows.append((points[0].value, ChartRow(name, tuple(points))))
         if not rows:
@@ -151,7 +153,7 @@ class Figures:
             f"Difference and 95 % interval, each class alone and not corrected for their number; {labels}"
             f"{self.runs(groups)}; {self.measured}.{cut}"
         )
-        svg = charts.dots(title, [row for _, row in rows], "percentage points of AP", zero=True)
+        svg = charts.dots(title, [row for _, row in rows], "percentage points of AP", zero=True, least=1.0)
         return Figure(title, svg, note, self.legend([group.init for group in others]))
 
     def tide(self, task: str) -> Figure | None:
@@ -164,7 +166,7 @@ class Figures:
                 value = self.summary.error(group, task, kind)
                 if value is not None:
                     tip = f"{label}, {group.init}: {number(value)}"
-                    points.append(Point(self.series[group.init], value.mean, tip=tip))
+                    points.append(Point(self.series[group.init], value.mean, tip=tip, text=f"{value.mean:.1f}"))
             if points:
                 rows.append(ChartRow(label, tuple(points)))
         if not rows:
@@ -175,7 +177,9 @@ class Figures:
             f"{self.runs(groups)}; {self.measured}."
         )
         inits = [group.init for group in groups]
-        return Figure(title, charts.dots(title, rows, "percentage points of AP50", zero=True), note, self.legend(inits))
+        return Figure(
+            title, charts.dots(title, rows, "percentage points of AP50", zero=True, least=1.0), note, self.legend(inits)
+        )
 
     def finetuning(self, curves: Mapping[int, Finetuning]) -> list[Figure]:
         """Return the training loss, and AP during training where it was measured more than once.
@@ -210,12 +214,26 @@ class Figures:
                 curves.append(Line(series, group.init, mean_curve(own)))
         if not curves:
             return None
-        return Figure(title, charts.lines(title, curves, "iteration", unit), note, self.legend(shown))
+        least = 1.0 if unit.startswith("AP") else 0.0
+        svg = charts.lines(title, curves, "iteration", unit, least=least)
+        return Figure(title, svg, unchanged(curves) + note, self.legend(shown))
 
-    def _point(self, group: Group, value: Value, single: tuple[float, ...]) -> Point:
+    def point(self, group: Group, value: Value, single: tuple[float, ...] = ()) -> Point:
+        """Return a group's mean as a mark, with its interval and single runs."""
         low, high = value.interval or (None, None)
         tip = f"{self.name(group)}: {number(value)}, 95 % {limits(value.interval)}"
-        return Point(self.series[group.init], value.mean, low, high, single, tip)
+        text = with_limits(f"{value.mean:.1f}", value.interval)
+        return Point(self.series[group.init], value.mean, low, high, single, tip, text=text)
+
+
+def with_limits(text: str, interval: tuple[float, float] | None) -> str:
+    """Return a number as a chart shows it, with its interval where there is one."""
+    return minus(text if interval is None else f"{text} ({limits(interval)})")
+
+
+def unchanged(curves: Sequence[Line]) -> str:
+    """Return a sentence for curves that are flat but for digits that mean nothing; "" for others."""
+    return "Unchanged. " if charts.unchanged(curves) else ""
 
 
 def kept_curves(records: Sequence[Record], curves: Sequence[Finetuning | None]) -> dict[int, Finetuning]:

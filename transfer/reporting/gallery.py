@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from transfer.comparison.bootstrap import ImageResamples
 from transfer.comparison.compare import Group
+from transfer.evaluation.confusion import Confusion, confusion
+from transfer.evaluation.instance_errors import Detected, detected
 from transfer.evaluation.instances import Instance, ValSet, read_pixels
 from transfer.evaluation.weighted_ap import Floats, image_f1
 from transfer.records.record import Record
 from transfer.records.unchanged import why_changed
 
 MOST_COLUMNS = 5  # beside the ground truth; more would not be readable
+LEAST, MOST = 0.1, 20  # score of the detections that are in the page, 0-1, and how many of an image at the most
 
 
 @dataclass(frozen=True)
@@ -29,17 +32,19 @@ class Choice:
 
 @dataclass(frozen=True)
 class Shown:
-    """One image: its file name, its pixels (H, W, 3), and for every column the objects and how well they fit.
+    """One image: its file name, its pixels (H, W, 3), its objects, and what each run detected and how well.
 
     Attributes:
-        columns: the ground truth first.
-        f1: of each column in 0-1, null for the ground truth and where it was not computed.
+        truth: the annotated objects.
+        runs: what each run detected, with a score from LEAST on.
+        f1: of each run in 0-1, null where it was not computed.
         change: mean over the seeds of the leading start's F1 minus the baseline's; null where not computed.
     """
 
     name: str
     pixels: np.ndarray
-    columns: list[list[Instance]]
+    truth: list[Instance]
+    runs: list[Detected]
     f1: list[float | None]
     change: float | None
 
@@ -58,20 +63,29 @@ class Gallery:
     """Everything that is shown; or the reason why nothing is.
 
     Attributes:
-        titles: of the columns.
+        titles: of the runs.
         classes: decide the colours.
         strips: the most improved, the most worsened, and images drawn at random.
         why: "" when something is shown.
+        pair: which two of the runs are compared; the same one twice where there is no other.
+        confusions: title -> what is taken for what, of the compared pair.
     """
 
     titles: list[str]
     classes: list[str]
     strips: list[Strip]
     why: str = ""
+    pair: tuple[int, int] = (0, 0)
+    confusions: dict[str, Confusion] = field(default_factory=dict)
 
 
 def gallery(
-    groups: Sequence[Group], baseline: Group | None, leading: Group | None, choice: Choice, images: ImageResamples
+    groups: Sequence[Group],
+    baseline: Group | None,
+    leading: Group | None,
+    choice: Choice,
+    images: ImageResamples,
+    task: str,
 ) -> Gallery:
     """Choose val images and read the ground truth and each start's first run there.
 
@@ -81,6 +95,7 @@ def gallery(
         leading: the start whose changes choose the images; None shows random ones only.
         choice: how many, and what of them.
         images: the matches behind ``leading`` and ``baseline``.
+        task: "bbox" or "segm": what decides whether a detection is right.
 
     Returns:
         The gallery; with a reason and no strip when files are not there any more.
@@ -95,7 +110,8 @@ def gallery(
     split = runs[0].data.val
     folder = Path(split.images)
     val = ValSet(Path(split.annotations), folder)
-    titles = ["ground truth", *(title(run, groups) for run in runs)]
+    titles = [title(run, groups) for run in runs]
+    pair = _pair(runs, baseline, leading)
     chosen: list[tuple[str, str, list[int]]] = []
     ids = sorted(val.images)
     change = None
@@ -106,18 +122,33 @@ def gallery(
     drawn = val.choose(choice.images, choice.seed)
     chosen.append(("Drawn at random", f"{len(drawn)} of {len(ids)} val images, drawn by seed {choice.seed}.", drawn))
     wanted = {image for _, _, some in chosen for image in some}
-    columns = [val.truth(wanted), *(val.detections(Path(run.detections or ""), wanted, choice.score) for run in runs)]
-    f1 = [None, *(_f1(run, choice.score, images) for run in runs)]
+    truth = val.truth(wanted)
+    columns, confusions = [], {}
+    for i, run in enumerate(runs):  # one file of detections in memory at a time
+        every = val.read(Path(run.detections or ""))
+        columns.append(detected(val, every, wanted, task, min(LEAST, choice.score), MOST))
+        if i in pair:
+            confusions[titles[i]] = confusion(val.objects(task), every, choice.score)
+    f1 = [_f1(run, choice.score, images) for run in runs]
     place = {image: i for i, image in enumerate(ids)}
 
     def show(image: int) -> Shown:
         name = val.images[image]["file_name"]
         own = [None if one is None else float(one[place[image]]) for one in f1]
         by = None if change is None else float(change[place[image]])
-        return Shown(name, read_pixels(folder / name), [column[image] for column in columns], own, by)
+        return Shown(name, read_pixels(folder / name), truth[image], [column[image] for column in columns], own, by)
 
     strips = [Strip(name, caption, [show(image) for image in some]) for name, caption, some in chosen if some]
-    return Gallery(titles, list(val.classes.values()), strips)
+    return Gallery(titles, list(val.classes.values()), strips, pair=pair, confusions=confusions)
+
+
+def _pair(runs: Sequence[Record], baseline: Group | None, leading: Group | None) -> tuple[int, int]:
+    """Return the places of the baseline's and of the leading start's run; of the first and last where one is none."""
+    places = []
+    for group, otherwise in ((baseline, 0), (leading, len(runs) - 1)):
+        own = [] if group is None else [i for i, run in enumerate(runs) if any(run is one for one in group.runs)]
+        places.append(own[0] if own else otherwise)
+    return places[0], places[1]
 
 
 def _why_not(runs: Sequence[Record]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,17 @@ import jinja2
 from markupsafe import Markup, escape
 
 from transfer.comparison.compare import Group
-from transfer.drawing import charts, layout, svg_overlay
-from transfer.drawing.svg_overlay import overlay, picture
+from transfer.drawing import charts, svg_overlay
 from transfer.records.record import TASKS
 from transfer.records.stages import Stage
+from transfer.reporting.class_table import class_table
 from transfer.reporting.cost_figure import cost_figure
 from transfer.reporting.curves import Finetuning, Pretraining
+from transfer.reporting.detail_figures import confusions, precision_recall, sizes
 from transfer.reporting.extra_tables import COST, Known, Table
 from transfer.reporting.figures import KINDS, Figure, Figures
 from transfer.reporting.gallery import Gallery
+from transfer.reporting.gallery_page import gallery_data
 from transfer.reporting.markdown import SHOWN
 from transfer.reporting.pretraining_figures import pretraining
 from transfer.reporting.published import PublishedDetector, PublishedFeatures
@@ -27,7 +29,7 @@ from transfer.reporting.summary import Summary
 from transfer.reporting.wording import DASH, NAMES, answers, caveats, limits, minus, number, percent, settings, signed
 
 TEMPLATES = Path(__file__).parent / "templates"
-MOST_CLASSES = 20  # in a legend
+SCRIPTS = ("report.js", "gallery.js")
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Extras:
         stages: commands that led here.
         tables: what several label shares, probes and costs have to say.
         known: id of the record object -> what a study knows of the run.
+        date: on which the report was written, YYYY-MM-DD; "" says none.
+        files: names of what lies beside the page, and what it is for.
     """
 
     finetuning: dict[int, Finetuning] = field(default_factory=dict)
@@ -53,6 +57,8 @@ class Extras:
     stages: Sequence[Stage] = ()
     tables: Sequence[Table] = ()
     known: Known = field(default_factory=dict)
+    date: str = ""
+    files: Sequence[tuple[str, str]] = ()
 
 
 def page(summary: Summary, shown: Gallery, score: float, extras: Extras) -> str:
@@ -64,16 +70,18 @@ def page(summary: Summary, shown: Gallery, score: float, extras: Extras) -> str:
     environment.filters["code"] = _code
     figures = Figures(summary)
     tasks = [task for task in reversed(TASKS) if any(g.values[task, "AP"] is not None for g in summary.groups)]
-    sections: list[tuple[str, str, Sequence[Figure | None]]] = [
-        ("evidence", "Differences", [f for task in tasks for f in figures.evidence(task)]),
-        ("classes", "Classes and errors", [f(task) for task in tasks for f in (figures.classes, figures.tide)]),
-        ("training", "Fine-tuning", figures.finetuning(extras.finetuning)),
-        ("pretraining", "Pretraining", pretraining(extras.pretraining)),
+    sections = [
+        _section("evidence", "Differences", {task: figures.evidence(task) for task in tasks}),
+        _section("behind", "Behind the mean", {task: _behind(figures, task) for task in tasks}),
+        _section("confusion", "What is taken for what", {"": confusions(shown.confusions, figures)}),
+        _section("training", "Fine-tuning", {"": figures.finetuning(extras.finetuning)}),
+        _section("pretraining", "Pretraining", {"": pretraining(extras.pretraining)}),
     ]
+    classes = class_table(summary, score)
     return environment.get_template("report.html").render(
         title=f"Transfer to detection: {', '.join(summary.inits)}",
         style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8") + svg_overlay.style()),
-        script=Markup((TEMPLATES / "report.js").read_text(encoding="utf-8")),
+        script=Markup("".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)),
         answers=[minus(text) for text in answers(summary)],
         caveats=caveats(summary),
         tiles=_tiles(summary),
@@ -86,14 +94,16 @@ def page(summary: Summary, shown: Gallery, score: float, extras: Extras) -> str:
         published=[_published(row, tasks) for row in extras.published],
         apart=[(row.protocol, _published(row, TASKS)) for row in extras.apart],
         frozen=extras.frozen,
-        sections=[(i, name, [_figure(f) for f in some if f]) for i, name, some in sections if any(some)],
-        gallery=_gallery(shown, score),
+        sections=[section for section in sections if section["figures"]],
+        gallery=gallery_data(shown, score),
         facts=settings(summary),
         weights=_weights(summary),
         runs=_runs(summary),
         stages=extras.stages,
-        tables=[_table(table, figures, extras.known) for table in extras.tables],
+        tables=[_table(table, figures, extras.known) for table in (classes, *extras.tables)],
         dash=DASH,
+        date=extras.date,
+        files=extras.files,
     )
 
 
@@ -101,6 +111,18 @@ def _code(text: str) -> Markup:
     """Return text whose parts between backticks are code."""
     parts = text.split("`")
     return Markup("").join(Markup("<code>{}</code>").format(p) if i % 2 else escape(p) for i, p in enumerate(parts))
+
+
+def _section(name: str, title: str, by_task: Mapping[str, Sequence[Figure | None]]) -> dict[str, Any]:
+    """Return the figures of the first task that has any; those of the other stand behind a line that opens them."""
+    drawn = {task: [_figure(figure) for figure in some if figure] for task, some in by_task.items()}
+    first, *others = [task for task, some in drawn.items() if some] or [""]
+    more = [(f"The same for {NAMES[task].lower()}", drawn[task]) for task in others]
+    return {"id": name, "title": title, "figures": drawn.get(first, []), "more": more}
+
+
+def _behind(figures: Figures, task: str) -> list[Figure | None]:
+    return [figures.classes(task), sizes(figures, task), figures.tide(task), precision_recall(figures, task)]
 
 
 def _figure(figure: Figure) -> dict[str, Any]:
@@ -182,42 +204,6 @@ def _published(row: PublishedDetector, tasks: Sequence[str]) -> dict[str, Any]:
             text = DASH if value is None else f"{value:.1f}"
             cells.append({"text": text, "sort": "" if value is None else value, "strong": name == "AP"})
     return {"name": row.name, "cells": cells, "source": row.source, "status": row.status, "note": row.note}
-
-
-def _gallery(shown: Gallery, score: float) -> dict[str, Any]:
-    """Return the strips; each image's pixels stand in the page once, however often it is shown."""
-    colours = layout.colours(shown.classes)
-    pictures: dict[str, dict[str, Any]] = {}
-    strips = []
-    for strip in shown.strips:
-        images = []
-        for image in strip.images:
-            if image.name not in pictures:
-                made = picture(image.pixels)
-                pictures[image.name] = {"id": f"image-{len(pictures)}", "picture": made}
-            one = pictures[image.name]
-            made = one["picture"]
-            cells = [
-                {
-                    "title": title,
-                    "f1": DASH if f1 is None else f"{f1:.2f}",
-                    "truth": i == 0,
-                    "count": len(column),
-                    "overlay": Markup(overlay(column, colours, made)),
-                }
-                for i, (title, column, f1) in enumerate(zip(shown.titles, image.columns, image.f1, strict=True))
-            ]
-            change = None if image.change is None else f"{image.change:+z.2f}".replace("-", "−")
-            images.append({"name": image.name, "id": one["id"], "change": change, "cells": cells, "size": made})
-        strips.append({"title": strip.title, "caption": strip.caption, "images": images})
-    return {
-        "why": shown.why,
-        "strips": strips,
-        "columns": len(shown.titles),
-        "pictures": list(pictures.values()),
-        "score": f"{score:g}",
-        "classes": [(name, f"c{colour}") for name, colour in colours.items()] if len(colours) <= MOST_CLASSES else [],
-    }
 
 
 def _weights(summary: Summary) -> list[list[str]]:

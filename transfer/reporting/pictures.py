@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from transfer.drawing.png_grid import GridRow, detections_png
+from transfer.drawing import layout, photograph
+from transfer.drawing.photograph import Half
+from transfer.drawing.selection import Selection, choose
 from transfer.errors import InputError
 from transfer.evaluation.instances import ValSet, read_pixels
 from transfer.files import places
-from transfer.files.atomic import check_new_folder, new_folder
+from transfer.files.atomic import check_new_folder, new_folder, write_bytes
 from transfer.records.record_file import read_run
 from transfer.records.unchanged import why_changed
 
@@ -23,7 +25,10 @@ def show(
     seed: int = 0,
     score: float = 0.5,
 ) -> list[Path]:
-    """Write one PNG an image: the ground truth beside the detections, with masks or boxes, classes and scores.
+    """Write one picture an image: the ground truth beside the detections, with masks or boxes, classes and scores.
+
+    Each half is the image at its own size, in the file's own format; where no detection reaches ``score`` the best few
+    are drawn dimmed. What is drawn, and how much lies below, stands in the titles.
 
     Args:
         run: a finished run's folder, with a record that kept its detections.
@@ -57,17 +62,35 @@ def show(
         raise InputError(f"{run}: expected the ground truth it was measured on, found that {why}; restore it")
     val = ValSet(annotations, folder)
     chosen = val.choose(random, seed) if random is not None else val.named(images or ())
-    truth = val.truth(chosen)
-    detections = val.detections(Path(record.detections), chosen, score)
+    detected = val.read(Path(record.detections))
     start = record.init if record.seed is None else f"{record.init}, seed {record.seed}"
-    names = []
+    colours = layout.colours(list(val.classes.values()))
+    files = [val.images[image]["file_name"] for image in chosen]
+    names = photograph.names(files)
     with new_folder(out) as temporary:
-        for image in chosen:
-            name = val.images[image]["file_name"]
-            row = GridRow(name, read_pixels(folder / name), [truth[image], detections[image]])
-            classes = list(val.classes.values())
-            caption = f"{record.name}: detections with a score of at least {score:g}"
-            png = detections_png([row], ["ground truth", start], classes, caption, cell=5.0)
-            names.append(f"{Path(name).stem}.png" if Path(name).parent == Path() else f"{image}.png")
-            (temporary / names[-1]).write_bytes(png)
+        for image, file, name in zip(chosen, files, names, strict=True):
+            truth = val.truth([image])[image]
+            choice = choose(val.detections(detected, [image], 0.0)[image], score)
+            halves = [
+                Half(f"ground truth: {objects(len(truth))}", Selection(truth)),
+                Half(f"{start}: {in_words(choice, score)}", choice),
+            ]
+            pixels = photograph.side_by_side(read_pixels(folder / file), halves, colours)
+            encoded = photograph.encode(pixels, name.suffix, photograph.colour_profile(folder / file))
+            write_bytes(temporary / name, encoded)
     return [out / name for name in names]
+
+
+def objects(count: int) -> str:
+    """Return a number of objects in words."""
+    return f"{count} object" if count == 1 else f"{count} objects"
+
+
+def in_words(choice: Selection, limit: float) -> str:
+    """Return what of an image's detections is drawn, and what is not."""
+    if choice.dimmed:
+        return f"nothing reaches {limit:g}; dimmed, the best {len(choice.drawn)} of {choice.below}"
+    if not choice.drawn:
+        return "nothing detected"
+    below = f", {choice.below} below" if choice.below else ""
+    return f"{len(choice.drawn)} of at least {limit:g}{below}"

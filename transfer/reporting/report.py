@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from transfer.comparison.bootstrap import resample
 from transfer.comparison.comparable import check_comparable
+from transfer.drawing.selection import Selection, choose
 from transfer.errors import InputError
 from transfer.files import places
 from transfer.records.record import RESAMPLES, Record
@@ -20,7 +22,18 @@ from transfer.reporting.figures import kept_curves
 from transfer.reporting.gallery import Choice, Gallery, gallery
 from transfer.reporting.markdown import Picture, to_markdown
 from transfer.reporting.page import Extras, page
-from transfer.reporting.report_folder import CSV, LATEX, PAGE, PICTURE, RESULTS, TEXT, check_out, records_text, write
+from transfer.reporting.report_folder import (
+    BESIDE,
+    CSV,
+    LATEX,
+    PAGE,
+    PICTURE,
+    RESULTS,
+    TEXT,
+    check_out,
+    records_text,
+    write,
+)
 from transfer.reporting.summary import Summary, summarise
 from transfer.reporting.wording import answer
 
@@ -153,14 +166,16 @@ def write_report(
     groups = summary.at(summary.fractions[0])
     base = summary.base(summary.fractions[0])
     choice = Choice(images, score, seed)
-    pictures = gallery(groups, base, summary.leading, choice, summary.images)
+    pictures = gallery(groups, base, summary.leading, choice, summary.images, summary.task)
     folders: list[Path | None] = [None if isinstance(record, Record) else Path(record) for record in records]
     if studied:
         folders = [one.folder for one in studied]
     tables = extra_tables(summary, known)
     extras = _extras(runs, folders, [Path(folder) for folder in pretrain], chain, apart=published)
-    extras = replace(extras, tables=tables, known=known)
     png, picture = _picture(pictures, score)
+    beside = [(name, use) for name, use in BESIDE.items() if name != PICTURE or png]
+    today = datetime.date.today().isoformat()
+    extras = replace(extras, tables=tables, known=known, date=today, files=beside)
     files = {
         PAGE: page(summary, pictures, score, extras),
         TEXT: to_markdown(summary, extras.published, chain, picture, tables),
@@ -205,6 +220,11 @@ def _picture(pictures: Gallery, score: float) -> tuple[bytes | None, Picture]:
 
     strip = pictures.strips[-1]
     caption = f"{strip.caption}\nPredictions with a score of at least {score:.2f}."
-    rows = [GridRow(image.name, image.pixels, image.columns) for image in strip.images]
-    png = detections_png(rows, pictures.titles, pictures.classes, caption)
+    rows = [
+        GridRow(
+            image.name, image.pixels, [Selection(image.truth), *(choose(run.instances, score) for run in image.runs)]
+        )
+        for image in strip.images
+    ]
+    png = detections_png(rows, ["ground truth", *pictures.titles], pictures.classes, caption)
     return png, Picture(PICTURE, caption.replace("\n", " "))

@@ -16,6 +16,15 @@ PAGE, TEXT, CSV, LATEX, RESULTS, PICTURE = (
     "report.html", "report.md", "report.csv", "table.tex", "results.json", "detections.png",
 )  # fmt: skip
 
+# What lies beside the page, and what for.
+BESIDE = {
+    CSV: "every metric, for a spreadsheet",
+    RESULTS: "the records, for programs",
+    TEXT: "for a repository",
+    LATEX: "for a paper",
+    PICTURE: "the random images",
+}
+
 
 def check_out(out: Path, records: list[Record]) -> None:
     """Check that ``out`` is new, empty, or holds a report on these very runs.

@@ -18,54 +18,67 @@ DASH = "–"  # not measured
 
 
 def answer(summary: Summary) -> str:
-    """Return the answer in one sentence."""
-    first, *others = (text.removesuffix(".") for text in answers(summary))
-    return "; ".join([first, *(f"w{text[1:]}" for text in others)]) + "."
+    """Return the answer as one text."""
+    return " ".join(answers(summary))
 
 
 def answers(summary: Summary) -> list[str]:
-    """Return the answer in a sentence for each share of the labels, or in one for all."""
+    """Return the answer in a sentence for each share of the labels, or in one for all: the difference comes first."""
     if summary.baseline is None:
         return [f"No run starts from {BASELINE}, so there is nothing to compare with."]
     verdicts = summary.about(summary.task)
     if not verdicts:
         return [f"Every run starts from {summary.baseline}, so there is nothing to compare with."]
-    if len({v.ours.init for v in verdicts}) == 1 < len(verdicts) and all(v.word == UNKNOWN for v in verdicts):
-        shares = [f"with {percent(v.ours.fraction)} of the labels {_gain(v, False)}, {v.needs}" for v in verdicts]
-        start, base = verdicts[0].ours.init, verdicts[0].baseline.init
-        return [f"{start} cannot be told from {base} in {WORDS[summary.task]} AP: {'; '.join(shares)}."]
+    where = f"on these {summary.records[0].data.val.n_images} images"
+    several = len(summary.fractions) > 1
+    if len({v.ours.init for v in verdicts}) == 1 < len(verdicts) and len({_worth(v) for v in verdicts}) == 1:
+        first = verdicts[0]
+        gains = [f"{signed(v.difference.mean)} with {percent(v.ours.fraction)} of the labels" for v in verdicts]
+        what = f"{WORDS[summary.task]} AP over {first.baseline.init} {where}"
+        return [f"{first.ours.init}, {what}: {', '.join(gains)}; {_worth(first)}."]
     parts = []
     for fraction in summary.fractions:
         here = [verdict for verdict in verdicts if verdict.ours.fraction == fraction]
         if here:
-            labels = f"With {percent(fraction)} of the labels " if len(summary.fractions) > 1 else ""
-            parts.append(f"{labels}{_sentence(here, alone=len(verdicts) == 1)}.")
+            labels = f" with {percent(fraction)} of the labels" if several else ""
+            parts.append(f"{_sentence(here, where + labels)}.")
     return parts
 
 
-def _sentence(verdicts: Sequence[Verdict], alone: bool) -> str:
-    """Return one label fraction's answer; a verdict that stands alone has room for its interval."""
+def _sentence(verdicts: Sequence[Verdict], where: str) -> str:
+    """Return one label fraction's answer; a start that stands alone has room for what its difference is worth."""
     base, task = verdicts[0].baseline.init, WORDS[verdicts[0].task]
-    parts = []
-    for word in (BETTER, WORSE):
-        starts = [f"{v.ours.init} ({_gain(v, alone)})" for v in verdicts if v.word == word]
-        if starts:
-            parts.append(f"{_join(starts)} {'is' if len(starts) == 1 else 'are'} {word} than {base} in {task} AP")
-    unknown = [v for v in verdicts if v.word == UNKNOWN]
-    if len(unknown) == 1:
-        (one,) = unknown
-        parts.append(f"{one.ours.init} ({_gain(one, alone)}) cannot be told from {base} in {task} AP: {one.needs}")
-    elif unknown:
-        names = _join([f"{v.ours.init} ({_gain(v, alone)})" for v in unknown])
-        parts.append(f"{names} cannot be told from {base} in {task} AP")
-    return ", ".join(parts)
+    if len(verdicts) == 1:
+        (one,) = verdicts
+        over = "against" if round(one.difference.mean, 1) < 0 else "over"
+        return f"{one.ours.init}: {signed(one.difference.mean)} {task} AP {over} {base} {where}; {_worth(one)}"
+    ordered = sorted(verdicts, key=lambda verdict: -verdict.difference.mean)
+    same = {_worth(verdict) for verdict in verdicts}
+    alike = all(verdict.word == UNKNOWN for verdict in verdicts)
+    fewest = min(verdict.difference.n for verdict in verdicts)
+    if len(same) > 1:
+        same = {f"{_seeds(fewest)}, so no verdict" if fewest < LEAST_SEEDS else "each of them may be chance"}
+    words = {BETTER: f" ({BETTER})", WORSE: f" ({WORSE})", UNKNOWN: "" if alike else " (may be chance)"}
+    gains = [f"{verdict.ours.init} {signed(verdict.difference.mean)}{words[verdict.word]}" for verdict in ordered]
+    end = f"; {next(iter(same))}" if alike else ""
+    return f"{task.capitalize()} AP over {base} {where}: {', '.join(gains)}{end}"
 
 
-def _gain(verdict: Verdict, full: bool) -> str:
+def _worth(verdict: Verdict) -> str:
+    """Return what a difference is worth: its interval and the verdict, or what would decide it."""
     diff = verdict.difference
-    if full and diff.interval is not None:
-        return f"{signed(diff.mean)} points, 95 % interval {limits(diff.interval)}"
-    return signed(diff.mean)
+    if verdict.word != UNKNOWN:
+        return f"{_seeds(diff.n)}, 95 % interval {limits(diff.interval)}: {verdict.word}"
+    what = verdict.needs.removeprefix("needs ").removeprefix("at least ")
+    decides = f"{what} {'decides' if what.startswith('1 ') else 'decide'}" if what != verdict.needs else what
+    if diff.n < LEAST_SEEDS:
+        return f"{_seeds(diff.n)}, so no verdict: {decides}"
+    interval = "" if diff.interval is None else f", 95 % interval {limits(diff.interval)}"
+    return f"{_seeds(diff.n)}{interval}: it may be chance, {decides}"
+
+
+def _seeds(count: int) -> str:
+    return {1: "one seed", 2: "two seeds"}.get(count, f"{count} seeds")
 
 
 def _join(names: Sequence[str]) -> str:

@@ -69,7 +69,7 @@ def test_a_chain_of_near_pairs_is_one_group():
 
 def test_whole_groups_are_dealt_out_by_shares():
     groups = [list(range(6)), [6, 7], [8], [9]]
-    parts = nuclei.split(groups, nuclei.SHARES, seed=0)
+    parts = nuclei.deal(groups, nuclei.SHARES, seed=0)
     assert parts["train"] == [0, 1, 2, 3, 4, 5]
     assert sorted(parts["val"] + parts["test"]) == [6, 7, 8, 9]
     assert {len(parts["val"]), len(parts["test"])} == {2}

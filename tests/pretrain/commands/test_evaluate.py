@@ -9,7 +9,7 @@ import pytest
 from pretrain.commands import evaluate
 from pretrain.errors import InputError
 from pretrain.probes import evaluate as library
-from pretrain.probes.protocol import KnnProtocol, LinearProtocol
+from pretrain.probes.protocol import KnnProtocol, LinearProtocol, ObjectsProtocol
 
 SIGNATURE = inspect.signature(library.evaluate).parameters
 
@@ -39,6 +39,7 @@ def test_the_flags_are_the_arguments(called):
         "resize": 40,
         "seed": 3,
         "masked": True,
+        "baseline": True,
         "batch": 8,
         "workers": 1,
         "device": "cpu",
@@ -59,5 +60,20 @@ def test_the_defaults_are_the_functions_own(called, name, protocol):
 def test_weight_decays_are_the_linear_probes(called):
     evaluate.run(parsed("linear", "--weight-decays", "0.1", "0"))
     assert called[0][0][2] == LinearProtocol((0.1, 0.0))
-    with pytest.raises(InputError, match="--k: expected only with --protocol knn"):
+    with pytest.raises(InputError, match="--k: expected only with --protocol knn or objects"):
         evaluate.run(parsed("linear", "--k", "5"))
+
+
+def test_objects_are_named_by_two_paths(called):
+    parser = argparse.ArgumentParser()
+    evaluate.add_arguments(parser)
+    argv = ["w", "--out", "o", "--protocol", "objects", "--coco", "images", "a.json", "--query", "more", "b.json"]
+    assert evaluate.run(parser.parse_args([*argv, "--most", "9", "--weight-decays", "1", "--no-baseline"])) == 0
+    ((args, kwargs),) = called
+    assert args == ("w", (Path("images"), Path("a.json")), ObjectsProtocol(weight_decays=(1.0,), most=9))
+    assert kwargs["query"] == (Path("more"), Path("b.json"))
+    assert kwargs["baseline"] is False
+    with pytest.raises(InputError, match="--batch: expected only with --protocol knn or linear"):
+        evaluate.run(parser.parse_args([*argv, "--batch", "3"]))
+    with pytest.raises(InputError, match="--protocol objects: expected --coco, found none"):
+        evaluate.run(parser.parse_args([*argv[:5]]))

@@ -23,15 +23,31 @@ def called(monkeypatch):
 
 
 def test_the_flags_are_the_arguments(called):
-    argv = ["--annotations", "n.json", "--init", "i.pth", "--resume", "--allow-change", "--cfg-options", "run.seed=1"]
+    argv = [
+        "--objects",
+        "images",
+        "o.json",
+        "--annotations",
+        "n.json",
+        "--init",
+        "i.pth",
+        "--resume",
+        "--allow-change",
+        "--track",
+        "mlflow",
+        "--cfg-options",
+        "run.seed=1",
+    ]
     assert train.run(parsed(*argv)) == 0
     ((args, kwargs),) = called
     assert args == (Path("c.py"), [Path("a"), Path("b")], Path("w"))
     assert kwargs == {
         "annotations": Path("n.json"),
+        "objects": (Path("images"), Path("o.json")),
         "init": Path("i.pth"),
         "resume": True,
         "allow_change": True,
+        "track": ["mlflow"],
         "overrides": ["run.seed=1"],
     }
 
@@ -43,4 +59,5 @@ def test_the_defaults_are_the_functions_own(called):
     ((_, kwargs),) = called
     signature = inspect.signature(library.dry_run).parameters
     given = {name: p.default for name, p in signature.items() if p.default is not inspect.Parameter.empty}
-    assert kwargs == {**given, "overrides": [], "resume": False, "allow_change": False}
+    of_training_alone = {"resume": False, "allow_change": False, "objects": None, "track": []}
+    assert kwargs == {**given, "overrides": [], **of_training_alone}

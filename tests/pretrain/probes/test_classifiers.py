@@ -9,8 +9,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 from pretrain.probes.classifiers import (
+    grouped_accuracy,
     hits,
     holdout,
+    holdout_groups,
     knn_predict,
     knn_scores,
     linear_probe,
@@ -147,3 +149,57 @@ def test_a_holdout_that_would_be_empty_is_refused():
         holdout(torch.arange(5), 0.2, seed=0)
     with pytest.raises(ValueError, match="share"):
         holdout(torch.zeros(5), 1.0, seed=0)
+
+
+def test_groups_are_held_out_whole():
+    groups = torch.arange(10).repeat_interleave(3)
+    rest, held = holdout_groups(groups, 0.2, seed=0)
+    assert sorted([*rest.tolist(), *held.tolist()]) == list(range(30))
+    assert len(held) == 6
+    assert not set(groups[rest].tolist()) & set(groups[held].tolist())
+    assert held.tolist() == holdout_groups(groups, 0.2, seed=0)[1].tolist()
+    with pytest.raises(ValueError, match="at least two groups, found 1"):
+        holdout_groups(torch.zeros(4), 0.5, seed=0)
+
+
+def test_the_error_of_groups_of_one_is_that_of_independent_rows():
+    right = torch.arange(50) % 5 > 0
+    accuracy = grouped_accuracy(right, torch.arange(50))
+    assert accuracy.value == pytest.approx(0.8)
+    assert accuracy.standard_error == pytest.approx(math.sqrt(0.8 * 0.2 / 49))
+
+
+def test_rows_that_repeat_each_other_make_nothing_surer():
+    right = torch.arange(50) % 5 > 0
+    once = grouped_accuracy(right, torch.arange(50))
+    tenfold = grouped_accuracy(right.repeat(10), torch.arange(50).repeat(10))
+    assert tenfold.standard_error == pytest.approx(once.standard_error)
+
+
+def test_the_error_is_that_of_drawing_groups_anew():
+    """Against the spread of the accuracy over 2,000 sets of groups of different sizes and difficulty."""
+    rng = np.random.default_rng(0)
+
+    def drawn():
+        sizes = rng.integers(1, 20, 40)
+        rights = [rng.random(n) < p for n, p in zip(sizes, rng.choice([0.3, 0.9], 40), strict=True)]
+        groups = np.repeat(np.arange(40), sizes)
+        return grouped_accuracy(torch.from_numpy(np.concatenate(rights)), torch.from_numpy(groups))
+
+    sets = [drawn() for _ in range(2000)]
+    spread = np.std([one.value for one in sets])
+    assert np.mean([one.standard_error for one in sets]) == pytest.approx(spread, rel=0.05)
+
+
+def test_differences_are_paired_and_refuse_other_rows():
+    groups = torch.arange(20).repeat_interleave(4)
+    worse = torch.rand(80, generator=torch.Generator().manual_seed(0)) < 0.5
+    a, b = (
+        grouped_accuracy(worse | (torch.arange(80) % 4 == 0), groups),
+        grouped_accuracy(worse, groups),
+    )
+    difference, error = a.above(b)
+    assert difference == pytest.approx(a.value - b.value)
+    assert error < math.hypot(a.standard_error, b.standard_error)
+    with pytest.raises(ValueError, match="answers to the same rows"):
+        a.above(grouped_accuracy(worse[:40], groups[:40]))

@@ -36,3 +36,20 @@ def test_the_sum_of_balanced_terms_is_left_out_and_that_is_explained(tmp_path):
     assert "15.5" not in balanced
     assert "the sum may rise while every term falls" in balanced
     assert "| contrastive (NT-Xent) | 4.25 |" in balanced
+
+
+def test_the_last_verdict_is_repeated(tmp_path):
+    look = {
+        "objectness_knn_gain": -6.0,
+        "objectness_knn_gain_standard_error": 1.0,
+        "objects_effective_rank": 200.0,
+        "objects_effective_rank_of": 512.0,
+        "objects_effective_rank_random": 300.0,
+        "objects_spread": 0.04,
+        "objects_spread_healthy": 0.044,
+    }
+    lines = [{"iteration": k, **look, "objectness_knn_gain": gain} for k, gain in ((10, 6.0), (20, -6.0))]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    text = write_report(tmp_path, {"method": "simclr"}).read_text()
+    assert "After iteration 20, verdict: these features look worse for detection than random weights" in text
+    assert "look better" not in text

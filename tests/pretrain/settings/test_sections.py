@@ -32,7 +32,7 @@ ZERO = {
     "schedule": "warmup_share warmup_epochs",
     "data": "workers max_unreadable mean",
     "views": "flip jitter brightness contrast saturation hue grey blur second_blur blur_min solarise second_solarise",
-    "run": "seed target_momentum knn_every",
+    "run": "seed target_momentum knn_every objects_every",
 }
 BELOW_ZERO = {"data": "mean"}
 NEVER = (math.nan, math.inf, -math.inf, 10**400, -(10**400))

@@ -144,6 +144,14 @@ def test_another_run_in_the_folder_is_refused(config, data, tmp_path, capsys):
     assert (tmp_path / "run" / "backbone.safetensors").read_bytes() == before
 
 
+def test_a_work_folder_among_the_images_is_refused(config, data, tmp_path, capsys):
+    """Its report's pictures would be images of the next start."""
+    for work in (data, data / "runs/a"):
+        assert main([str(config), "--data", str(data), "--work-dir", str(work)]) == 1
+        assert "--work-dir: expected a folder outside of the images, found" in capsys.readouterr().err
+    assert not (data / "runs").exists()
+
+
 def test_a_folder_in_which_nothing_was_trained_is_taken_again(config, data, tmp_path, capsys):
     fails(capsys, config, data, tmp_path / "run", "optimizer.lr=1e30", "schedule.warmup_epochs=0")
     assert pretrain(config, data, tmp_path / "run", "schedule.iterations=2") == 0

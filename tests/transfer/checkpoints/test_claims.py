@@ -198,6 +198,81 @@ def test_indices_of_an_nn_sequential(tmp_path):
     assert "identity" in open_questions[0]
 
 
+CAFFE = "dict(mean=[103.530, 116.280, 123.675], std=[1.0, 1.0, 1.0], to_rgb=False)"
+TORCH = "dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "contradicts"),
+    [
+        ("mean", [123.675, 116.28, 103.53], 0),
+        ("mean", (0.485, 0.456, 0.406), 0),
+        ("mean", [103.53, 116.28, 123.675], 1),
+        ("mean", [0.5, 0.5, 0.5], 1),
+        ("mean", [0.4914, 0.4822, 0.4465], 1),
+        ("std", [58.395, 57.12, 57.375], 0),
+        ("std", [0.228, 0.224, 0.225], 0),
+        ("std", [1, 1, 1], 1),
+        ("std", [0.5, 0.5, 0.5], 1),
+        ("to_rgb", True, 0),
+        ("to_rgb", False, 1),
+        ("bgr_to_rgb", False, 1),
+        ("mean", [0.5], 0),
+        ("mean", ["a", "b", "c"], 0),
+    ],
+)
+def test_what_a_file_says_of_its_input(key, value, contradicts):
+    for part in ("data_preprocessor", "img_norm_cfg", "pretrained_cfg"):
+        assert _weighed(key, value, part) == (contradicts, 0)
+    assert _weighed(key, value, "data_preprocessor", origin="user") == (0, 0)
+    assert _weighed(key, value, "data_preprocessor", convention=None) == (0, 0)
+    assert _weighed(key, value, "neck") == (0, 0)
+
+
+def test_the_norm_of_a_config_kept_as_text_is_held_against_what_would_be_taken(tmp_path, state):
+    for name, norm in (("caffe", CAFFE), ("torch", TORCH)):
+        for block in ("img_norm_cfg", "data_preprocessor"):
+            text = f"{block} = {norm}\nmodel = dict(backbone=dict(type='ResNet', depth=18, style='pytorch'))\n"
+            content = {"state_dict": {f"backbone.{key}": value for key, value in state.items()}, "meta": {"cfg": text}}
+            torch.save(content, tmp_path / f"{name}.pth")
+            if name == "torch":
+                assert read(tmp_path / "torch.pth").doubts == []
+                continue
+            with pytest.raises(CheckpointError, match=rf"{block}.mean = \[103.53, 116.28, 123.675\]"):
+                read(tmp_path / "caffe.pth")
+            assert read(tmp_path / "caffe.pth", convention="msra").convention.channel_order == "BGR"
+
+
+def test_a_second_backbone_of_other_values_is_said_where_no_project_tells_which(tmp_path, state):
+    other = backbone(network(seed=1))
+    for content, chosen in (
+        ({"model": state, "model_ema": other}, "model/ "),
+        ({"model": state, "shadow": other}, "model/ "),
+        ({"student": {f"backbone.{k}": v for k, v in state.items()},
+          "teacher": {f"backbone.{k}": v for k, v in other.items()}}, "student/backbone. "),
+    ):  # fmt: skip
+        torch.save(content, tmp_path / "two.pth")
+        (doubt,) = read(tmp_path / "two.pth").doubts
+        assert f"1 backbones of other values beside the one under {chosen}" in doubt
+        way = doubt.split("--prefix ")[1].split(" takes")[0]
+        assert torch.equal(read(tmp_path / "two.pth", prefix=way).state["conv1.weight"], other["conv1.weight"])
+        assert read(tmp_path / "two.pth", prefix=way).doubts == []
+    torch.save({"model": state, "model_ema": state}, tmp_path / "same.pth")
+    assert read(tmp_path / "same.pth").doubts == []
+    # MoCo's layout says which of its two encoders is meant.
+    content = {f"encoder_q.{k}": v for k, v in state.items()} | {f"encoder_k.{k}": v for k, v in other.items()}
+    torch.save(content | {"queue": torch.zeros(2, 2)}, tmp_path / "moco.pth")
+    assert read(tmp_path / "moco.pth").doubts == []
+
+
+def test_kernels_of_one_value_are_said(tmp_path, state):
+    torch.save({name: torch.zeros_like(tensor) for name, tensor in state.items()}, tmp_path / "zeros.pth")
+    assert (
+        "20 of 20 convolutions hold one value throughout (first: conv1.weight)"
+        in read(tmp_path / "zeros.pth").doubts[0]
+    )
+
+
 def test_our_own_files_are_held_against_their_metadata_only(tmp_path, state):
     from tests.cases.checkpoints import save_own
 

@@ -182,3 +182,12 @@ def test_an_older_record_is_refused_with_what_to_do(files, tmp_path, capsys):
 def test_nothing_to_measure(tmp_path, capsys):
     assert main(["evaluate", "--out", str(tmp_path / "r.json")]) == 1
     assert "expected --gt ANN.json, found none; give it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("of", [0, 1])
+def test_a_record_never_takes_the_place_of_what_it_is_made_from(files, tmp_path, capsys, of):
+    before = files[of].read_bytes()
+    words = ["evaluate", "--gt", str(files[0]), "--detections", str(files[1]), "--out", str(files[of]), "--force"]
+    assert main(words) == 1
+    assert "expected a file beside the inputs" in capsys.readouterr().err
+    assert files[of].read_bytes() == before

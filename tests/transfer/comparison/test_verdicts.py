@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from tests.transfer.comparison.test_compare import resampled, runs
-from transfer.comparison import compare, verdicts
+from transfer.comparison import compare, intervals, verdicts
 from transfer.comparison.bootstrap import ImageResamples
 
 
@@ -24,6 +24,43 @@ def test_one_and_two_seeds_never_tell():
     two = judge([*runs("random", 1.0, 1.0), *runs("a", 99.0, 99.0)])[0]
     assert str(two) == "cannot tell: needs at least 1 more seed"
     assert two.p is None
+
+
+def one_seed(difference, error):
+    """One run of each start, and images that give their difference a standard error."""
+    records = [*runs("random", 10.0), *runs("a", 10.0 + difference)]
+    moved = difference + error * stats.norm.ppf((np.arange(4000) + 0.5) / 4000)
+    images = resampled(records, np.stack([np.zeros(4000), moved], axis=1))
+    (verdict,) = judge(records, images)
+    assert verdict.word == "cannot tell"
+    return verdict.needs
+
+
+def test_after_one_seed_the_number_of_seeds_is_that_of_a_plan():
+    """The plan: the difference stays, and seeds spread it as the images do."""
+    assert one_seed(9.3, 1.7) == "needs at least 2 more seeds"
+    assert one_seed(3.9, 1.7) == "needs at least 4 more seeds"
+    needed = int(one_seed(3.7, 1.7).split()[3])
+    assert needed > 4
+    count = resampled([*runs("random", 0.0)], np.zeros((2, 1))).count
+    widths = []
+    for seeds in (needed, needed + 1):  # the run that is there is one of them
+        parts = intervals.Part(1.7**2 / seeds, seeds - 1), intervals.Part(1.7**2, count - 1)
+        widths.append(intervals.critical(parts, 0.05) * sum(part.variance for part in parts) ** 0.5)
+    assert widths[0] > 3.7 > widths[1]
+
+
+def test_images_that_cannot_carry_one_seeds_difference_are_said():
+    assert one_seed(3.0, 1.7).endswith("times the val images, not more seeds")
+    assert one_seed(0.01, 1.7) == "too small a difference for this val set"
+
+
+def test_two_seeds_that_spread_more_than_the_images_need_more_of_them():
+    records = [*runs("random", 10.0, 10.0), *runs("a", 12.0, 18.0)]
+    noise = 0.5 * np.random.default_rng(0).normal(size=(2000, 1))
+    images = resampled(records, np.concatenate([np.zeros((2000, 2)), 5.0 + np.repeat(noise, 2, axis=1)], axis=1))
+    (verdict,) = judge(records, images)
+    assert verdict.needs == "needs at least 4 more seeds"
 
 
 def test_an_unclear_difference_says_how_many_seeds_it_needs():

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.cases.coco_sets import write_coco
 from tests.cases.records import make_record
@@ -41,6 +42,29 @@ def test_each_kind_is_counted_once_for_an_image(sets, tmp_path):
     counts = leaks.find(train, [*val, train[0], str(linked / Path(train[3]).name), copied, named])
     assert counts == Leaks(same_file=2, same_bytes=1, same_name=1, pretraining=0)
     assert [line.split(" ")[0] for line in leaks.lines(counts)] == ["2", "1", "1"]
+
+
+def test_the_same_pixels_in_another_format_or_packed_anew_are_the_same_image(sets, tmp_path):
+    train, val = sets
+    (tmp_path / "more").mkdir()
+    with Image.open(train[0]) as image, Image.open(val[0]) as other:
+        again = [tmp_path / "more" / name for name in ("0.bmp", "0.PNG", "1.tiff", "2.BMP")]
+        image.save(again[0])
+        image.save(again[1], compress_level=1)
+        other.save(again[2])  # a training image's name over another picture
+        image.save(again[3])
+    again[3].write_bytes(again[3].read_bytes()[:500])  # cut: of no known content
+    assert leaks.find(train, list(map(str, again))) == Leaks(same_file=0, same_bytes=2, same_name=2, pretraining=0)
+
+
+def test_of_very_many_names_in_common_only_some_are_decoded(sets, tmp_path, monkeypatch):
+    train, _ = sets
+    again = [tmp_path / f"{i}.bmp" for i in range(3)]
+    for file in again:
+        with Image.open(train[int(file.stem)]) as image:
+            image.save(file)
+    monkeypatch.setattr(leaks, "_MOST_DECODED", 2)
+    assert leaks.find(train, list(map(str, again))) == Leaks(same_file=0, same_bytes=2, same_name=1, pretraining=0)
 
 
 def test_only_files_of_one_size_are_read(sets, monkeypatch):
@@ -119,6 +143,6 @@ def test_the_report_says_it():
     data = make_record().data
     leaking = [make_record(seed=s, data=replace(data, leaks=Leaks(0, 2, 0, 0))) for s in range(3)]
     clean = [make_record(seed=s) for s in range(3)]
-    assert "2 val images have the bytes of a training image" in " ".join(caveats(summary(*leaking)))
+    assert "2 val images have the bytes or pixels of a training image" in " ".join(caveats(summary(*leaking)))
     assert "(runs random-0)" in " ".join(caveats(summary(*leaking[:1], *clean[1:])))
     assert "val images have" not in " ".join(caveats(summary(*clean)))

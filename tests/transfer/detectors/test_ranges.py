@@ -63,3 +63,30 @@ def test_a_value_below_the_least_is_refused_by_name(key):
     node[leaf] = (below,) if isinstance(default, list | tuple) else below
     with pytest.raises(InputError, match=rf"^{key}: expected .*, found .*; correct it$"):
         ranges.check(cfg)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("MODEL.ANCHOR_GENERATOR.SIZES", [], "at least one number in each list"),
+        ("MODEL.ANCHOR_GENERATOR.SIZES", [[]], "at least one number in each list"),
+        ("MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS", [[0.5], []], "at least one number in each list"),
+        ("MODEL.RPN.IOU_THRESHOLDS", [], "at least one number in each list"),
+        ("INPUT.MIN_SIZE_TRAIN", (), "at least one number in each list"),
+        ("SOLVER.STEPS", ((),), "at least one number in each list"),
+        ("MODEL.PIXEL_MEAN", [100.0], "3 numbers"),
+        ("MODEL.PIXEL_STD", [1.0] * 4, "3 numbers"),
+        ("INPUT.CROP.SIZE", [0.9], "2 numbers"),
+        ("MODEL.RPN.BBOX_REG_WEIGHTS", (1.0,), "4 numbers"),
+    ],
+)
+def test_a_list_without_numbers_or_of_another_length_is_refused(key, value, expected):
+    cfg = get_cfg()
+    cfg.merge_from_list([key, value])
+    assert ranges.problems(cfg) == {key: f"expected {expected}, found {config.lookup(cfg, key)}"}
+
+
+def test_two_lists_may_be_empty():
+    cfg = get_cfg()
+    cfg.merge_from_list(["SOLVER.STEPS", (), "TEST.AUG.MIN_SIZES", ()])
+    assert ranges.problems(cfg) == {}

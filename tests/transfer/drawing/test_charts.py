@@ -76,3 +76,31 @@ def test_series_are_told_apart_by_colour_and_shape():
     shapes = {re.sub(r'class="[^"]*"', "", mark) for mark in marks}
     assert len(shapes) == 4
     assert charts.colour(charts.SERIES) == "s1 again"
+
+
+def test_numbers_stand_at_the_end_of_their_rows_and_are_said():
+    rows = [ChartRow("a", (Point(0, 10.0, 8.0, 12.0, text="10.0 (8.0 to 12.0)"),)), ChartRow("b", (Point(1, 2.0),))]
+    for svg in (charts.bars("t", rows, "AP, %"), charts.dots("t", rows, "AP, %")):
+        (value,) = elements(svg, "text", "value")
+        assert value.text == "10.0 (8.0 to 12.0)"
+        assert ET.fromstring(svg).get("aria-label") == "t: a 10.0 (8.0 to 12.0)"
+        marks = [float(e.get("x2")) for e in elements(svg, "line", "whisker")]
+        assert max(marks) < float(value.get("x")) - len(value.text) * 5  # no mark below the number
+
+
+def test_a_flat_curve_is_drawn_flat_and_called_unchanged():
+    flat = Line(1, "entropy", tuple((float(i), 0.6931468 + i * 1e-7) for i in range(5)))
+    falling = Line(1, "loss", ((0.0, 5.0), (1.0, 4.0)))
+    assert charts.unchanged([flat])
+    assert not charts.unchanged([falling])
+    assert not charts.unchanged([flat, falling])
+    assert not charts.unchanged([Line(1, "one point", ((0.0, 5.0),))])
+    (line,) = elements(charts.lines("t", [flat], "iteration", "loss"), "polyline")
+    heights = [float(pair.split(",")[1]) for pair in line.get("points").split()]
+    assert max(heights) - min(heights) < 1
+
+
+def test_a_dashed_curve_has_no_marks():
+    svg = charts.lines("t", [Line(1, "a", ((0.0, 5.0), (1.0, 4.0)), dashed=True)], "x", "y")
+    assert elements(svg, "polyline", "dashed")
+    assert not [e for e in ET.fromstring(svg).iter() if "mark" in e.get("class", "").split()]

@@ -7,12 +7,13 @@ import pytest
 from PIL import Image
 
 from transfer.drawing import layout, png_grid
+from transfer.drawing.selection import Selection
 from transfer.evaluation.instances import Instance
 
 
 def picture(instances, n_rows=1, titles=("ground truth", "run")):
     image = np.full((50, 60, 3), 128, dtype=np.uint8)
-    rows = [png_grid.GridRow(f"{i}.jpg", image, [instances] * len(titles)) for i in range(n_rows)]
+    rows = [png_grid.GridRow(f"{i}.jpg", image, [Selection(instances)] * len(titles)) for i in range(n_rows)]
     png = png_grid.detections_png(rows, list(titles), ["zero", "one"], "caption")
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
 
@@ -72,7 +73,7 @@ def test_names_titles_and_captions_stand_beside_the_images():
 def test_wide_and_tall_images_keep_their_proportions():
     for height, width in ((50, 200), (200, 50)):
         image = np.full((height, width, 3), 128, dtype=np.uint8)
-        png = png_grid.detections_png([png_grid.GridRow("a", image, [[]])], ["only"], ["zero"], "caption")
+        png = png_grid.detections_png([png_grid.GridRow("a", image, [Selection([])])], ["only"], ["zero"], "caption")
         pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
         rows, columns = np.nonzero(np.abs(pixels - 128).max(axis=2) <= 2)
         tall, wide = (np.percentile(v, 99.5) - np.percentile(v, 0.5) for v in (rows, columns))

@@ -65,6 +65,8 @@ def test_a_run_lends_its_training_and_its_files(content, tmp_path):
     ("options", "message"),
     [
         ({"engine": "cocoapi"}, "no such engine: expected one of hotcoco, pycocotools, found cocoapi"),
+        ({"name": "two\nlines"}, "--name: expected a text of one line, found 'two\\nlines'"),
+        ({"init": " "}, "--init: expected a text of one line, found ' '"),
         ({"detections": None}, "nothing to measure: expected --detections RESULTS.json, found none"),
         ({"ground_truth": None}, "nothing to measure: expected --gt ANN.json, found none"),
         ({"ground_truth": []}, "the ground truth given: expected"),

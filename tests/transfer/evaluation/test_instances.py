@@ -54,7 +54,7 @@ def test_truth_leaves_crowds_out(val):
 
 def test_detections_below_the_score_are_left_out(val, tmp_path):
     (tmp_path / "r.json").write_text(json.dumps([{**BOX, "score": 0.4}, {**BOX, "score": 0.6}]))
-    instances = val.detections(tmp_path / "r.json", [3], 0.5)
+    instances = val.detections(val.read(tmp_path / "r.json"), [3], 0.5)
     assert [instance.score for instance in instances[3]] == [0.6]
 
 
@@ -69,7 +69,7 @@ def test_masks_without_boxes_get_the_boxes_around_them(val, tmp_path):
     one = {"image_id": 7, "category_id": 3, "score": 0.6}
     one["segmentation"] = {"size": [6, 8], "counts": code["counts"].decode()}
     (tmp_path / "r.json").write_text(json.dumps([one]))
-    (instance,) = val.detections(tmp_path / "r.json", [3, 4], 0.5)[3]
+    (instance,) = val.detections(val.read(tmp_path / "r.json"), [3, 4], 0.5)[3]
     assert instance.box == (2.0, 1.0, 5.0, 3.0)
     np.testing.assert_array_equal(instance.mask, MASK)
 
@@ -87,12 +87,12 @@ def test_masks_without_boxes_get_the_boxes_around_them(val, tmp_path):
 def test_results_are_checked_as_they_are_before_they_are_measured(val, tmp_path, content, message):
     (tmp_path / "r.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match=message):
-        val.detections(tmp_path / "r.json", [3], 0.5)
+        val.detections(val.read(tmp_path / "r.json"), [3], 0.5)
 
 
 def test_files_that_are_missing_or_broken_are_refused(val, tmp_path):
     with pytest.raises(InputError, match="missing: expected a COCO results file"):
-        val.detections(tmp_path / "none.json", [7], 0.5)
+        val.detections(val.read(tmp_path / "none.json"), [7], 0.5)
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(InputError, match="is no JSON: expected a COCO annotation file"):
         instances.ValSet(tmp_path / "broken.json")
@@ -107,7 +107,7 @@ def test_images_without_any_object_can_be_drawn_too(tmp_path):
     val = instances.ValSet(tmp_path / "list.json")
     (tmp_path / "r.json").write_text(json.dumps([{**BOX, "image_id": 1, "score": 0.6}]))
     assert val.truth([1]) == {1: []}
-    assert [one.label for one in val.detections(tmp_path / "r.json", [1], 0.5)[1]] == ["cat"]
+    assert [one.label for one in val.detections(val.read(tmp_path / "r.json"), [1], 0.5)[1]] == ["cat"]
 
 
 def test_pixels_are_what_a_viewer_shows(tmp_path):

@@ -4,7 +4,7 @@ import tempfile
 import pytest
 
 from transfer.errors import InputError
-from transfer.files import places
+from transfer.files import atomic, places
 
 
 def test_a_place_below_folders_that_are_still_to_be_made_is_good_and_stays_empty(tmp_path):
@@ -53,3 +53,25 @@ def test_a_relative_name_is_tried_here(tmp_path, monkeypatch):
     places.check_file("file")
     places.check_folder("folder")
     assert os.listdir(tmp_path) == []
+
+
+def test_a_device_or_a_pipe_is_no_place_for_a_file(tmp_path):
+    """A file that appears whole takes the place of what is there: of /dev/null it would be for everyone."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for name in ("pipe", "link"):
+        for write in (lambda path: places.check_file(path, replace=True), lambda path: atomic.write_text(path, "x")):
+            with pytest.raises(InputError, match=f"{name}: expected a file's name, found a device or pipe"):
+                write(tmp_path / name)
+    assert sorted(os.listdir(tmp_path)) == ["link", "pipe"]
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_an_input_is_not_written_over_even_where_replacing_is_meant(tmp_path):
+    (tmp_path / "truth.json").write_text("mine")
+    (tmp_path / "link").symlink_to("truth.json")
+    os.link(tmp_path / "truth.json", tmp_path / "second name")
+    for name in ("truth.json", "link", "second name"):
+        with pytest.raises(InputError, match=f"{name}: expected a file beside the inputs, found .*truth.json"):
+            places.check_file(tmp_path / name, replace=True, inputs=[None, tmp_path / "truth.json"])
+    places.check_file(tmp_path / "new", replace=True, inputs=[tmp_path / "gone.json", tmp_path / "truth.json"])

@@ -44,13 +44,42 @@ def test_the_results_are_those_of_the_runs_own_evaluation(finished, data, tmp_pa
     assert len(truth.loadRes(found).anns) == len(found)  # pycocotools takes both files
 
 
-def test_overlays_are_drawn_for_every_image(finished, data, tmp_path):
-    words = ["predict", str(finished), "--images", data[0], "--out", str(tmp_path / "f.json")]
+def test_overlays_are_drawn_on_the_photographs_whatever_their_names(finished, data, tmp_path, capsys):
+    folder = tmp_path / "images"
+    for name in ("a/0.jpg", "b/0.jpg", "0.png", "0.webp"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(Path(data[0]) / "0.png") as image:
+            image.save(folder / name)
+            size = image.size
+    words = ["predict", str(finished), "--images", str(folder), "--out", str(tmp_path / "f.json")]
     assert transfer.main([*words, "--score", "0", "--draw", "0", "--overlays", str(tmp_path / "drawn")]) == 0
-    drawn = sorted((tmp_path / "drawn").iterdir())
-    assert [file.name for file in drawn] == ["0.png", "1.png", "2.png"]
-    with Image.open(drawn[0]) as image:
-        assert np.asarray(image.convert("RGB")).std() > 10
+    drawn = sorted(file for file in (tmp_path / "drawn").rglob("*") if file.is_file())
+    names = ["0.png", "0.webp", "a/0.jpg", "b/0.jpg"]
+    assert [file.relative_to(tmp_path / "drawn").as_posix() for file in drawn] == names
+    for file, kind in zip(drawn, ("PNG", "WEBP", "JPEG", "JPEG"), strict=True):
+        with Image.open(file) as image, Image.open(folder / file.relative_to(tmp_path / "drawn")) as photograph:
+            assert (image.format, image.size) == (kind, size)
+            both = (np.asarray(one.convert("RGB")).astype(int) for one in (image, photograph))
+            assert np.abs(np.subtract(*both)).max() > 60
+    lines = capsys.readouterr().out.splitlines()
+    count = int(lines[0].partition(" ")[0])
+    assert lines[1] == f"{count} drawn; 0 more lie below a score of 0"
+
+
+def test_what_lies_below_the_limit_is_counted_and_images_where_nothing_reaches_it_are_not_left_bare(
+    finished, data, tmp_path
+):
+    """No results file is needed for drawings."""
+    predictions = predict.predict(finished, data[0], score=0, overlays=tmp_path / "drawn", draw=1.0)
+    drawings = predictions.drawings
+    assert (drawings.images, drawings.drawn, drawings.below) == (3, 0, len(predictions.detections))
+    assert drawings.dimmed + drawings.empty == 3
+    assert drawings.dimmed == len({entry["image_id"] for entry in predictions.detections})
+    assert f"; on {drawings.dimmed} of 3 images nothing reaches it: their best few are drawn dimmed" in str(drawings)
+    for number in {entry["image_id"] for entry in predictions.detections}:
+        with Image.open(tmp_path / f"drawn/{number - 1}.png") as image:
+            assert np.asarray(image.convert("RGB")).std() > 5
+    assert predict.predict(finished, data[0], score=0).drawings is None
 
 
 @pytest.mark.parametrize(
@@ -127,3 +156,12 @@ def test_the_least_score_is_kept(finished, data, tmp_path):
     everything = predict.predict(finished, data[0], score=0).detections
     least = sorted(entry["score"] for entry in everything)[len(everything) // 2]
     assert predict.predict(finished, data[0], score=least).detections == [e for e in everything if e["score"] >= least]
+
+
+def test_overlays_among_the_images_are_refused(data, tmp_path, capsys):
+    """The next prediction would take the pictures for images."""
+    drawn = Path(data[0]) / "drawn"
+    words = ["predict", str(tmp_path), "--images", data[0], "--out", str(tmp_path / "f.json"), "--overlays", str(drawn)]
+    assert transfer.main(words) == 1
+    assert "--overlays: expected a folder outside of the images, found" in capsys.readouterr().err
+    assert not drawn.exists()

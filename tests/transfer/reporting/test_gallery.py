@@ -29,12 +29,13 @@ def show(runs, choice=None, images=None):
     groups = group(runs)
     images = images or bootstrap.resample(runs, 100, 0)
     leading = groups[1] if len(groups) > 1 else None
-    return gallery.gallery(groups, groups[0], leading, choice or gallery.Choice(3, 0.0, 1), images)
+    return gallery.gallery(groups, groups[0], leading, choice or gallery.Choice(3, 0.0, 1), images, "segm")
 
 
 def test_the_most_improved_come_first_then_the_worsened_then_some_at_random(runs):
     shown = show(runs)
-    assert shown.titles == ["ground truth", "random, seed 0", "metamask, seed 0"]
+    assert shown.titles == ["random, seed 0", "metamask, seed 0"]
+    assert shown.pair == (0, 1)
     titles = [strip.title for strip in shown.strips]
     assert titles[0] == "Most improved"
     assert titles[-1] == "Drawn at random"
@@ -43,8 +44,7 @@ def test_the_most_improved_come_first_then_the_worsened_then_some_at_random(runs
     assert min(improved) > 0
     for strip in shown.strips:
         for image in strip.images:
-            truth, theirs, ours = image.f1
-            assert truth is None
+            theirs, ours = image.f1
             assert image.change == pytest.approx(ours - theirs)
             assert image.pixels.shape == (48, 48, 3)
     worsened = [image.change for strip in shown.strips if strip.title == "Most worsened" for image in strip.images]
@@ -56,12 +56,25 @@ def test_the_most_improved_come_first_then_the_worsened_then_some_at_random(runs
     assert f"of 8 val images {counts[0]} improved, {counts[1]} worsened" in shown.strips[0].caption
 
 
-def test_what_is_drawn_has_the_score_asked_for(runs):
+def test_the_page_has_what_a_lower_limit_would_draw_and_knows_of_each_what_it_is(runs):
     shown = show(runs, gallery.Choice(8, 0.7, 1))
-    scores = [one.score for i in shown.strips[-1].images for column in i.columns[1:] for one in column]
-    assert scores
-    assert min(scores) >= 0.7
-    assert all(one.score is None for image in shown.strips[-1].images for one in image.columns[0])
+    images = shown.strips[-1].images
+    scores = [one.score for image in images for run in image.runs for one in run.instances]
+    assert gallery.LEAST <= min(scores) < 0.7
+    assert all(one.score is None for image in images for one in image.truth)
+    for image in images:
+        for run in image.runs:
+            assert len(run.kinds) == len(run.instances) <= gallery.MOST
+            assert len(run.matched) == len(image.truth)
+            assert run.kinds.count("right") == sum(score is not None for score in run.matched)
+
+
+def test_the_compared_pair_has_its_confusions(runs):
+    shown = show(runs)
+    assert list(shown.confusions) == shown.titles
+    for whole, run in zip(shown.confusions.values(), runs, strict=True):
+        assert whole.counts[:-1].sum() == run.data.val.n_instances
+    assert list(show(runs[:1]).confusions) == ["random, seed 0"]
 
 
 def test_without_resampling_only_random_images_are_shown(runs):

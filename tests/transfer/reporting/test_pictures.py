@@ -1,21 +1,64 @@
 """The pictures of a run's detections: which images, and what is refused."""
 
+import hashlib
 import json
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.cases.fake_runs import make_run
+from transfer.drawing.selection import Selection
 from transfer.errors import InputError
+from transfer.reporting import pictures
 from transfer.reporting.pictures import show
 
 # pycocotools 2.0.11 meets numpy 2 with an outdated __array__; nothing here can change that.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 
 
-def test_the_pictures_come_in_the_order_of_the_images(three_runs, tmp_path):
+def test_the_pictures_come_in_the_order_of_the_images_under_their_names_and_in_their_format(three_runs, tmp_path):
     paths = show(three_runs / "metamask", tmp_path / "out", images=["val_000002.jpg", "val_000000.jpg"])
-    assert paths == [tmp_path / "out" / name for name in ("val_000002.png", "val_000000.png")]
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+    assert paths == [tmp_path / "out" / name for name in ("val_000002.jpg", "val_000000.jpg")]
+    for path in paths:
+        with Image.open(path) as image:
+            assert image.format == "JPEG"
+            assert image.width > 1.9 * image.height
+
+
+def test_two_images_of_one_stem_have_a_picture_each(three_runs, tmp_path):
+    """Names that differ in folder or suffix alone: all come out, and none leaves the folder."""
+    run = make_run(tmp_path / "run", three_runs / "data")
+    record = json.loads((run / "record.json").read_text())
+    val, images = record["data"]["val"], tmp_path / "images"
+    content = json.loads(Path(val["annotations"]).read_text())
+    names = ["a/1.jpg", "b/1.jpg", "1.jpg", "1.png"]
+    for entry, name in zip(content["images"], names, strict=False):
+        (images / name).parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(Path(val["images"]) / entry["file_name"]) as image:
+            image.save(images / name)
+        entry["file_name"] = name
+    annotations = tmp_path / "annotations.json"
+    annotations.write_text(json.dumps(content))
+    fingerprint = hashlib.sha256(annotations.read_bytes()).hexdigest()
+    val.update(images=str(images), annotations=str(annotations), fingerprint=fingerprint)
+    (run / "record.json").write_text(json.dumps(record))
+    paths = show(run, tmp_path / "out", images=names)
+    assert paths == [tmp_path / "out" / name for name in names]
+    assert len({path.read_bytes() for path in paths}) == 4
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        (Selection([None] * 4, 0), "4 of at least 0.5"),
+        (Selection([None], 12), "1 of at least 0.5, 12 below"),
+        (Selection([None] * 3, 9, dimmed=True), "nothing reaches 0.5; dimmed, the best 3 of 9"),
+        (Selection([], 0), "nothing detected"),
+    ],
+)
+def test_a_title_says_what_is_drawn_and_what_is_not(choice, words):
+    assert pictures.in_words(choice, 0.5) == words
 
 
 def test_random_images_depend_on_the_seed_alone(three_runs, tmp_path):

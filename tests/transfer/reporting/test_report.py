@@ -1,5 +1,6 @@
 """Records in, a report out: what it holds, and what it may replace."""
 
+import datetime
 import json
 import re
 
@@ -62,10 +63,22 @@ def test_the_page_stands_alone(three_runs, tmp_path):
     text = (tmp_path / "out/report.html").read_text()
     addresses = re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?([^"')\s>]+)""", text)
     assert addresses
-    assert all(address.startswith(("#", "data:")) for address in addresses)
+    assert {address for address in addresses if not address.startswith(("#", "data:"))} == set(FILES) - {"report.html"}
     assert "://" not in re.sub(r"arXiv|data:[^\"]*", "", text)
     assert "Most improved" in text
     assert "from memory" in text
+
+
+def test_the_page_says_when_it_was_written_and_links_only_to_what_lies_beside_it(three_runs, tmp_path):
+    run = make_run(tmp_path / "run", three_runs / "data")
+    record = json.loads((run / "record.json").read_text())
+    (run / "record.json").write_text(json.dumps(record | {"detections": None}))
+    write_report([run], tmp_path / "out")
+    text = (tmp_path / "out/report.html").read_text()
+    assert f"Written {datetime.date.today().isoformat()}." in text
+    for name in re.findall(r'<a href="([^"#]+)"', text):
+        assert (tmp_path / "out" / name).is_file(), name
+    assert "detections.png" not in text
 
 
 def test_the_same_runs_give_the_same_report(three_runs, tmp_path):

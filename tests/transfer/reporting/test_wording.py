@@ -9,41 +9,57 @@ SEED = (15.0, 15.4, 15.2), (12.0, 12.1, 12.3)
 def test_one_clear_difference_is_one_clear_sentence():
     starts = summary(*runs("metamask", *SEED[0]), *runs("random", *SEED[1]))
     assert wording.answer(starts) == (
-        "metamask (+3.1 points, 95 % interval 2.5 to 3.6) is better than random in mask AP."
+        "metamask: +3.1 mask AP over random on these 10 images; 3 seeds, 95 % interval 2.5 to 3.6: better."
     )
     turned = summary(*runs("metamask", *SEED[1]), *runs("random", *SEED[0]))
     assert wording.answer(turned) == (
-        "metamask (-3.1 points, 95 % interval -3.6 to -2.5) is worse than random in mask AP."
+        "metamask: -3.1 mask AP against random on these 10 images; 3 seeds, 95 % interval -3.6 to -2.5: worse."
     )
 
 
-def test_what_cannot_be_told_says_what_it_needs():
+def test_without_a_verdict_the_difference_comes_first_and_then_what_decides():
     starts = summary(*runs("metamask", 15.0), *runs("random", 12.0))
     assert wording.answer(starts) == (
-        "metamask (+3.0) cannot be told from random in mask AP: needs at least 2 more seeds."
+        "metamask: +3.0 mask AP over random on these 10 images; one seed, so no verdict: 2 more seeds decide."
+    )
+    two = summary(*runs("metamask", 15.0, 14.0), *runs("random", 12.0, 12.5))
+    assert wording.answer(two).endswith("; two seeds, so no verdict: 1 more seed decides.")
+    three = summary(*runs("a", 11.0, 10.2, 12.5), *runs("random", 10.0, 10.0, 10.0))
+    assert wording.answer(three) == (
+        "a: +1.2 mask AP over random on these 10 images; 3 seeds, 95 % interval -1.7 to 4.1: it may be chance, "
+        "about 7 more seeds decide."
     )
 
 
 def test_several_starts_and_label_fractions():
     few = [*runs("a", 6.0, label_fraction=0.1), *runs("random", 5.0, label_fraction=0.1)]
-    starts = summary(*runs("a", *SEED[0]), *runs("b", 3.0, 3.1, 3.0), *runs("random", *SEED[1]), *few)
-    assert wording.answer(starts) == (
-        "With 100 % of the labels a (+3.1) is better than random in mask AP, b (-9.1) is worse than random in mask AP; "
-        "with 10 % of the labels a (+1.0) cannot be told from random in mask AP: needs at least 2 more seeds."
-    )
+    starts = summary(*runs("b", 3.0, 3.1, 3.0), *runs("a", *SEED[0]), *runs("random", *SEED[1]), *few)
     assert wording.answers(starts) == [
-        "With 100 % of the labels a (+3.1) is better than random in mask AP, b (-9.1) is worse than random in mask AP.",
-        "With 10 % of the labels a (+1.0) cannot be told from random in mask AP: needs at least 2 more seeds.",
+        "Mask AP over random on these 10 images with 100 % of the labels: a +3.1 (better), b -9.1 (worse).",
+        "a: +1.0 mask AP over random on these 10 images with 10 % of the labels; one seed, so no verdict: "
+        "2 more seeds decide.",
     ]
+    assert wording.answer(starts) == " ".join(wording.answers(starts))
     assert starts.leading.init == "a"
-    assert starts.inits == ["random", "a", "b"]
+    assert starts.inits == ["random", "b", "a"]
 
 
-def test_one_start_that_cannot_be_told_at_any_label_fraction_is_named_once():
+def test_several_starts_of_which_some_may_be_chance():
+    one = summary(*runs("a", 9.0), *runs("b", 8.0), *runs("random", 7.0))
+    assert wording.answer(one) == (
+        "Mask AP over random on these 10 images: a +2.0, b +1.0; one seed, so no verdict: 2 more seeds decide."
+    )
+    mixed = summary(*runs("a", 9.0), *runs("b", 8.0, 8.5), *runs("random", 7.0, 7.0))
+    assert wording.answer(mixed) == ("Mask AP over random on these 10 images: a +2.0, b +1.2; one seed, so no verdict.")
+    some = summary(*runs("a", *SEED[0]), *runs("b", 11.0, 12.2, 14.5), *runs("random", *SEED[1]))
+    assert wording.answer(some) == ("Mask AP over random on these 10 images: a +3.1 (better), b +0.4 (may be chance).")
+
+
+def test_one_start_with_the_same_answer_at_every_label_fraction_is_named_once():
     few = [*runs("a", 6.0, label_fraction=0.1), *runs("random", 5.0, label_fraction=0.1)]
     assert wording.answer(summary(*runs("a", 9.0), *runs("random", 7.5), *few)) == (
-        "a cannot be told from random in mask AP: with 100 % of the labels +1.5, needs at least 2 more seeds; "
-        "with 10 % of the labels +1.0, needs at least 2 more seeds."
+        "a, mask AP over random on these 10 images: +1.5 with 100 % of the labels, +1.0 with 10 % of the labels; "
+        "one seed, so no verdict: 2 more seeds decide."
     )
 
 

@@ -16,10 +16,9 @@ ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 
 
-@pytest.fixture
-def study(data, tmp_path, monkeypatch):
-    """A study file of random weights under two names, one of whose cells can be made to fail."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+@pytest.fixture(scope="module")
+def study(data, tmp_path_factory):
+    """A study file of random weights under two names."""
     content = {
         "data": {"train": list(data[1:3]), "val": list(data[4:6])},
         "starts": {"random": "random", "again": "random"},
@@ -30,12 +29,17 @@ def study(data, tmp_path, monkeypatch):
             "options": dict(zip(TINY[::2], TINY[1::2], strict=True)),
         },
     }
-    file = tmp_path / "study.yaml"
+    file = tmp_path_factory.mktemp("study") / "study.yaml"
     file.write_text(yaml.safe_dump(content))
     return file
 
 
-def test_what_is_missing_is_run_once_and_all_that_is_there_is_reported_on(study, tmp_path, capsys):
+@pytest.fixture(autouse=True)
+def _commands_import_this_project(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+
+
+def test_what_is_missing_is_run_once_all_is_reported_on_and_what_fails_is_named(study, tmp_path, capsys):
     out = tmp_path / "out"
     first = transfer.study(study, out, only=["random"], jobs=2)
     assert first.done == first.cells == ("random/0/50%", "random/0/100%")
@@ -55,17 +59,8 @@ def test_what_is_missing_is_run_once_and_all_that_is_there_is_reported_on(study,
     assert "4 cells: 4 done, 0 left, 0 failed. Nothing left to run." in (out / "study.md").read_text()
     assert main(["study", str(study), "--out", str(out), "--report-only"]) == 0
     assert capsys.readouterr().out.splitlines()[-2:] == ["4 of 4 cells done", str(out / "report/report.html")]
-
-
-def test_a_failed_cell_is_named_the_others_go_on_and_the_exit_code_says_so(study, tmp_path, capsys):
-    out = tmp_path / "out"
-    words = ["study", str(study), "--out", str(out), "--only", "random/0/50%", "again/0/50%"]
-    assert main(words) == 0
-    folder = next((out / "finetune").glob("again*"))
-    (folder / "record.json").unlink()
-    settings = folder / "config.yaml"
-    settings.write_text(settings.read_text().replace("BASE_LR: ", "BASE_LR: 1"))
-    assert main(words) == 1
+    cannot_go_on(out, "again_seed_0_labels_50_percent")
+    assert main(["study", str(study), "--out", str(out), "--only", "random/0/50%", "again/0/50%"]) == 1
     captured = capsys.readouterr()
     assert (
         "transfer study: failed: again/0/50%: finetune: transfer.train_net: --resume: expected the config"
@@ -74,9 +69,18 @@ def test_a_failed_cell_is_named_the_others_go_on_and_the_exit_code_says_so(study
     assert captured.out.endswith("1 of 2 cells done\n")
 
 
+def cannot_go_on(out, cell):
+    """Take away a cell's record, and let its run's settings be others."""
+    (folder,) = (out / "finetune").glob(f"{cell}*")
+    (folder / "record.json").unlink()
+    settings = folder / "config.yaml"
+    settings.write_text(settings.read_text().replace("BASE_LR: ", "BASE_LR: 1"))
+
+
 def test_a_bad_study_is_one_line_and_leaves_nothing(study, tmp_path, capsys):
-    study.write_text(study.read_text().replace("labels:", "lables:"))
-    assert main(["study", str(study), "--out", str(tmp_path / "out")]) == 1
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(study.read_text().replace("labels:", "lables:"))
+    assert main(["study", str(bad), "--out", str(tmp_path / "out")]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("expected a known key, found lables; did you mean labels?")
     assert not (tmp_path / "out").exists()

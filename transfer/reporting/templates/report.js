@@ -36,10 +36,34 @@ theme.addEventListener("click", () => {
   const next = modes[(modes.indexOf(document.documentElement.dataset.theme ?? "auto") + 1) % 3];
   document.documentElement.dataset.theme = next;
   theme.querySelector("span").textContent = next;
-  theme.setAttribute("aria-label", `Colours: ${next === "auto" ? "as the system has them" : next}`);
 });
-for (const box of document.querySelectorAll("[data-part]")) {
-  box.addEventListener("change", () => {
-    document.getElementById("images").classList.toggle(`no-${box.dataset.part}`, !box.checked);
+// On a phone sections are closed at first; a link into one opens it, and so does printing.
+const folds = [...document.querySelectorAll("details.fold")];
+if (matchMedia("(max-width: 600px)").matches) {
+  for (const fold of folds) fold.open = "small" in fold.dataset;
+}
+const unfold = (element) => {
+  for (let fold = element; fold; fold = fold.parentElement?.closest("details.fold")) fold.open = true;
+};
+const follow = () => {
+  const target = location.hash && document.getElementById(location.hash.slice(1));
+  if (!target) return;
+  unfold(target.querySelector("details.fold"));
+  target.scrollIntoView();
+};
+for (const link of document.querySelectorAll('a[href^="#"]')) link.addEventListener("click", () => setTimeout(follow));
+follow();
+addEventListener("beforeprint", () => folds.forEach((fold) => { fold.open = true; }));
+// A command goes to the clipboard whole; where a browser forbids that, it is selected instead.
+for (const button of document.querySelectorAll(".copy")) {
+  button.addEventListener("click", async () => {
+    const code = button.parentElement.querySelector("code");
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+      button.textContent = "copied";
+    } catch {
+      getSelection().selectAllChildren(code);
+      button.textContent = "selected";
+    }
   });
 }
