@@ -1,6 +1,7 @@
 """Steps of every method on one process or on its share of several: ``python -m tests.cases.rank_cases OUT``."""
 
 import sys
+from functools import partial
 from unittest.mock import patch
 
 import numpy as np
@@ -17,7 +18,6 @@ from pretrain.settings.schema import load_settings
 from pretrain.training.optimizers import build_optimizers
 
 IMAGES, STEPS, FEW = 8, 6, 4
-WIDTH = 32  # of the small network's features
 HEADS = {
     "redundancy_widths": [12, 12],
     "contrastive_widths": [12, 10],
@@ -42,25 +42,23 @@ CASES |= {
 }
 
 
-def small_resnet(*_, maps=False):
-    """Images -> (N, 32), or maps (N, 32, S, S): a stem and two residual blocks, one with a projecting shortcut.
-
-    Whole multiples of 16 channels: with six, oneDNN's bfloat16 and channels-last convolutions end the process.
-    """
-    shortcut = nn.Sequential(nn.Conv2d(16, WIDTH, 1, stride=2, bias=False), nn.BatchNorm2d(WIDTH))
+def small_resnet(*_, maps=False, width=6):
+    """Images -> (N, 2 width), or maps (N, 2 width, S, S): a stem and two residual blocks, one with a projection."""
+    shortcut = nn.Sequential(nn.Conv2d(width, 2 * width, 1, stride=2, bias=False), nn.BatchNorm2d(2 * width))
     return nn.Sequential(
-        nn.Conv2d(3, 16, 3, padding=1, bias=False),
-        nn.BatchNorm2d(16),
+        nn.Conv2d(3, width, 3, padding=1, bias=False),
+        nn.BatchNorm2d(width),
         nn.ReLU(),
-        BasicBlock(16, 16),
-        BasicBlock(16, WIDTH, stride=2, downsample=shortcut),
+        BasicBlock(width, width),
+        BasicBlock(width, 2 * width, stride=2, downsample=shortcut),
         *(() if maps else (nn.AdaptiveAvgPool2d(1), nn.Flatten())),
     )
 
 
-def small_backbone():
+def small_backbone(width=6):
     """Where pretraining builds its backbone, the small network."""
-    return patch.multiple(pretraining, build_backbone=small_resnet, feature_width=lambda _: WIDTH)
+    net = partial(small_resnet, width=width)
+    return patch.multiple(pretraining, build_backbone=net, feature_width=lambda _: 2 * width)
 
 
 def model_of(method, **sections):

@@ -10,7 +10,7 @@ def test_a_name_is_its_protocol_with_the_defaults():
     assert named_protocol("knn") == KnnProtocol(k=5, temperature=0.07)
     assert named_protocol("linear") == LinearProtocol(WEIGHT_DECAYS)
     assert named_protocol(KnnProtocol(3)) == KnnProtocol(3)
-    with pytest.raises(InputError, match="expected one of knn, linear, found 'svm'"):
+    with pytest.raises(InputError, match="expected one of knn, linear, objects, found 'svm'"):
         named_protocol("svm")
 
 

@@ -211,7 +211,7 @@ def test_runs_that_differ_in_weights_and_seed_share_the_config_hash(finished, da
         (["TEST.EVAL_PERIOD", "-1"], "TEST.EVAL_PERIOD: expected 0 or more, found -1"),
         (["DATALOADER.NUM_WORKERS", "-1"], "DATALOADER.NUM_WORKERS: expected 0 or more, at most 1024, found -1"),
         (["INPUT.MIN_SIZE_TRAIN", "(0,)"], "INPUT.MIN_SIZE_TRAIN: expected 1 or more, at most 32768, found (0,)"),
-        (["INPUT.MIN_SIZE_TRAIN", "()"], "INPUT.MIN_SIZE_TRAIN: expected 1 or more, at most 32768, found ()"),
+        (["INPUT.MIN_SIZE_TRAIN", "()"], "INPUT.MIN_SIZE_TRAIN: expected at least one number in each list, found ()"),
         (["SEED", "-2"], "SEED: expected -1 or more, found -2"),
     ],
 )

@@ -148,7 +148,7 @@ def test_images_on_both_sides_of_the_sources_own_split_are_said(tmp_path):
     source = tool_folders.coco_roboflow(tmp_path / "source")
     (source / "valid/b.png").write_bytes((source / "train/a.png").read_bytes())
     data = transfer.import_data(source, tmp_path / "out")
-    assert any("1 val images have the bytes of a training image" in note for note in data.notes)
+    assert any("1 val images have the bytes or pixels of a training image" in note for note in data.notes)
 
 
 def sixteen_bit(tmp_path, largest):

@@ -46,6 +46,6 @@ def test_leaks_are_said_of_each_split(tmp_path):
         for name in ("train", "test")
     }
     assert leak_lines(parts) == [
-        "1 test images have the bytes of a training image: the AP is partly that of learning by heart."
+        "1 test images have the bytes or pixels of a training image: the AP is partly that of learning by heart."
     ]
     assert leak_lines({"annotations": parts["test"]}) == []
