@@ -65,7 +65,7 @@ def import_data(
     Raises:
         InputError: the source is of no known format or of several, a file of it cannot be used, or ``out`` is taken.
 
-    Example:
+    Examples:
         Two images and a box in YOLO's format:
 
         >>> import transfer
