@@ -158,14 +158,16 @@ def _label(entry: Any, place: str) -> tuple[str, Any]:
 def _part(entry: dict[str, Any], place: str, where: str, image: LabelledImage, tally: Tally) -> Any:
     """Return a polygon, ("rectangle", polygon) or a run-length code; None for what has no area."""
     kind = entry.get("shape_type") or "polygon"  # files of before version 4 say none
-    if kind in _LINES or (isinstance(kind, str) and kind not in {*_POLYGONS, "rectangle", "circle", "mask"}):
+    if not isinstance(kind, str):
+        raise InputError(f'{place}: expected "shape_type" as a text such as polygon, found {shown(kind)}; correct it')
+    if kind in _LINES or kind not in {*_POLYGONS, "rectangle", "circle", "mask"}:
         tally.add("no area" if kind in _LINES else "unknown shape", f"{where}, {kind}")
         return None
     points = _points(entry.get("points"), place)
     if kind in _POLYGONS or (kind == "rectangle" and len(points) == 4):
         polygon = [value for point in points for value in point]
         return ("rectangle", polygon) if kind == "rectangle" and _is_upright(points) else polygon
-    if kind not in ("rectangle", "circle", "mask") or len(points) != 2:
+    if len(points) != 2:
         raise InputError(f"{place}: expected two points of a {shown(kind)}, found {len(points)}; draw it anew")
     (x1, y1), (x2, y2) = points
     if kind == "circle":

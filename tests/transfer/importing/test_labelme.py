@@ -142,6 +142,7 @@ def test_images_without_a_file_and_other_json_files_are_counted(tmp_path):
         (lambda c: c["shapes"][0].update(group_id=[1]), "group_id"),
         (lambda c: c["shapes"][0].update(points=[[1, "x"]]), "points"),
         (lambda c: c["shapes"][0].update(points=[[1, 1e300]]), "points"),
+        (lambda c: c["shapes"][0].update(shape_type=[["polygon"]]), r"\"shape_type\" as a text such as polygon"),
         (lambda c: c["shapes"][0].update(shape_type="circle"), "expected two points"),
         (lambda c: c["shapes"][0].update(shape_type="mask", points=[[1, 1], [2, 2]], mask="%"), "base64"),
         (lambda c: c["shapes"][0].update(shape_type="mask", points=[[1, 1], [2, 2]], mask="abcd"), "expected a PNG"),
