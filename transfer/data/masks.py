@@ -204,12 +204,12 @@ def _codes(
 
 
 def _areas(packed: list[dict[str, Any]]) -> NDArray[np.float64]:
-    """Return the areas of compressed run-length masks, pixels, (N,).
+    """Return the areas of compressed run-length masks, pixels, (N,), N at least 1.
 
     pycocotools 2.0.11 keeps the number of masks of one call in 8 bits for a moment, which NumPy 2 refuses above 255.
     """
     parts = [coco_mask.area(packed[i : i + _MOST_AREAS]) for i in range(0, len(packed), _MOST_AREAS)]
-    return np.concatenate(parts, dtype=np.float64) if parts else np.zeros(0)
+    return np.concatenate(parts, dtype=np.float64)
 
 
 def _packed(mask: dict[str, Any]) -> dict[str, Any]:
